@@ -1,0 +1,101 @@
+"""What a sample belongs to: a metric name with its sorted labels, and the table that numbers them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+OVERFLOW_LABEL: Final = "otel.metric.overflow"
+"""OpenTelemetry's name for the label of the series that collects what is over the budget."""
+
+RESOURCE_LABELS: Final[Mapping[str, str]] = {
+    "service.name": "service.name",
+    "service.version": "service.version",
+    "deployment.environment.name": "environment",
+    "deployment.id": "deployment.id",
+    "gen_ai.agent.id": "agent.id",
+    "gen_ai.agent.name": "agent.name",
+    "agents.type": "agent.type",
+}
+"""Resource attributes that become labels of every series of the resource, and the label's name.
+
+``agent.id`` falls back to ``service.instance.id`` where no ``gen_ai.agent.id`` is given."""
+
+
+@dataclass(frozen=True, slots=False)
+class Series:
+    """Identity of a series.
+
+    Attributes:
+        name: OpenTelemetry style metric name.
+        unit: UCUM unit.
+        kind: counter, updowncounter, gauge or histogram.
+        labels: sorted (name, value) pairs; resource labels included under the names of :data:`RESOURCE_LABELS`.
+    """
+
+    name: str
+    unit: str
+    kind: str
+    labels: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex digits over name, kind and labels: stable across processes and versions."""
+        text = "\x1f".join((self.name, self.kind, *(f"{k}\x1e{v}" for k, v in self.labels)))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def label(self, name: str, default: str = "") -> str:
+        """The value of one label."""
+        return dict(self.labels).get(name, default)
+
+
+def resource_labels(resource: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """The labels that a resource contributes to each of its series, unsorted."""
+    found = [(label, str(resource[key])) for key, label in RESOURCE_LABELS.items() if resource.get(key)]
+    if not resource.get("gen_ai.agent.id") and resource.get("service.instance.id"):
+        found.append(("agent.id", str(resource["service.instance.id"])))
+    return tuple(found)
+
+
+@dataclass
+class SeriesTable:
+    """Numbers series 0, 1, 2, ... (their *slots*) so that arrays can stand for maps.
+
+    Bounded by count: beyond ``limit`` a new series gets the slot of its metric's overflow series, which carries only
+    the label ``otel.metric.overflow=true``; ``overflowed`` counts how often. Slots are never reused in a table's life;
+    age is bounded by the operator, which starts a compacted table when most slots are stale.
+    """
+
+    limit: int = 100_000
+    rows: list[Series] = field(default_factory=list)
+    slots: dict[Series, int] = field(default_factory=dict)
+    overflow_slots: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def slot(self, series: Series) -> int:
+        """The number of a series, given on first sight."""
+        known = self.slots.get(series)
+        if known is not None:
+            return known
+        if len(self.rows) - len(self.overflow_slots) >= self.limit:
+            return self._overflow(series)
+        return self._add(series)
+
+    def _overflow(self, series: Series) -> int:
+        key = (series.name, series.kind)
+        known = self.overflow_slots.get(key)
+        if known is None:
+            known = self._add(Series(series.name, series.unit, series.kind, ((OVERFLOW_LABEL, "true"),)))
+            self.overflow_slots[key] = known
+        return known
+
+    def _add(self, series: Series) -> int:
+        slot = len(self.rows)
+        self.rows.append(series)
+        self.slots[series] = slot
+        return slot
+
+    def __len__(self) -> int:
+        return len(self.rows)

@@ -1,0 +1,186 @@
+"""Closed windows: what the pipeline computed for every series of a partition over one interval.
+
+A :class:`WindowBatch` is one record on ``agents.windows``: all series of one source partition that had events in one
+window, as columns. Its content is a pure function of the source log, its key names it, so downstream treats it as an
+upsert.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from streams.domain.series import Series
+
+WINDOW_SCHEMA: Final = "agents.window/1"
+QUANTILES: Final = (0.5, 0.95, 0.99)
+
+
+class Window(NamedTuple):
+    """One series in one closed window, as scalars. Times in nanoseconds, half-open ``[start_ns, end_ns)``."""
+
+    series: Series
+    start_ns: int
+    end_ns: int
+    count: int
+    sum: float
+    minimum: float
+    maximum: float
+    sum_squares: float
+    p50: float
+    p95: float
+    p99: float
+
+    @property
+    def mean(self) -> float:
+        """Sum over count (count is at least 1 in a closed window)."""
+        return self.sum / self.count
+
+    @property
+    def rate_per_second(self) -> float:
+        """For counters: sum of increments per second of window."""
+        return self.sum / ((self.end_ns - self.start_ns) / 1e9)
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Columns over the series of one closed window of one source partition.
+
+    Attributes:
+        topic, partition: where the events came from.
+        start_ns, end_ns: half-open window.
+        series: n series, sorted by ``Series.id``.
+        count: int64[n], events (for pre-aggregated input the number of observations they stand for).
+        sum, minimum, maximum, sum_squares: float64[n].
+        quantiles: float64[n, 3], p50, p95, p99, relative error at most 2 %.
+        sketch_start: int32[n + 1], where each series' sketch entries begin.
+        sketch_bucket: int32[m], log-bucket numbers (see ``streams.window.sketch``); sketch_weight: int64[m].
+    """
+
+    topic: str
+    partition: int
+    start_ns: int
+    end_ns: int
+    series: Sequence[Series]
+    count: NDArray[np.int64]
+    sum: NDArray[np.float64]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    sum_squares: NDArray[np.float64]
+    quantiles: NDArray[np.float64]
+    sketch_start: NDArray[np.int32]
+    sketch_bucket: NDArray[np.int32]
+    sketch_weight: NDArray[np.int64]
+
+    @property
+    def key(self) -> bytes:
+        """Names the window: same key, same content."""
+        size_seconds = (self.end_ns - self.start_ns) / 1e9
+        return f"{self.topic}/{self.partition}/{size_seconds:g}/{self.start_ns}".encode()
+
+    @property
+    def size_seconds(self) -> float:
+        """Length of the window."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def row(self, i: int) -> Window:
+        """One series' window as scalars."""
+        p50, p95, p99 = self.quantiles[i].tolist()
+        return Window(
+            self.series[i],
+            self.start_ns,
+            self.end_ns,
+            int(self.count[i]),
+            float(self.sum[i]),
+            float(self.minimum[i]),
+            float(self.maximum[i]),
+            float(self.sum_squares[i]),
+            p50,
+            p95,
+            p99,
+        )
+
+    def rows(self) -> Iterator[Window]:
+        """All windows as scalars (for rules and tests; hot paths use the columns)."""
+        return (self.row(i) for i in range(len(self)))
+
+
+def series_fragment(series: Series) -> bytes:
+    """A series as JSON, so that a caller can keep it and not encode it again for each window."""
+    return orjson.dumps({"name": series.name, "unit": series.unit, "kind": series.kind, "labels": dict(series.labels)})
+
+
+def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = None) -> bytes:
+    """One record of ``agents.windows``.
+
+    Args:
+        batch: the columns.
+        fragments: ``series_fragment`` of each row where the caller has them.
+    """
+    pieces = fragments if fragments is not None else [series_fragment(s) for s in batch.series]
+    head = {
+        "v": 1,
+        "schema": WINDOW_SCHEMA,
+        "topic": batch.topic,
+        "partition": batch.partition,
+        "start_ns": batch.start_ns,
+        "end_ns": batch.end_ns,
+        "count": _pack(batch.count, "<i8"),
+        "sum": _pack(batch.sum, "<f8"),
+        "min": _pack(batch.minimum, "<f8"),
+        "max": _pack(batch.maximum, "<f8"),
+        "sum_squares": _pack(batch.sum_squares, "<f8"),
+        "quantiles": _pack(batch.quantiles, "<f8"),
+        "sketch_start": _pack(batch.sketch_start, "<i4"),
+        "sketch_bucket": _pack(batch.sketch_bucket, "<i4"),
+        "sketch_weight": _pack(batch.sketch_weight, "<i8"),
+    }
+    return b"".join((orjson.dumps(head)[:-1], b',"series":[', b",".join(pieces), b"]}"))
+
+
+def decode_window_batch(value: bytes) -> WindowBatch:
+    """The inverse of :func:`encode_window_batch`.
+
+    Raises:
+        ValueError: not a window record of a version this code knows.
+    """
+    body: dict[str, Any] = orjson.loads(value)
+    if body.get("schema") != WINDOW_SCHEMA:
+        raise ValueError(f"not a window record: schema {body.get('schema')!r}")
+    series = [
+        Series(s["name"], s["unit"], s["kind"], tuple(s["labels"].items()))  # written sorted
+        for s in body["series"]
+    ]
+    return WindowBatch(
+        topic=body["topic"],
+        partition=body["partition"],
+        start_ns=body["start_ns"],
+        end_ns=body["end_ns"],
+        series=series,
+        count=_unpack(body["count"], "<i8"),
+        sum=_unpack(body["sum"], "<f8"),
+        minimum=_unpack(body["min"], "<f8"),
+        maximum=_unpack(body["max"], "<f8"),
+        sum_squares=_unpack(body["sum_squares"], "<f8"),
+        quantiles=_unpack(body["quantiles"], "<f8").reshape(len(series), len(QUANTILES)),
+        sketch_start=_unpack(body["sketch_start"], "<i4"),
+        sketch_bucket=_unpack(body["sketch_bucket"], "<i4"),
+        sketch_weight=_unpack(body["sketch_weight"], "<i8"),
+    )
+
+
+def _pack(column: NDArray[Any], dtype: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(column, dtype=dtype).tobytes()).decode("ascii")
+
+
+def _unpack(text: str, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), dtype=dtype)
