@@ -76,7 +76,7 @@ def encode_metric_head(resource: Mapping[str, str], series: Sequence[SeriesDefin
     The pipeline recognises a repeated head by its bytes and does not parse it again, so keep the order of series.
 
     Args:
-        resource: OpenTelemetry resource attributes (``service.name``, ``service.instance.id``, ``gen_ai.agent.id``, ...).
+        resource: OpenTelemetry resource attributes (``service.name``, ``service.instance.id``, ...).
         series: at most :data:`MAX_SERIES_PER_BATCH` definitions; the index column points into this list.
         producer: the id whose ``seq`` numbers are checked for loss and duplicates (unique per process start).
 
@@ -148,7 +148,7 @@ _LITTLE_ENDIAN_HOST: Final = struct.pack("=H", 1) == b"\x01\x00"
 
 def pack(typecode: Literal["H", "q", "d"], numbers: Sequence[float]) -> str:
     """Base64 of a little-endian column (``H`` uint16, ``q`` int64, ``d`` float64)."""
-    column = array(typecode, numbers)  # type: ignore[arg-type]
+    column = array(typecode, numbers)
     if not _LITTLE_ENDIAN_HOST:
         column.byteswap()
     return base64.b64encode(column.tobytes()).decode("ascii")

@@ -75,7 +75,9 @@ TOPICS: Final[tuple[Topic, ...]] = (
     ),
     Topic(TRACES, "trace id", "source", 7 * DAY_SECONDS, False, True, 4 * _MB, "traces role", "api, users"),
     Topic(EDGES, "client>server", "source", -1, True, True, _MB, "traces role", "alerts role, api"),
-    Topic(ANOMALIES, "series id", "source", 14 * DAY_SECONDS, False, True, _MB, "alerts role", "alerts role, api, users"),
+    Topic(
+        ANOMALIES, "series id", "source", 14 * DAY_SECONDS, False, True, _MB, "alerts role", "alerts role, api, users"
+    ),
     Topic(ALERTS, "fingerprint", "source", 30 * DAY_SECONDS, False, True, _MB, "alerts role", "api, users"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),

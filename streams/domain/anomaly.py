@@ -80,5 +80,12 @@ def decode_anomaly(value: bytes) -> Anomaly:
     series = Series(body["name"], body["unit"], body["kind"], tuple(sorted(body["labels"].items())))
     score = Score(body["score"], body["expected"], body["lower"], body["upper"], warming_up=False)
     return Anomaly(
-        series, body["start_ns"], body["end_ns"], body["feature"], body["value"], score, body["detector"], body["threshold"]
+        series,
+        body["start_ns"],
+        body["end_ns"],
+        body["feature"],
+        body["value"],
+        score,
+        body["detector"],
+        body["threshold"],
     )

@@ -18,11 +18,20 @@ class Record(Protocol):
     """The part of a Kafka record that decoding reads (aiokafka's ConsumerRecord fits)."""
 
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """Payload; None is a tombstone."""
+        ...
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """Record key."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Position in the partition."""
+        ...
+
     @property
     def timestamp(self) -> int:
         """Milliseconds since the epoch: the broker's append time."""
@@ -42,7 +51,8 @@ class Rejected(NamedTuple):
     events: int = 1
 
 
-class AggregatePoint(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AggregatePoint:
     """A histogram that was aggregated by its producer (OTLP), in one interval.
 
     ``values``/``weights`` stand for its buckets: representative value and number of observations of each non-empty

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -22,7 +22,8 @@ WINDOW_SCHEMA: Final = "agents.window/1"
 QUANTILES: Final = (0.5, 0.95, 0.99)
 
 
-class Window(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Window:
     """One series in one closed window, as scalars. Times in nanoseconds, half-open ``[start_ns, end_ns)``."""
 
     series: Series
