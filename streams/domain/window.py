@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from streams.domain.series import Series
 
 WINDOW_SCHEMA: Final = "agents.window/1"
 QUANTILES: Final = (0.5, 0.95, 0.99)
+MAX_SERIES_PER_RECORD: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class WindowBatch:
         quantiles: float64[n, 3], p50, p95, p99, relative error at most 2 %.
         sketch_start: int32[n + 1], where each series' sketch entries begin.
         sketch_bucket: int32[m], log-bucket numbers (see ``streams.window.sketch``); sketch_weight: int64[m].
+        chunk, chunks: a large window travels as several records, each with a part of the series.
     """
 
     topic: str
@@ -78,12 +80,13 @@ class WindowBatch:
     sketch_start: NDArray[np.int32]
     sketch_bucket: NDArray[np.int32]
     sketch_weight: NDArray[np.int64]
+    chunk: int = 0
+    chunks: int = 1
 
     @property
     def key(self) -> bytes:
         """Names the window: same key, same content."""
-        size_seconds = (self.end_ns - self.start_ns) / 1e9
-        return f"{self.topic}/{self.partition}/{size_seconds:g}/{self.start_ns}".encode()
+        return f"{self.topic}/{self.partition}/{self.size_seconds:g}/{self.start_ns}/{self.chunk}".encode()
 
     @property
     def size_seconds(self) -> float:
@@ -128,6 +131,7 @@ def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = 
         fragments: ``series_fragment`` of each row where the caller has them.
     """
     pieces = fragments if fragments is not None else [series_fragment(s) for s in batch.series]
+    weight_type = "<u4" if not len(batch.sketch_weight) or int(batch.sketch_weight.max()) < 2**32 else "<i8"
     head = {
         "v": 1,
         "schema": WINDOW_SCHEMA,
@@ -135,6 +139,8 @@ def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = 
         "partition": batch.partition,
         "start_ns": batch.start_ns,
         "end_ns": batch.end_ns,
+        "chunk": batch.chunk,
+        "chunks": batch.chunks,
         "count": _pack(batch.count, "<i8"),
         "sum": _pack(batch.sum, "<f8"),
         "min": _pack(batch.minimum, "<f8"),
@@ -142,8 +148,9 @@ def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = 
         "sum_squares": _pack(batch.sum_squares, "<f8"),
         "quantiles": _pack(batch.quantiles, "<f8"),
         "sketch_start": _pack(batch.sketch_start, "<i4"),
-        "sketch_bucket": _pack(batch.sketch_bucket, "<i4"),
-        "sketch_weight": _pack(batch.sketch_weight, "<i8"),
+        "sketch_bucket": _pack(batch.sketch_bucket, "<i2"),
+        "sketch_weight": _pack(batch.sketch_weight, weight_type),
+        "weight_type": weight_type,
     }
     return b"".join((orjson.dumps(head)[:-1], b',"series":[', b",".join(pieces), b"]}"))
 
@@ -174,9 +181,84 @@ def decode_window_batch(value: bytes) -> WindowBatch:
         sum_squares=_unpack(body["sum_squares"], "<f8"),
         quantiles=_unpack(body["quantiles"], "<f8").reshape(len(series), len(QUANTILES)),
         sketch_start=_unpack(body["sketch_start"], "<i4"),
-        sketch_bucket=_unpack(body["sketch_bucket"], "<i4"),
-        sketch_weight=_unpack(body["sketch_weight"], "<i8"),
+        sketch_bucket=_unpack(body["sketch_bucket"], "<i2").astype(np.int32),
+        sketch_weight=_unpack(body["sketch_weight"], body["weight_type"]).astype(np.int64),
+        chunk=body["chunk"],
+        chunks=body["chunks"],
     )
+
+
+def split(batch: WindowBatch, max_series: int = MAX_SERIES_PER_RECORD) -> Iterator[WindowBatch]:
+    """Parts of at most ``max_series`` series, in order: each becomes one record."""
+    chunks = max(1, -(-len(batch) // max_series))
+    for chunk in range(chunks):
+        rows = slice(chunk * max_series, min((chunk + 1) * max_series, len(batch)))
+        first, last = batch.sketch_start[rows.start], batch.sketch_start[rows.stop]
+        yield replace(
+            batch,
+            series=batch.series[rows],
+            count=batch.count[rows],
+            sum=batch.sum[rows],
+            minimum=batch.minimum[rows],
+            maximum=batch.maximum[rows],
+            sum_squares=batch.sum_squares[rows],
+            quantiles=batch.quantiles[rows],
+            sketch_start=batch.sketch_start[rows.start : rows.stop + 1] - first,
+            sketch_bucket=batch.sketch_bucket[first:last],
+            sketch_weight=batch.sketch_weight[first:last],
+            chunk=chunk,
+            chunks=chunks,
+        )
+
+
+def join(parts: Sequence[WindowBatch]) -> WindowBatch:
+    """The inverse of :func:`split`; parts in order of their chunk number."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = np.cumsum([0, *(len(p.sketch_bucket) for p in parts)])
+    starts = [p.sketch_start[:-1] + end for p, end in zip(parts, ends, strict=False)]
+    return replace(
+        parts[0],
+        series=[series for p in parts for series in p.series],
+        count=np.concatenate([p.count for p in parts]),
+        sum=np.concatenate([p.sum for p in parts]),
+        minimum=np.concatenate([p.minimum for p in parts]),
+        maximum=np.concatenate([p.maximum for p in parts]),
+        sum_squares=np.concatenate([p.sum_squares for p in parts]),
+        quantiles=np.concatenate([p.quantiles for p in parts]),
+        sketch_start=np.concatenate([*starts, ends[-1:]]).astype(np.int32),
+        sketch_bucket=np.concatenate([p.sketch_bucket for p in parts]),
+        sketch_weight=np.concatenate([p.sketch_weight for p in parts]),
+        chunk=0,
+        chunks=1,
+    )
+
+
+@dataclass
+class WindowAssembler:
+    """Puts a window's records together again.
+
+    Bounded: one window in the making per (topic, partition, size); another start replaces it (its remaining records
+    will come again where they are replayed), counted in ``abandoned``.
+    """
+
+    abandoned: int = 0
+    _parts: dict[tuple[str, int, int], dict[int, WindowBatch]] = field(default_factory=dict)
+
+    def add(self, part: WindowBatch) -> WindowBatch | None:
+        """The whole window when this was its last missing record."""
+        if part.chunks == 1:
+            return part
+        key = (part.topic, part.partition, part.end_ns - part.start_ns)
+        parts = self._parts.setdefault(key, {})
+        if parts and next(iter(parts.values())).start_ns != part.start_ns:
+            self.abandoned += 1
+            parts.clear()
+        parts[part.chunk] = part
+        if len(parts) < part.chunks:
+            return None
+        del self._parts[key]
+        return join([parts[i] for i in range(part.chunks)])
 
 
 def _pack(column: NDArray[Any], dtype: str) -> str:
