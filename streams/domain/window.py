@@ -58,6 +58,7 @@ class WindowBatch:
         topic, partition: where the events came from.
         start_ns, end_ns: half-open window.
         series: n series, sorted by ``Series.id``.
+        sum_low: float64[n], what rounding left out of ``sum`` (add both for twice the precision; merges stay exact).
         count: int64[n], events (for pre-aggregated input the number of observations they stand for).
         sum, minimum, maximum, sum_squares: float64[n].
         quantiles: float64[n, 3], p50, p95, p99, relative error at most 2 %.
@@ -73,6 +74,7 @@ class WindowBatch:
     series: Sequence[Series]
     count: NDArray[np.int64]
     sum: NDArray[np.float64]
+    sum_low: NDArray[np.float64]
     minimum: NDArray[np.float64]
     maximum: NDArray[np.float64]
     sum_squares: NDArray[np.float64]
@@ -143,6 +145,7 @@ def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = 
         "chunks": batch.chunks,
         "count": _pack(batch.count, "<i8"),
         "sum": _pack(batch.sum, "<f8"),
+        "sum_low": _pack(batch.sum_low, "<f8"),
         "min": _pack(batch.minimum, "<f8"),
         "max": _pack(batch.maximum, "<f8"),
         "sum_squares": _pack(batch.sum_squares, "<f8"),
@@ -176,6 +179,7 @@ def decode_window_batch(value: bytes) -> WindowBatch:
         series=series,
         count=_unpack(body["count"], "<i8"),
         sum=_unpack(body["sum"], "<f8"),
+        sum_low=_unpack(body["sum_low"], "<f8"),
         minimum=_unpack(body["min"], "<f8"),
         maximum=_unpack(body["max"], "<f8"),
         sum_squares=_unpack(body["sum_squares"], "<f8"),
@@ -199,6 +203,7 @@ def split(batch: WindowBatch, max_series: int = MAX_SERIES_PER_RECORD) -> Iterat
             series=batch.series[rows],
             count=batch.count[rows],
             sum=batch.sum[rows],
+            sum_low=batch.sum_low[rows],
             minimum=batch.minimum[rows],
             maximum=batch.maximum[rows],
             sum_squares=batch.sum_squares[rows],
@@ -222,6 +227,7 @@ def join(parts: Sequence[WindowBatch]) -> WindowBatch:
         series=[series for p in parts for series in p.series],
         count=np.concatenate([p.count for p in parts]),
         sum=np.concatenate([p.sum for p in parts]),
+        sum_low=np.concatenate([p.sum_low for p in parts]),
         minimum=np.concatenate([p.minimum for p in parts]),
         maximum=np.concatenate([p.maximum for p in parts]),
         sum_squares=np.concatenate([p.sum_squares for p in parts]),

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def"
 """The compiled inner loops of windowing. Arrays in, arrays changed in place; no Python objects.
 
 Compiled once per machine by Numba and kept on disk (``cache=True``). Sums are kept as an unevaluated pair (hi, lo) by
@@ -20,7 +21,7 @@ BLOCK: Final = 1 << BLOCK_BITS
 """Sketch counters are kept in blocks of 16 neighbouring buckets, made when first hit."""
 BUCKET_OFFSET: Final = (LAST_BUCKET // BLOCK + 1) * BLOCK
 BLOCKS_PER_SLOT: Final = 256
-assert (2 * BUCKET_OFFSET) // BLOCK < BLOCKS_PER_SLOT  # noqa: S101 - a constant of the layout
+assert (2 * BUCKET_OFFSET) // BLOCK < BLOCKS_PER_SLOT
 
 ON_TIME: Final = 0
 LATE: Final = 1
@@ -31,17 +32,17 @@ _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 @njit(cache=True, inline="always")
-def _bucket(value):  # type: ignore[no-untyped-def]
+def _bucket(value):
     magnitude = abs(value)
     if magnitude < SMALLEST:
         return 0
-    number = int(math.ceil(math.log(magnitude / SMALLEST) / LOG_GAMMA))
+    number = math.ceil(math.log(magnitude / SMALLEST) / LOG_GAMMA)
     number = min(max(number, 1), LAST_BUCKET)
     return number if value > 0 else -number
 
 
 @njit(cache=True, inline="always")
-def _find(key, keys, rows, used):  # type: ignore[no-untyped-def]
+def _find(key, keys, rows, used):
     """The pool row of a (slot, block) key, made when absent; -1 when the table or the pool is full."""
     mask = keys.shape[0] - 1
     at = int((np.uint64(key) * _GOLDEN) >> np.uint64(20)) & mask
@@ -58,17 +59,15 @@ def _find(key, keys, rows, used):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def fates(record, time_ns, append_ns, ignored, tick_ns, state, pane_ns, lateness_ns, future_ns, fate):  # type: ignore[no-untyped-def]
+def fates(record, time_ns, append_ns, ignored, tick_ns, state, pane_ns, lateness_ns, future_ns, fate):
     """Decides each sample of a run in log order and moves the watermark.
 
     The watermark follows the largest event time seen, but never runs ahead of the broker's append time: one clock that
     is fast cannot close the windows of others.
 
-    Args:
-        record: int32[n], ascending. time_ns: int64[n]. append_ns: int64[r]. ignored: bool[r], records not to be used
-            (duplicates). tick_ns: int64[r], time of a tick record or -1.
-        state: int64[1], the watermark, changed in place.
-        fate: uint8[n], written.
+    Shapes: ``record`` int32[n], ascending; ``time_ns`` int64[n]; ``append_ns`` int64[r]; ``ignored`` bool[r], records
+    that are not to be used (duplicates); ``tick_ns`` int64[r], time of a tick record or -1; ``state`` int64[1], the
+    watermark, changed in place; ``fate`` uint8[n], written.
     """
     at = 0
     n = record.shape[0]
@@ -95,7 +94,7 @@ def fates(record, time_ns, append_ns, ignored, tick_ns, state, pane_ns, lateness
 
 
 @njit(cache=True)
-def add_samples(begin, slot, value, count, high, low, minimum, maximum, squares, keys, rows, pool, used):  # type: ignore[no-untyped-def]
+def add_samples(begin, slot, value, count, high, low, minimum, maximum, squares, keys, rows, pool, used):
     """Adds samples from ``begin`` on; returns how far it came (less than n: the sketch must grow first)."""
     for i in range(begin, slot.shape[0]):
         s = slot[i]
@@ -139,8 +138,8 @@ def add_aggregates(
     rows,
     pool,
     used,
-):  # type: ignore[no-untyped-def]  # noqa: E501
-    """Adds finished aggregates (a closed pane, or a producer's histogram): CSR sketch entries ``start/bucket/weight``."""
+):  # noqa: E501
+    """Adds finished aggregates (a closed pane, a producer's histogram); sketch entries in CSR form."""
     for i in range(begin, slot.shape[0]):
         s = slot[i]
         for e in range(start[i], start[i + 1]):
@@ -164,7 +163,7 @@ def add_aggregates(
 
 
 @njit(cache=True)
-def rehash(old_keys, old_rows, keys, rows):  # type: ignore[no-untyped-def]
+def rehash(old_keys, old_rows, keys, rows):
     """Moves the sketch's index into a larger one."""
     mask = keys.shape[0] - 1
     for i in range(old_keys.shape[0]):
@@ -178,7 +177,7 @@ def rehash(old_keys, old_rows, keys, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def buckets_of(value):  # type: ignore[no-untyped-def]
+def buckets_of(value):
     """Bucket numbers, int32[n], of values."""
     out = np.empty(value.shape[0], np.int32)
     for i in range(value.shape[0]):
@@ -187,7 +186,7 @@ def buckets_of(value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def entries(keys, rows, pool, rank):  # type: ignore[no-untyped-def]
+def entries(keys, rows, pool, rank):
     """All non-empty sketch counters as (rank of the slot, bucket, weight), in no order."""
     size = 0
     for i in range(keys.shape[0]):
@@ -211,11 +210,11 @@ def entries(keys, rows, pool, rank):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def quantiles(start, bucket, weight, count, minimum, maximum, value_of, q, out):  # type: ignore[no-untyped-def]
+def quantiles(start, bucket, weight, count, minimum, maximum, value_of, q, out):
     """Nearest-rank quantiles (rank floor(q * (n - 1))) from sketches in CSR form, clamped to the exact extremes.
 
-    Args:
-        value_of: float64[2 * BUCKET_OFFSET], the value of bucket b at b + BUCKET_OFFSET. q: ascending. out: float64[n, q].
+    Shapes: ``value_of`` float64[2 * BUCKET_OFFSET], the value of bucket b at b + BUCKET_OFFSET; ``q`` ascending;
+    ``out`` float64[n, q], written.
     """
     for i in range(count.shape[0]):
         seen = 0

@@ -28,7 +28,7 @@ _PER_SLOT: Final = kernel.BLOCKS_PER_SLOT * kernel.BLOCK
 class Aggregates:
     """Finished aggregates of n series, to be added to a pane or published.
 
-    ``slot`` int32[n] strictly ordered by the rank of the series; ``high`` + ``low`` is the sum; the sketch in CSR form.
+    ``slot`` int32[n] strictly ordered by the rank of the series; ``high`` is the sum, correctly rounded, ``low`` what rounding left out; the sketch in CSR form.
     """
 
     slot: I32
@@ -55,7 +55,8 @@ class Aggregates:
             end_ns=end_ns,
             series=[rows[s] for s in self.slot.tolist()],
             count=self.count,
-            sum=self.high + self.low,
+            sum=self.high,
+            sum_low=self.low,
             minimum=self.minimum,
             maximum=self.maximum,
             sum_squares=self.squares,
@@ -64,6 +65,26 @@ class Aggregates:
             sketch_bucket=self.bucket,
             sketch_weight=self.weight,
         )
+
+
+def aggregates_of(batch: WindowBatch, slot: I32) -> Aggregates:
+    """A published window as aggregates again: what a restarted worker merges into larger windows.
+
+    Args:
+        batch: a base window. slot: int32[n], the slots of its series in the operator's table.
+    """
+    return Aggregates(
+        slot=slot,
+        count=batch.count,
+        high=batch.sum,
+        low=batch.sum_low,
+        minimum=batch.minimum,
+        maximum=batch.maximum,
+        squares=batch.sum_squares,
+        start=batch.sketch_start,
+        bucket=batch.sketch_bucket,
+        weight=batch.sketch_weight,
+    )
 
 
 class Pane:
@@ -170,11 +191,13 @@ class Pane:
         start = np.empty(len(slot) + 1, np.int32)
         start[:-1] = np.searchsorted(sort_key, rank[slot].astype(np.int64) * _PER_SLOT)
         start[-1] = len(sort_key)
+        high, low = c["high"][slot], c["low"][slot]
+        total = high + low
         return Aggregates(
             slot=slot,
             count=c["count"][slot],
-            high=c["high"][slot],
-            low=c["low"][slot],
+            high=total,
+            low=low - (total - high),
             minimum=c["minimum"][slot],
             maximum=c["maximum"][slot],
             squares=c["squares"][slot],
