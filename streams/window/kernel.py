@@ -27,6 +27,7 @@ ON_TIME: Final = 0
 LATE: Final = 1
 FUTURE: Final = 2
 IGNORED: Final = 3
+STALE: Final = 4
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -138,7 +139,7 @@ def add_aggregates(
     rows,
     pool,
     used,
-):  # noqa: E501
+):
     """Adds finished aggregates (a closed pane, a producer's histogram); sketch entries in CSR form."""
     for i in range(begin, slot.shape[0]):
         s = slot[i]

@@ -28,7 +28,8 @@ _PER_SLOT: Final = kernel.BLOCKS_PER_SLOT * kernel.BLOCK
 class Aggregates:
     """Finished aggregates of n series, to be added to a pane or published.
 
-    ``slot`` int32[n] strictly ordered by the rank of the series; ``high`` is the sum, correctly rounded, ``low`` what rounding left out; the sketch in CSR form.
+    ``slot`` int32[n] strictly ordered by the rank of the series; ``high`` is the sum, correctly rounded, ``low`` what
+    rounding left out; the sketch in CSR form.
     """
 
     slot: I32
@@ -71,7 +72,8 @@ def aggregates_of(batch: WindowBatch, slot: I32) -> Aggregates:
     """A published window as aggregates again: what a restarted worker merges into larger windows.
 
     Args:
-        batch: a base window. slot: int32[n], the slots of its series in the operator's table.
+        batch: a base window.
+        slot: int32[n], the slots of its series in the operator's table.
     """
     return Aggregates(
         slot=slot,

@@ -1,0 +1,133 @@
+"""A window operator as records of the state topic, and back.
+
+One core record per source partition, plus its series in chunks of :data:`CHUNK` that are written only when they change
+(slots are never reused, so a chunk only grows). Chunks are written before the core that counts their rows: a crash
+between leaves rows that the core does not count, and they are written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from streams.domain.series import Series
+from streams.errors import StateError, StateVersionError
+from streams.window.fates import Fates
+from streams.window.operator import WindowOperator
+
+FORMAT: Final = 1
+CHUNK: Final = 1000
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where to go on after a restart.
+
+    Attributes:
+        applied: highest source offset applied. held: first offset to read again.
+        needed_from_ns: oldest base window to read back from ``agents.windows``.
+        windows_offset: where in ``agents.windows`` to start reading for it.
+        epoch: id of the source topic when the checkpoint was written.
+    """
+
+    applied: int
+    held: int
+    needed_from_ns: int
+    windows_offset: int
+    epoch: str
+
+
+def prefix(topic: str, partition: int) -> str:
+    """What the keys of one source partition start with."""
+    return f"window/{topic}/{partition}/"
+
+
+def checkpoint(
+    operator: WindowOperator, *, epoch: str, windows_offset: int, rows_written: int
+) -> Iterator[tuple[bytes, bytes]]:
+    """The records to write, in order; the last one is the core.
+
+    Args:
+        operator: settled up to its held-back offset by this call.
+        epoch: id of the source topic.
+        windows_offset: offset in ``agents.windows`` of the oldest base window that is still needed.
+        rows_written: how many series earlier checkpoints have written.
+    """
+    held = operator.held_offset
+    operator.sequences.settle(held)
+    operator.cumulatives.settle(held)
+    base = prefix(operator.topic, operator.partition)
+    rows = operator.table.rows
+    for chunk in range(rows_written // CHUNK, -(-len(rows) // CHUNK)) if len(rows) > rows_written else ():
+        part = rows[chunk * CHUNK : (chunk + 1) * CHUNK]
+        body = [[s.name, s.unit, s.kind, s.labels] for s in part]
+        yield f"{base}series/{chunk}".encode(), orjson.dumps(body)
+    core = {
+        "v": FORMAT,
+        "epoch": epoch,
+        "applied": operator.applied,
+        "held": held,
+        "watermark_ns": operator.watermark_ns,
+        "windows_offset": windows_offset,
+        "series": len(rows),
+        "overflow": [[name, kind, slot] for (name, kind), slot in operator.table.overflow_slots.items()],
+        "fates": operator.fates.snapshot(),
+        "sequences": operator.sequences.snapshot(),
+        "cumulatives": operator.cumulatives.snapshot(),
+    }
+    yield f"{base}core".encode(), orjson.dumps(core)
+
+
+def newer(one: bytes, two: bytes) -> bytes:
+    """The core record with the higher source offset (a worker that lost its partition may have written late)."""
+    return one if orjson.loads(one)["applied"] >= orjson.loads(two)["applied"] else two
+
+
+def restore(operator: WindowOperator, records: Mapping[str, bytes]) -> Resume | None:
+    """Fills a new operator from the state topic's records of its partition.
+
+    Args:
+        operator: new, of the same topic and partition.
+        records: key to value; other keys are ignored.
+
+    Returns:
+        Where to go on, or None where no checkpoint exists.
+
+    Raises:
+        StateVersionError: written by a newer version of this code.
+        StateError: a chunk of series is missing.
+    """
+    base = prefix(operator.topic, operator.partition)
+    raw = records.get(f"{base}core")
+    if raw is None:
+        return None
+    core: dict[str, Any] = orjson.loads(raw)
+    if core["v"] > FORMAT:
+        raise StateVersionError(
+            f"state of {operator.topic}/{operator.partition} has format {core['v']}, this version reads up "
+            f"to {FORMAT}: upgrade this worker, or delete the state topic to start from the log's beginning"
+        )
+    for series in _rows(base, records, core["series"]):
+        operator.table.slots[series] = len(operator.table.rows)
+        operator.table.rows.append(series)
+    operator.table.overflow_slots = {(name, kind): slot for name, kind, slot in core["overflow"]}
+    operator.fates = Fates.restore(core["fates"])
+    operator.sequences.restore(core["sequences"])
+    operator.cumulatives.restore(core["cumulatives"])
+    operator.watermark_ns = core["watermark_ns"]
+    operator.counted, operator.applied = core["applied"], core["held"] - 1
+    return Resume(core["applied"], core["held"], operator.needed_from_ns, core["windows_offset"], core["epoch"])
+
+
+def _rows(base: str, records: Mapping[str, bytes], count: int) -> Iterator[Series]:
+    for chunk in range(-(-count // CHUNK)):
+        raw = records.get(f"{base}series/{chunk}")
+        part = orjson.loads(raw) if raw is not None else []
+        wanted = min(CHUNK, count - chunk * CHUNK)
+        if len(part) < wanted:
+            raise StateError(f"state record {base}series/{chunk} has {len(part)} of {wanted} series")
+        for name, unit, kind, labels in part[:wanted]:
+            yield Series(name, unit, kind, tuple((k, v) for k, v in labels))

@@ -1,0 +1,242 @@
+"""The window operator of one source partition: columns in, closed windows and fates out.
+
+It keeps open panes in memory and never forgets what it cannot rebuild: a checkpoint (``streams.window.checkpoint``),
+the source log from ``held_offset`` on and the published base windows together give the same state again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from streams.domain.columns import Columns, Rejected
+from streams.domain.series import SeriesTable
+from streams.domain.window import WindowBatch
+from streams.window import kernel
+from streams.window.cumulative import CumulativeState
+from streams.window.fates import Fates
+from streams.window.pane import I32, I64, Aggregates, Pane, aggregates_of
+from streams.window.points import U8, Samples, aggregates, by_pane, decide, histograms, increments
+from streams.window.rollup import Rollup, Span
+from streams.window.sequence import SequenceFilter
+
+SECOND_NS: Final = 1_000_000_000
+_NEW: Final = 0
+_DUPLICATE: Final = 1
+_TOO_OLD: Final = 2
+_VERDICTS: Final = {"new": _NEW, "duplicate": _DUPLICATE, "too_old": _TOO_OLD}
+_SPARSE: Final = 64
+"""A run that spans more panes than this is grouped by sorting instead of by one comparison per pane."""
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """How time is cut. All in nanoseconds.
+
+    Attributes:
+        pane_ns: the base window. spans: larger windows, merges of panes.
+        lateness_ns: how far an event may be behind the largest event time before it.
+        future_ns: how far an event may be ahead of the broker's clock.
+        series_limit: series per partition; more go to overflow series.
+    """
+
+    pane_ns: int = 10 * SECOND_NS
+    spans: tuple[Span, ...] = (Span(60 * SECOND_NS, 60 * SECOND_NS), Span(300 * SECOND_NS, 300 * SECOND_NS))
+    lateness_ns: int = 5 * SECOND_NS
+    future_ns: int = 60 * SECOND_NS
+    series_limit: int = 100_000
+
+
+@dataclass
+class Outcome:
+    """What a run of records led to.
+
+    Attributes:
+        closed: windows to publish, base windows first, in order of time.
+        rejected: events for the dead-letter topic (positions are in the run that was applied).
+        fates: counts of this run (zero for records that a checkpoint had already counted).
+    """
+
+    closed: list[WindowBatch] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    fates: Fates = field(default_factory=Fates)
+
+
+class WindowOperator:
+    """State of one source partition. Not thread-safe; one caller applies runs in log order.
+
+    Attributes:
+        table: numbers the series; give it to decode.
+        applied: the highest source offset applied. counted: up to which offset fates were counted before a restart.
+        watermark_ns: no earlier event is expected; never goes back.
+        fates: counts up to ``applied``.
+    """
+
+    def __init__(self, topic: str, partition: int, spec: WindowSpec) -> None:
+        self.topic, self.partition, self.spec = topic, partition, spec
+        self.table = SeriesTable(limit=spec.series_limit)
+        self.sequences = SequenceFilter()
+        self.cumulatives = CumulativeState()
+        self.fates = Fates()
+        self.applied = -1
+        self.counted = -1
+        self._watermark = np.zeros(1, np.int64)
+        self.panes: dict[int, Pane] = {}
+        self.rollup = Rollup(spec.spans, spec.pane_ns)
+        self._rank = np.zeros(0, np.int32)
+
+    @property
+    def watermark_ns(self) -> int:
+        """No event before this time is expected."""
+        return int(self._watermark[0])
+
+    @watermark_ns.setter
+    def watermark_ns(self, value: int) -> None:
+        self._watermark[0] = value
+
+    @property
+    def closed_ns(self) -> int:
+        """Panes that end at or before this time are closed."""
+        return self.watermark_ns - self.watermark_ns % self.spec.pane_ns
+
+    @property
+    def held_offset(self) -> int:
+        """The first source offset that an open pane still needs: commit no further."""
+        needed = [pane.first_offset for pane in self.panes.values() if pane.first_offset is not None]
+        return min(needed, default=self.applied + 1)
+
+    def apply(self, columns: Columns) -> Outcome:
+        """Applies a decoded run of records that follows the last one.
+
+        A run must not straddle ``counted``: split it there (records up to it only rebuild open panes).
+        """
+        before_ns = self.closed_ns
+        verdicts = self._check_sequences(columns)
+        ignored = verdicts != _NEW
+        spec = self.spec
+        fate, fate_totals, fate_histograms = decide(
+            columns, ignored, self._watermark, spec.pane_ns, spec.lateness_ns, spec.future_ns
+        )
+        on_time = fate == kernel.ON_TIME
+        self._add(columns.offset, Samples(*(c[on_time] for c in _samples(columns))))
+        self._add(columns.offset, increments(columns.cumulatives, fate_totals, self.cumulatives, columns.offset))
+        self._add_histograms(columns, fate_histograms)
+        self.applied = int(columns.offset[-1])
+        if self.applied <= self.counted:
+            return Outcome()
+        outcome = self._count(columns, verdicts, fate, np.concatenate([fate_totals, fate_histograms]))
+        self.fates.add(outcome.fates)
+        outcome.closed = self._close(before_ns)
+        return outcome
+
+    def _check_sequences(self, columns: Columns) -> U8:
+        verdicts = np.zeros(len(columns.offset), np.uint8)
+        for record, producer, seq, dropped_total in columns.batches:
+            verdict = self.sequences.check(producer, seq, int(columns.offset[record]), dropped_total)
+            if verdict != "new":
+                verdicts[record] = _VERDICTS[verdict]
+        return verdicts
+
+    def _pane(self, start_ns: int, offset: int) -> Pane:
+        pane = self.panes.get(start_ns)
+        if pane is None:
+            pane = self.panes[start_ns] = Pane(len(self.table))
+        pane.reserve(len(self.table))
+        pane.touch(offset)
+        return pane
+
+    def _add(self, offset: I64, samples: Samples) -> None:
+        if not len(samples.record):
+            return
+        start = samples.time_ns - samples.time_ns % self.spec.pane_ns
+        first, last = int(start.min()), int(start.max())
+        if first == last:
+            self._pane(first, int(offset[samples.record[0]])).add_samples(samples.slot, samples.value)
+            return
+        dense = last - first < _SPARSE * self.spec.pane_ns
+        for start_ns in range(first, last + 1, self.spec.pane_ns) if dense else np.unique(start).tolist():
+            chosen = np.nonzero(start == start_ns)[0]
+            if len(chosen):
+                pane = self._pane(start_ns, int(offset[samples.record[chosen[0]]]))
+                pane.add_samples(samples.slot[chosen], samples.value[chosen])
+
+    def _add_histograms(self, columns: Columns, fate: U8) -> None:
+        found = histograms(columns.aggregates, fate, self.cumulatives, columns.offset)
+        for start_ns, group in by_pane(found, self.spec.pane_ns).items():
+            pane = self._pane(start_ns, int(columns.offset[min(h.record for h in group)]))
+            pane.add(aggregates(group))
+
+    def _count(self, columns: Columns, verdicts: U8, fate: U8, fate_points: U8) -> Outcome:
+        outcome = Outcome(rejected=list(columns.rejected))
+        fates = outcome.fates
+        counts = np.bincount(fate, minlength=5) + np.bincount(fate_points, minlength=5)
+        fates.late = int(counts[kernel.LATE])
+        fates.duplicate = int(columns.events[verdicts == _DUPLICATE].sum() + counts[kernel.STALE])
+        fates.overflow = self._overflowed(columns, fate)
+        fates.aggregated = int(counts[kernel.ON_TIME]) - fates.overflow
+        if counts[kernel.FUTURE]:
+            outcome.rejected += self._future(columns, fate, fate_points)
+        for record in np.nonzero(verdicts == _TOO_OLD)[0].tolist():
+            detail = "the batch number is older than the numbers remembered for its producer"
+            outcome.rejected.append(Rejected(record, "sequence_too_old", detail, int(columns.events[record])))
+        for rejected in outcome.rejected:
+            fates.rejected[rejected.reason] += rejected.events
+        return outcome
+
+    def _overflowed(self, columns: Columns, fate: U8) -> int:
+        slots = list(self.table.overflow_slots.values())
+        if not slots:
+            return 0
+        return int(np.isin(columns.slot[fate == kernel.ON_TIME], slots).sum())
+
+    def _future(self, columns: Columns, fate: U8, fate_points: U8) -> list[Rejected]:
+        record_of = [p.record for p in columns.cumulatives] + [p.record for p in columns.aggregates]
+        records = columns.record[fate == kernel.FUTURE].tolist()
+        records += [record_of[i] for i in np.nonzero(fate_points == kernel.FUTURE)[0]]
+        seconds = self.spec.future_ns / SECOND_NS
+        detail = f"event time is more than {seconds:g} s ahead of the broker's clock"
+        return [Rejected(record, "future", detail, events) for record, events in sorted(Counter(records).items())]
+
+    def _close(self, before_ns: int) -> list[WindowBatch]:
+        now_ns, pane_ns = self.closed_ns, self.spec.pane_ns
+        if now_ns == before_ns:
+            return []
+        rank = self.rank()
+        closed = []
+        for start_ns in sorted(s for s in self.panes if s + pane_ns <= now_ns):
+            pane = self.panes.pop(start_ns).close(rank)
+            self.rollup.add(start_ns, pane)
+            closed.append(self._batch(pane, start_ns, pane_ns))
+        for start_ns, size_ns, part in self.rollup.ended(before_ns, now_ns, len(self.table), rank):
+            closed.append(self._batch(part, start_ns, size_ns))
+        return closed
+
+    def _batch(self, part: Aggregates, start_ns: int, size_ns: int) -> WindowBatch:
+        return part.batch(self.topic, self.partition, start_ns, start_ns + size_ns, self.table.rows)
+
+    def rank(self) -> I32:
+        """Position of each slot in the order of series ids: the order in which windows list their series."""
+        if len(self._rank) != len(self.table):
+            order = np.argsort(np.array([series.id for series in self.table.rows]), kind="stable")
+            self._rank = np.empty(len(order), np.int32)
+            self._rank[order] = np.arange(len(order), dtype=np.int32)
+        return self._rank
+
+    @property
+    def needed_from_ns(self) -> int:
+        """Start of the oldest published base window that a restarted worker must read back."""
+        return self.rollup.needed_from(self.closed_ns)
+
+    def read_back(self, batch: WindowBatch) -> None:
+        """Gives a published base window back to the merges (after a restart; others are ignored)."""
+        base = batch.end_ns - batch.start_ns == self.spec.pane_ns
+        if base and self.needed_from_ns <= batch.start_ns and batch.end_ns <= self.closed_ns:
+            slot = np.array([self.table.slot(series) for series in batch.series], np.int32)
+            self.rollup.add(batch.start_ns, aggregates_of(batch, slot))
+
+
+def _samples(columns: Columns) -> Samples:
+    return Samples(columns.record, columns.slot, columns.time_ns, columns.value)

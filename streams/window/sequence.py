@@ -1,0 +1,146 @@
+"""Which batches of a producer were seen: finds duplicates and gaps.
+
+Numbers may arrive out of order (a spilled batch is sent again after newer ones), so what is kept per producer is the
+highest number and the set of those missing below it. The kept state is always *as of the held-back offset*: when a
+worker replays the log from there, the same batches must look new again. Numbers seen at later offsets wait in
+``_recent`` until the held-back offset passes them (:meth:`SequenceFilter.settle`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Verdict = Literal["new", "duplicate", "too_old"]
+MISSING_LIMIT: Final = 1024
+"""Missing numbers remembered per producer; an older one that still arrives is rejected with a reason, not lost."""
+PRODUCER_LIMIT: Final = 100_000
+"""Producers remembered; beyond it the one unseen for longest is forgotten (its re-sent batches would count again)."""
+
+
+@dataclass(slots=True)
+class Producer:
+    """State of one producer as of the held-back offset.
+
+    Attributes:
+        high: highest number seen, -1 for none.
+        first: the first number seen; those below it are not counted as a gap.
+        missing: numbers below ``high`` not seen, the newest :data:`MISSING_LIMIT`.
+        floor: numbers below it are no longer told apart.
+        dropped_total: the largest count of its own drops that the producer reported (as of the applied offset).
+    """
+
+    high: int = -1
+    first: int = -1
+    floor: int = 0
+    dropped_total: int = 0
+    missing: set[int] = field(default_factory=set)
+    recent: set[int] = field(default_factory=set)
+
+    def settle(self, seq: int) -> None:
+        """Moves a number from recent to seen."""
+        self.recent.discard(seq)
+        if self.first < 0:
+            self.first = seq
+        if seq <= self.high:
+            self.missing.discard(seq)
+            return
+        lowest = max(self.high + 1, seq - MISSING_LIMIT, self.floor)
+        self.missing.update(range(lowest, seq))
+        self.floor = max(self.floor, lowest) if lowest > self.high + 1 else self.floor
+        self.high = seq
+        while len(self.missing) > MISSING_LIMIT:
+            oldest = min(self.missing)
+            self.missing.remove(oldest)
+            self.floor = oldest + 1
+
+    def verdict(self, seq: int) -> Verdict:
+        """What a number is to this producer's state."""
+        if seq in self.recent:
+            return "duplicate"
+        if seq > self.high or seq in self.missing:
+            return "new"
+        return "too_old" if seq < self.floor else "duplicate"
+
+    @property
+    def gap(self) -> int:
+        """Batches missing between the first and the highest seen."""
+        return sum(1 for seq in self.missing if seq > self.first)
+
+
+class SequenceFilter:
+    """All producers of one partition. Bounded by :data:`PRODUCER_LIMIT`; ``forgotten`` counts evictions."""
+
+    def __init__(self) -> None:
+        self.producers: dict[str, Producer] = {}
+        self.forgotten = 0
+        self.forgotten_dropped = 0
+        self._recent: deque[tuple[int, str, int]] = deque()
+
+    def check(self, producer: str, seq: int, offset: int, dropped_total: int) -> Verdict:
+        """Decides a batch and remembers it.
+
+        Args:
+            producer: id of the sending process.
+            seq: its batch number, >= 0.
+            offset: source offset of the record, ascending between calls.
+            dropped_total: the producer's own count of drops.
+        """
+        state = self.producers.pop(producer, None) or Producer()
+        self.producers[producer] = state  # newest last: the order of forgetting
+        if len(self.producers) > PRODUCER_LIMIT:
+            self._forget(next(iter(self.producers)))
+        state.dropped_total = max(state.dropped_total, dropped_total)
+        verdict = state.verdict(seq)
+        if verdict == "new":
+            state.recent.add(seq)
+            self._recent.append((offset, producer, seq))
+        return verdict
+
+    def _forget(self, producer: str) -> None:
+        self.forgotten_dropped += self.producers.pop(producer).dropped_total
+        self.forgotten += 1
+
+    def settle(self, held_offset: int) -> None:
+        """Moves what was seen before the held-back offset into the kept state."""
+        while self._recent and self._recent[0][0] < held_offset:
+            _, producer, seq = self._recent.popleft()
+            state = self.producers.get(producer)
+            if state is not None:
+                state.settle(seq)
+
+    @property
+    def dropped_total(self) -> int:
+        """Events that producers say they dropped themselves."""
+        return self.forgotten_dropped + sum(p.dropped_total for p in self.producers.values())
+
+    @property
+    def gap_batches(self) -> int:
+        """Batches missing in the numbering of all producers."""
+        return sum(p.gap for p in self.producers.values())
+
+    def snapshot(self) -> dict[str, Any]:
+        """The kept state as JSON-able data."""
+        return {
+            "forgotten": self.forgotten,
+            "forgotten_dropped": self.forgotten_dropped,
+            "producers": [
+                [name, p.high, p.first, p.floor, p.dropped_total, sorted(p.missing)]
+                for name, p in self.producers.items()
+            ],
+        }
+
+    def restore(self, data: dict[str, Any]) -> None:
+        """The inverse of :meth:`snapshot`."""
+        self.forgotten, self.forgotten_dropped = data["forgotten"], data["forgotten_dropped"]
+        self._recent.clear()
+        self.producers = {
+            name: Producer(high, first, floor, dropped, _set(missing))
+            for name, high, first, floor, dropped, missing in data["producers"]
+        }
+
+
+def _set(numbers: Iterable[int]) -> set[int]:
+    return set(numbers)
