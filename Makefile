@@ -1,0 +1,66 @@
+# The whole developer interface; CI calls the same targets. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# BIN can point at another environment (tests/unit/test_plants.py runs these targets in a copy of the tree).
+BIN ?= .venv/bin
+PYTEST_ARGS ?=
+export UV_PYTHON_DOWNLOADS := never
+
+.NOTPARALLEL:
+
+.PHONY: help setup demo test check check-format check-lint check-types check-imports check-house check-monitoring \
+	bench fmt faults lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | sort | awk -F'\t' '{printf "%-18s %s\n", $$1, $$2}'
+
+setup: ## .venv from requirements.lock; quick when nothing changed
+	@bash .ci/setup
+
+demo: setup ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends by itself)
+	@$(BIN)/streams demo
+
+test: check ## check, then every test (PYTEST_ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup check-format check-lint check-types check-imports check-house check-monitoring ## format, lint, types, imports, house rules, Prometheus files
+	@echo "check: all rules hold"
+
+check-format: ## ruff format, without writing
+	@$(BIN)/ruff format --check .
+
+check-lint: ## ruff: style, banned calls
+	@$(BIN)/ruff check .
+
+check-types: ## mypy, strict
+	@$(BIN)/mypy
+
+check-imports: ## import-linter: who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+check-house: ## names, lengths, paths in documents, lock file
+	@$(BIN)/python -m pytest -q --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_house.py
+
+check-monitoring: ## promtool and amtool on monitoring/, where they are installed
+	@BIN=$(BIN) bash .ci/check-monitoring
+
+bench: setup ## throughput of each path, one JSON line per path
+	@$(BIN)/python -m benchmarks.throughput --json
+
+fmt: ## write the format and the safe fixes
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+faults: setup ## the tests that kill and pause processes
+	@$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
+
+lock: setup ## resolve the dependencies of pyproject.toml again
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
+
+clean: ## remove .venv, caches and the demo's work folder
+	rm -rf .venv .streams .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
