@@ -1,0 +1,39 @@
+"""The detectors there are, by name. Each passes ``tests/contract/test_detectors.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from streams.detect.deviation import Deviation
+from streams.detect.novelty import NoveltyMemories
+from streams.detect.protocol import Detector
+from streams.detect.tail import normal_tail, novelty_tail
+from streams.detect.watch import Watch
+from streams.errors import ConfigurationError
+
+DEFAULT: Final = "novelty"
+
+
+def _novelty(warmup_windows: int) -> Detector:
+    return Watch("novelty", NoveltyMemories(), novelty_tail, warmup_windows=warmup_windows)
+
+
+def _deviation(warmup_windows: int) -> Detector:
+    return Watch("deviation", Deviation(), normal_tail, warmup_windows=warmup_windows)
+
+
+DETECTORS: Final[Mapping[str, Callable[[int], Detector]]] = {"novelty": _novelty, "deviation": _deviation}
+"""Name -> maker of a fresh detector, given its warm-up in windows."""
+
+
+def make(name: str, warmup_windows: int) -> Detector:
+    """A fresh detector.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    maker = DETECTORS.get(name)
+    if maker is None:
+        raise ConfigurationError(f"detector {name!r} is not known; write one of {', '.join(sorted(DETECTORS))}")
+    return maker(warmup_windows)

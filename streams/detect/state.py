@@ -1,0 +1,139 @@
+"""A detect operator's snapshot: compressed JSON with its format, River version and specification in front.
+
+Never pickle: what another party could have written is read as data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, Final, NamedTuple
+
+import cramjam
+import orjson
+
+from streams.detect import registry
+from streams.detect.protocol import FORMAT_VERSION, Detector
+from streams.domain.series import Series
+from streams.errors import ConfigurationError, StateError
+
+RIVER_VERSION: Final = version("river")
+LARGEST_N: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """What a snapshot must agree with to be used (see ``DetectOperator`` for the fields)."""
+
+    detector: str
+    threshold: float
+    warmup_windows: int
+    window_seconds: float
+    confirm: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigurationError: names the field and what is allowed.
+        """
+        registry.make(self.detector, max(self.warmup_windows, 20))
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ConfigurationError(f"detect threshold {self.threshold} must be in [0, 1]")
+        if self.warmup_windows < 20:
+            raise ConfigurationError(f"detect warmup_windows {self.warmup_windows} must be at least 20")
+        if not self.window_seconds > 0:
+            raise ConfigurationError(f"detect window_seconds {self.window_seconds} must be positive")
+        k, n = self.confirm
+        if not 1 <= k <= n <= LARGEST_N:
+            raise ConfigurationError(f"detect confirm {self.confirm} must be (k, n) with 1 <= k <= n <= {LARGEST_N}")
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits over what changes the meaning of a detector's state: not threshold and confirmation."""
+        fields = asdict(self)
+        del fields["threshold"], fields["confirm"]
+        return hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+class Restored(NamedTuple):
+    """What ``restore`` did: how many series it brought back; why none, where the snapshot was not used."""
+
+    series: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Memory:
+    """All that is kept of one series.
+
+    ``recent`` has one bit per window, the newest lowest: whether a feature passed the threshold.
+    """
+
+    series: Series
+    names: tuple[str, ...]
+    detectors: tuple[Detector, ...]
+    last_start_ns: int = 0
+    recent: int = 0
+
+    def confirm(self, passed: bool, gap_windows: int, confirm: tuple[int, int]) -> bool:
+        """True when this window passed and k of the last n did; windows without data did not."""
+        k, n = confirm
+        self.recent = (self.recent << min(gap_windows, n) | passed) & ((1 << n) - 1)
+        return passed and self.recent.bit_count() >= k
+
+
+def encode(specification: Specification, newest_ns: int, memories: Iterable[Memory]) -> bytes:
+    """Snapshot of an operator."""
+    body = {
+        "v": FORMAT_VERSION,
+        "river": RIVER_VERSION,
+        "specification": specification.hash,
+        "newest_ns": newest_ns,
+        "series": [_memory_object(memory) for memory in memories],
+    }
+    return bytes(cramjam.zstd.compress(orjson.dumps(body), 3))
+
+
+def decode(specification: Specification, data: bytes) -> tuple[int, list[Memory]]:
+    """The inverse of :func:`encode`: (newest window start, memories, least recently seen first).
+
+    Raises:
+        StateError: not a snapshot, damaged, or of another format, River version or specification.
+    """
+    try:
+        body = orjson.loads(bytes(cramjam.zstd.decompress(data)))
+        found = {"v": body["v"], "river": body["river"], "specification": body["specification"]}
+    except (cramjam.DecompressionError, ValueError, KeyError, TypeError) as error:
+        raise StateError(f"not a snapshot of a detect operator: {error!r}") from error
+    wanted = {"v": FORMAT_VERSION, "river": RIVER_VERSION, "specification": specification.hash}
+    for name, value in wanted.items():
+        if found[name] != value:
+            raise StateError(f"the snapshot's {name} is {found[name]!r}, ours is {value!r}")
+    try:
+        return int(body["newest_ns"]), [_memory(specification, item) for item in body["series"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateError(f"the snapshot is damaged: {error!r}") from error
+
+
+def _memory_object(memory: Memory) -> dict[str, Any]:
+    series = memory.series
+    return {
+        "series": [series.name, series.unit, series.kind, series.labels],
+        "last_start_ns": memory.last_start_ns,
+        "recent": memory.recent,
+        "features": {name: detector.snapshot() for name, detector in zip(memory.names, memory.detectors, strict=True)},
+    }
+
+
+def _memory(specification: Specification, item: dict[str, Any]) -> Memory:
+    name, unit, kind, labels = item["series"]
+    series = Series(name, unit, kind, tuple((key, value) for key, value in labels))
+    detectors = []
+    for state in item["features"].values():
+        detector = registry.make(specification.detector, specification.warmup_windows)
+        detector.restore(state)
+        detectors.append(detector)
+    return Memory(series, tuple(item["features"]), tuple(detectors), item["last_start_ns"], item["recent"])

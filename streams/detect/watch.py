@@ -1,0 +1,144 @@
+"""A detector from a River scorer: warm-up, gate, calibration, band, and how long a finding holds.
+
+*Gate*: a score passes only if it beats every score of the last 120 windows (worth 2 to 23 points of 100 on every
+detector measured). *Hold*: what passed stays a finding while the value stays outside the band, because a memory that
+has learned the first strange value finds the second one normal; without this, "3 of 5 windows" could never be true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from streams.detect.band import Band
+from streams.detect.peak import RecentPeak
+from streams.detect.protocol import FORMAT_VERSION, Scorer
+from streams.domain.anomaly import Score
+from streams.errors import StateError
+
+GATE_WINDOWS: Final = 120
+HOLD_WINDOWS: Final = 60
+"""A finding holds at most this many windows (ten minutes of 10 s windows): then it is the new normal."""
+LEAST_WARMUP_WINDOWS: Final = 20
+GATE_AFTER_WINDOWS: Final = 10
+"""Scores of a model that has seen fewer windows say nothing and must not stand in the gate."""
+LARGEST: Final = 1e100
+"""Larger magnitudes are treated like NaN: not judged, not learned."""
+_DAY_NS: Final = 86_400_000_000_000
+
+
+class Watch:
+    """One detector of one series (:class:`streams.detect.protocol.Detector`).
+
+    Args:
+        name: of the detector, kept in snapshots.
+        scorer: a River estimator.
+        tail: maps its score to the probability of something at least as strange.
+        warmup_windows: windows learned silently; at least :data:`LEAST_WARMUP_WINDOWS`. 750 is where false alarms
+            become rare, 30 is enough for a demonstration.
+
+    Raises:
+        ValueError: warm-up too short.
+    """
+
+    __slots__ = ("_last", "band", "held", "hold_left", "name", "peak", "scorer", "seen", "tail", "warmup_windows")
+
+    def __init__(self, name: str, scorer: Scorer, tail: Callable[[float], float], *, warmup_windows: int) -> None:
+        if warmup_windows < LEAST_WARMUP_WINDOWS:
+            raise ValueError(f"warmup_windows must be at least {LEAST_WARMUP_WINDOWS}, got {warmup_windows}")
+        self.name = name
+        self.scorer = scorer
+        self.tail = tail
+        self.warmup_windows = warmup_windows
+        self.seen = 0
+        self.held = 0.0
+        self.hold_left = 0
+        self.peak = RecentPeak(GATE_WINDOWS)
+        self.band = Band()
+        self._last: tuple[float, int, float] | None = None
+
+    def score(self, value: float, at_ns: int) -> Score:
+        """Judge a value before it is learned (see the protocol)."""
+        judged = 0.0
+        if self.seen >= self.warmup_windows and usable(value):
+            judged = self._judge(value, self._strangeness(value, at_ns))
+        mean, reach = self.band.mean, self.band.reach
+        return Score(judged, mean, mean - reach, mean + reach, self.seen < self.warmup_windows)
+
+    def learn(self, value: float, at_ns: int) -> None:
+        """Take a value into account (see the protocol)."""
+        if not usable(value):
+            return
+        strangeness = self._strangeness(value, at_ns)
+        warm = self.seen >= self.warmup_windows
+        if warm:
+            self._hold(value, self._judge(value, strangeness))
+        if self.seen >= GATE_AFTER_WINDOWS:
+            self.peak.push(strangeness)
+        self.scorer.learn_one(_context(at_ns), value)
+        self.band.learn(value, clip=warm)
+        self.seen += 1
+        self._last = None
+
+    def _strangeness(self, value: float, at_ns: int) -> float:
+        last = self._last
+        if last is not None and last[0] == value and last[1] == at_ns:
+            return last[2]
+        strangeness = self.scorer.score_one(_context(at_ns), value)
+        self._last = (value, at_ns, strangeness)
+        return strangeness
+
+    def _judge(self, value: float, strangeness: float) -> float:
+        passed = 1.0 - self.tail(strangeness) if strangeness > self.peak.maximum else 0.0
+        if self.hold_left and not self.band.contains(value):
+            return max(passed, self.held)
+        return passed
+
+    def _hold(self, value: float, judged: float) -> None:
+        if self.band.contains(value) or judged == 0.0:
+            self.held, self.hold_left = 0.0, 0
+        elif judged > self.held:
+            self.held, self.hold_left = judged, HOLD_WINDOWS
+        else:
+            self.hold_left -= 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """State as JSON-able data."""
+        return {
+            "v": FORMAT_VERSION,
+            "detector": self.name,
+            "seen": self.seen,
+            "held": self.held,
+            "hold_left": self.hold_left,
+            "peak": self.peak.dump(),
+            "band": self.band.dump(),
+            "scorer": self.scorer.dump(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where a snapshot was taken (see the protocol)."""
+        if state.get("v") != FORMAT_VERSION or state.get("detector") != self.name:
+            raise StateError(
+                f"a snapshot of detector {state.get('detector')!r} version {state.get('v')!r} is not one of "
+                f"{self.name!r} version {FORMAT_VERSION}"
+            )
+        try:
+            self._load(state)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise StateError(f"a snapshot of detector {self.name!r} is damaged: {error!r}") from error
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        self.scorer.load(state["scorer"])
+        self.peak.load(state["peak"])
+        self.band.load(state["band"])
+        self.seen, self.held, self.hold_left = int(state["seen"]), float(state["held"]), int(state["hold_left"])
+        self._last = None
+
+
+def usable(value: float) -> bool:
+    """False for NaN, infinities and what no series means (see :data:`LARGEST`)."""
+    return abs(value) < LARGEST
+
+
+def _context(at_ns: int) -> dict[str, float]:
+    return {"second_of_day": (at_ns % _DAY_NS) / 1e9}
