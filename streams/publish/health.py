@@ -1,0 +1,99 @@
+"""The pipeline's own health as Prometheus objects, declared once in the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from streams.publish.catalogue import HEALTH, HealthMetric
+
+
+@dataclass(frozen=True)
+class Health:
+    """One field per metric of :data:`streams.publish.catalogue.HEALTH`; ``app/`` updates them.
+
+    Labels in the catalogue's order, e.g. ``health.events.labels("agents.metrics", "late").inc(3)``. Gauges per
+    partition stay until :meth:`forget_partition`: call it on revocation.
+    """
+
+    events: Counter
+    rejected: Counter
+    late: Counter
+    duplicate: Counter
+    gaps: Counter
+    emitter_dropped: Counter
+    series_overflow: Counter
+    dead_letters: Counter
+    consumer_lag: Gauge
+    watermark_delay: Gauge
+    window_emit_delay: Histogram
+    windows_closed: Counter
+    open_panes: Gauge
+    series: Gauge
+    rebalances: Counter
+    checkpoint_bytes: Gauge
+    checkpoint_duration: Histogram
+    restore_duration: Gauge
+    snapshot_discarded: Counter
+    open_traces: Gauge
+    traces_closed: Counter
+    orphan_spans: Counter
+    detector_verdicts: Counter
+    alert_transitions: Counter
+    alerts_firing: Gauge
+    alerts_suppressed: Counter
+    incidents_open: Gauge
+    alertmanager_posts: Counter
+    alertmanager_post_duration: Histogram
+    alerts_unsent: Gauge
+    alerts_refused: Counter
+    alerts_dropped: Counter
+    build_info: Gauge
+
+    def forget_partition(self, topic: str, partition: int) -> None:
+        """Removes the gauges of a partition that another worker owns now."""
+        for name, declared in HEALTH.items():
+            if declared.labels == ("topic", "partition"):
+                gauge: Gauge = getattr(self, name)
+                gauge.remove(topic, str(partition))
+
+    # The publisher of alerts reports through these (streams.publish.alertmanager.AlertmanagerStats).
+
+    def posted(self, peer: str, code: str, seconds: float) -> None:
+        """A post was answered or failed."""
+        self.alertmanager_posts.labels(peer, code).inc()
+        self.alertmanager_post_duration.labels(peer).observe(seconds)
+
+    def refused(self, peer: str) -> None:
+        """A peer refused one alert as wrong."""
+        self.alerts_refused.labels(peer).inc()
+
+    def dropped(self) -> None:
+        """An alert did not fit the publisher's limit."""
+        self.alerts_dropped.inc()
+
+    def unsent(self, peer: str, count: int) -> None:
+        """How many alerts a peer does not know in their current state."""
+        self.alerts_unsent.labels(peer).set(count)
+
+
+def make_health(registry: CollectorRegistry, *, version: str, commit: str = "", python: str = "") -> Health:
+    """Makes every health metric on this registry (never the process-wide default one).
+
+    Switches prometheus_client's ``_created`` series off for the process: they double the counters, unread.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    made: dict[str, Any] = {field.name: _make(HEALTH[field.name], registry) for field in fields(Health)}
+    health = Health(**made)
+    health.build_info.labels(version, commit, python).set(1)
+    return health
+
+
+def _make(declared: HealthMetric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if declared.type == "counter":
+        return Counter(declared.name, declared.help, declared.labels, registry=registry)
+    if declared.type == "gauge":
+        return Gauge(declared.name, declared.help, declared.labels, registry=registry)
+    return Histogram(declared.name, declared.help, declared.labels, registry=registry, buckets=declared.buckets)

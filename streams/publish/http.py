@@ -1,0 +1,129 @@
+"""The small HTTP server of a worker: metrics for Prometheus, liveness and readiness for whoever starts it.
+
+It runs in threads of its own, so that a busy event loop still answers; it decides nothing, it asks the callables it was
+given.
+"""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+
+SOCKET_TIMEOUT_SECONDS = 10.0
+JSON = "application/json"
+
+
+class Check(NamedTuple):
+    """One named question about the worker and its answer; ``detail`` is for a person."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+Checks = Callable[[], list[Check]]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    registry: CollectorRegistry
+    live: Checks
+    ready: Checks
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = SOCKET_TIMEOUT_SECONDS
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if url.path == "/metrics":
+            self._metrics(parse_qs(url.query).get("name[]"))
+        elif url.path == "/health/live":
+            self._checks(self.server.live())
+        elif url.path == "/health/ready":
+            self._checks(self.server.ready())
+        else:
+            paths = ["/metrics", "/health/live", "/health/ready"]
+            self._answer(HTTPStatus.NOT_FOUND, JSON, orjson.dumps({"status": "not_found", "paths": paths}))
+
+    do_HEAD = do_GET
+
+    def _metrics(self, names: list[str] | None) -> None:
+        encoder, content_type = choose_encoder(self.headers.get("Accept", ""))
+        registry: Any = self.server.registry
+        self._answer(HTTPStatus.OK, content_type, encoder(registry.restricted_registry(names) if names else registry))
+
+    def _checks(self, checks: list[Check]) -> None:
+        ok = all(check.ok for check in checks)
+        body = {"status": "ok" if ok else "unavailable", "checks": [check._asdict() for check in checks]}
+        self._answer(HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE, JSON, orjson.dumps(body))
+
+    def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        packed = gzip_accepted(self.headers.get("Accept-Encoding", ""))
+        if packed:
+            body = gzip.compress(body, compresslevel=1)
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        if packed:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Scrapes are not worth a line each."""
+
+
+class WorkerServer:
+    """``/metrics`` (OpenMetrics or Prometheus text, by the Accept header), ``/health/live``, ``/health/ready``.
+
+    A health answer is 200 when every check is ok, else 503, with the checks as JSON in both cases. Bound to loopback
+    unless told otherwise: the data is not authenticated. The callables are called in the server's threads.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, *, live: Checks, ready: Checks, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        """Binds at once; ``port`` 0 takes a free one.
+
+        Raises:
+            OSError: the address is in use.
+        """
+        self._server = _Server((host, port), _Handler)
+        self._server.registry = registry
+        self._server.live, self._server.ready = live, ready
+        self._thread = threading.Thread(target=self._server.serve_forever, name="worker-http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Its base address, without a slash at the end."""
+        return f"http://{self._server.server_address[0]!s}:{self.port}"
+
+    def start(self) -> None:
+        """Answers from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops and frees the port; fine before start and twice."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
