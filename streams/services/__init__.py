@@ -8,7 +8,8 @@
     service.py       what all services share: folder, ports, readiness, restart on the same data
     jars.py          Kafka's class path, resolved once per user
     kafka.py         a real Apache Kafka broker
-    prometheus.py    Prometheus, alertmanager.py Alertmanager, debian.py how both are installed
+    prometheus.py    Prometheus, alertmanager.py Alertmanager, install.py how both are installed
+    template.py     their configuration, from monitoring/
     rotel.py         an OTLP agent: OTLP in, Kafka out
     webhook.py       records what Alertmanager posts
     stack.py         several of them, started together and stopped together

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from streams.errors import DependencyMissing, ServiceUnavailable
+from streams.services.process import launched
+from streams.settings import Settings
 
 KAFKA_VERSION: Final = "4.3.1"
 COORDINATES: Final = (
@@ -28,16 +30,12 @@ _RESOLVE_SECONDS: Final = 600.0
 
 
 def default_cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where the jars (60 MB, shared by all projects of a user) live.
+    """Where the jars (60 MB, shared by all projects of a user) live: the setting ``cache_folder``.
 
     Args:
-        environment: variables; STREAMS_CACHE_FOLDER wins over XDG_CACHE_HOME, which wins over HOME.
+        environment: variables, as ``os.environ``.
     """
-    if environment.get("STREAMS_CACHE_FOLDER"):
-        return Path(environment["STREAMS_CACHE_FOLDER"])
-    if environment.get("XDG_CACHE_HOME"):
-        return Path(environment["XDG_CACHE_HOME"]) / "agent-streams"
-    return Path(environment.get("HOME") or tempfile.gettempdir()) / ".cache" / "agent-streams"
+    return Settings.from_environ(environment).cache_folder
 
 
 def java() -> Path:
@@ -114,7 +112,7 @@ def _resolve(scratch: Path) -> None:
     ]
     command += ["--resolver", "python", "--class-path-only", "info", "classpath", COORDINATES]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_RESOLVE_SECONDS, check=False)
+        done = subprocess.run(launched(command), capture_output=True, text=True, timeout=_RESOLVE_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise ServiceUnavailable(_advice(scratch.parent, f"no end after {_RESOLVE_SECONDS:g} s")) from None
     if done.returncode != 0 or not any((scratch / "cache").rglob("kafka_2.13-*.jar")):

@@ -11,6 +11,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from streams.errors import ServiceUnavailable
 from streams.services import jars, ports
+from streams.services.process import launched
 from streams.services.service import Service
 
 # Fixed: a random one that begins with "-" breaks StorageTool's command line.
@@ -122,7 +123,7 @@ class KafkaService(Service):
         class_path = self._class_path or jars.kafka_class_path(self._cache_folder)
         command: list[str | Path] = [jars.java(), "-Xmx128m", *_JVM, "-cp", class_path, *arguments]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_TOOL_SECONDS, check=False)
+            done = subprocess.run(launched(command), capture_output=True, text=True, timeout=_TOOL_SECONDS, check=False)
         except subprocess.TimeoutExpired:
             raise ServiceUnavailable(f"kafka: {arguments[0]} did not end within {_TOOL_SECONDS:g} s") from None
         if done.returncode != 0:

@@ -22,6 +22,12 @@ _POLL_SECONDS: Final = 0.02
 _LOG_TAIL_BYTES: Final = 2_000
 
 
+def launched(command: Sequence[str | Path], variables: Mapping[str, str] | None = None) -> list[str]:
+    """The command line that runs a command as a child of ours that the kernel kills when the calling thread ends."""
+    added = [f"{name}={value}" for name, value in (variables or {}).items()]
+    return [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *added, "--", *map(str, command)]
+
+
 def wait_until(condition: Callable[[], object], *, seconds: float, what: str) -> None:
     """Poll a condition every 20 ms until it is true.
 
@@ -192,10 +198,9 @@ class ChildProcess:
         return "(no log)"
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        variables = [f"{name}={value}" for name, value in self._variables.items()]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid()), *variables, "--", *self.command],
+                launched(self.command, self._variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

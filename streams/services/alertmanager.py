@@ -1,0 +1,86 @@
+"""A real Alertmanager that notifies a webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import httpx
+import yaml
+
+from streams.errors import ServiceUnavailable
+from streams.services import install, ports, template
+from streams.services.prometheus import answers
+from streams.services.service import Service
+
+_TIMEOUT_SECONDS: Final = 10.0
+
+
+class AlertmanagerService(Service):
+    """Alertmanager from the Debian package, configured from ``monitoring/alertmanager/alertmanager.yml``.
+
+    It notifies 1 s after the first alert of a group and 1 s after a change (the template waits longer, for people).
+
+    Args:
+        folder: work folder; silences and the notification log in ``data/``, which survive a restart (alerts do not).
+        webhook_url: what every receiver of the template posts to; None = nobody is notified.
+        port: its port; a free one by default.
+        configuration: the template.
+
+    Attributes:
+        url: "http://127.0.0.1:PORT".
+    """
+
+    name: ClassVar[str] = "alertmanager"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        webhook_url: str | None = None,
+        port: int | None = None,
+        configuration: Path = template.MONITORING / "alertmanager" / "alertmanager.yml",
+    ) -> None:
+        super().__init__(folder)
+        self.port = ports.free_port() if port is None else port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._webhook_url = webhook_url
+        self._template = configuration
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What it holds now: active, silenced and inhibited alerts, as ``GET /api/v2/alerts`` gives them.
+
+        Raises:
+            ServiceUnavailable: no answer.
+        """
+        try:
+            answer = httpx.get(f"{self.url}/api/v2/alerts", timeout=_TIMEOUT_SECONDS, trust_env=False)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise ServiceUnavailable(f"alertmanager: {type(error).__name__} at {self.url}") from None
+        return list(answer.json())
+
+    def _ports(self) -> Sequence[int]:
+        return (self.port,)
+
+    def _prepare(self) -> None:
+        content = template.load(self._template)
+        content["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+        hooks = [{"url": self._webhook_url, "send_resolved": True}] if self._webhook_url else []
+        content["receivers"] = [
+            {"name": receiver["name"], "webhook_configs": hooks} for receiver in content["receivers"]
+        ]
+        (self.folder / "alertmanager.yml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def _command(self) -> Sequence[str | Path]:
+        return (
+            install.program("prometheus-alertmanager"),
+            "--config.file=alertmanager.yml",
+            "--storage.path=data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--cluster.listen-address=",  # empty: else it gossips on 0.0.0.0
+        )
+
+    def _ready(self) -> bool:
+        return answers(f"{self.url}/-/ready")
