@@ -7,6 +7,7 @@ given.
 from __future__ import annotations
 
 import gzip
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -39,11 +40,15 @@ class _Server(ThreadingHTTPServer):
     live: Checks
     ready: Checks
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is its own affair; anything else is shown."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     timeout = SOCKET_TIMEOUT_SECONDS
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -57,7 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
             paths = ["/metrics", "/health/live", "/health/ready"]
             self._answer(HTTPStatus.NOT_FOUND, JSON, orjson.dumps({"status": "not_found", "paths": paths}))
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _metrics(self, names: list[str] | None) -> None:
         encoder, content_type = choose_encoder(self.headers.get("Accept", ""))

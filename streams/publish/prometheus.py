@@ -34,8 +34,9 @@ class WindowCollector(Collector):
 
     Counters and histograms carry their source partition as a label (``by_partition``): when a partition moves to
     another worker, its series move with it and keep their values: ``sum without (instance, source_partition)`` over a
-    rate stays right. Merged into one series per worker instead, the old worker's counter falls and the new worker's jumps,
-    which Prometheus reads as a restart and as traffic that never was; a single worker may prefer that for fewer series.
+    rate stays right. Merged into one series per worker instead, the old worker's counter falls and the new worker's
+    jumps, which Prometheus reads as a restart and as traffic that never was; a single worker may prefer that for fewer
+    series.
 
     Gauges are merged over all partitions by the catalogue's rule; label sets beyond a metric's budget share an overflow
     series. Thread-safe: a scrape reads copies. A metric whose exported name belongs to another is left out and counted
