@@ -43,7 +43,7 @@ check-imports: ## import-linter: who may import whom
 	@$(BIN)/lint-imports --no-logo
 
 check-house: ## names, lengths, paths in documents, lock file
-	@$(BIN)/python -m pytest -q --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_house.py
+	@$(BIN)/python -m pytest -q -o verbosity_assertions=2 --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_house.py
 
 check-monitoring: ## promtool and amtool on monitoring/, where they are installed
 	@BIN=$(BIN) bash .ci/check-monitoring

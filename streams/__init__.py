@@ -1,0 +1,29 @@
+"""The path of the data, in the order in which it is walked. The names of the path are the names of the modules.
+
+Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitter.events``.
+
+::
+
+    agents.metrics, agents.logs, otlp_metrics, otlp_logs
+        -> decode -> window -> agents.windows -> detect -> agents.anomalies -> correlate -> agents.alerts
+                            -> publish (Prometheus)                                      -> publish (Alertmanager)
+    agents.spans, otlp_spans
+        -> decode -> trace -> agents.traces, agents.edges
+                           -> agents.red (the key changes) -> decode -> window, as above
+
+1. ``streams.decode``: records of ``agents.metrics``, ``agents.logs``, ``agents.spans``, ``otlp_metrics``,
+   ``otlp_logs``, ``otlp_spans`` and ``agents.red`` become columns or spans. What cannot be used goes to
+   ``agents.dead-letters`` with its bytes and a reason.
+2. ``streams.window``: columns become closed windows of event time on ``agents.windows``.
+3. ``streams.trace``: spans become traces on ``agents.traces``, edges of the service map on ``agents.edges``, and
+   rate, error and duration samples on ``agents.red``.
+4. ``streams.detect``: closed windows become findings on ``agents.anomalies``.
+5. ``streams.correlate``: windows and findings become alerts with a life on ``agents.alerts``.
+6. ``streams.gate``: evidence becomes the verdict on a deployment.
+7. ``streams.publish``: windows, alerts and dead letters leave for Prometheus, Alertmanager and Kafka.
+
+``streams.domain`` holds the values that cross rooms, ``streams.topics`` the table of topics, ``streams.errors`` the
+exceptions, ``streams.settings`` the settings. ``streams.app`` is where Faust drives the rooms and keeps their
+checkpoints on ``streams.state``; ``streams.api`` answers over HTTP; ``streams.services`` starts Kafka, Prometheus and
+Alertmanager for the demo and the tests. tests/unit/test_house.py checks that every name above exists.
+"""
