@@ -81,11 +81,6 @@ def checkpoint(
     yield f"{base}core".encode(), orjson.dumps(core)
 
 
-def newer(one: bytes, two: bytes) -> bytes:
-    """The core record with the higher source offset (a worker that lost its partition may have written late)."""
-    return one if orjson.loads(one)["applied"] >= orjson.loads(two)["applied"] else two
-
-
 def restore(operator: WindowOperator, records: Mapping[str, bytes]) -> Resume | None:
     """Fills a new operator from the state topic's records of its partition.
 

@@ -225,6 +225,12 @@ class WindowOperator:
             self._rank[order] = np.arange(len(order), dtype=np.int32)
         return self._rank
 
+    def next_close_ns(self) -> int | None:
+        """The earliest watermark at which something would be published; None when nothing is open."""
+        ends = [start_ns + self.spec.pane_ns for start_ns in self.panes]
+        ends += self.rollup.open_ends(self.closed_ns)
+        return min(ends, default=None)
+
     @property
     def needed_from_ns(self) -> int:
         """Start of the oldest published base window that a restarted worker must read back."""

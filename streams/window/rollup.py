@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from streams.window.pane import I32, Aggregates, merge
+
+_FOREVER: Final = 2**63 - 1
 
 
 class Span(NamedTuple):
@@ -54,6 +56,10 @@ class Rollup:
                     if before_ns < end_ns <= now_ns:
                         found.add((end_ns, span))
         return found
+
+    def open_ends(self, now_ns: int) -> list[int]:
+        """Ends of the windows that hold events and are not published yet."""
+        return [end_ns for end_ns, _ in self._ends(now_ns, _FOREVER)]
 
     def needed_from(self, now_ns: int) -> int:
         """Start of the oldest pane that a window still open at ``now_ns`` can need."""

@@ -1,0 +1,91 @@
+"""Creates and describes the topics of ``streams.topics``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.errors import ServiceUnavailable
+from streams.settings import Settings
+from streams.topics import TOPICS, Topic
+
+HOUR_MS = 3_600_000
+
+
+def configuration(topic: Topic) -> dict[str, str]:
+    """Kafka's settings of a topic."""
+    config = {
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "message.timestamp.type": "LogAppendTime" if topic.append_time else "CreateTime",
+        "max.message.bytes": str(topic.max_record_bytes),
+    }
+    if topic.retention_seconds >= 0:
+        config["retention.ms"] = str(topic.retention_seconds * 1000)
+    if topic.compacted:
+        # a zombie's late checkpoint must not push the right one out before a restart has read both
+        config["min.compaction.lag.ms"] = str(HOUR_MS)
+        config["segment.ms"] = str(HOUR_MS)
+        config["delete.retention.ms"] = str(24 * HOUR_MS)
+    return config
+
+
+def partitions_of(topic: Topic, settings: Settings) -> int:
+    """How many partitions a topic gets."""
+    return settings.partitions if topic.partitions == "source" else int(topic.partitions)
+
+
+async def create_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) -> dict[str, str]:
+    """Creates what is missing; existing topics are left as they are.
+
+    Returns:
+        Topic name to "created" or "exists".
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+    """
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    try:
+        await client.start()
+        wanted = [
+            NewTopic(
+                t.name,
+                num_partitions=partitions_of(t, settings),
+                replication_factor=settings.replication_factor,
+                topic_configs=configuration(t),
+            )
+            for t in topics
+        ]
+        response = await client.create_topics(wanted)
+        return {name: _verdict(name, code) for name, code, *_ in response.topic_errors}
+    except KafkaError as error:
+        raise ServiceUnavailable(f"no Kafka broker answers at {settings.brokers}: {error}") from error
+    finally:
+        await client.close()
+
+
+def _verdict(name: str, code: int) -> str:
+    if code == 0:
+        return "created"
+    error = for_code(code)
+    if error is TopicAlreadyExistsError:
+        return "exists"
+    raise ServiceUnavailable(f"the broker refused to create {name}: {error.__name__}")
+
+
+async def describe_topics(settings: Settings) -> list[tuple[Topic, int]]:
+    """Every topic of the table with the partitions it has on the broker (0: missing).
+
+    Raises:
+        ServiceUnavailable: no broker answers.
+    """
+    client = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    try:
+        await client.start()
+        found = {t["topic"]: len(t["partitions"]) for t in await client.describe_topics([t.name for t in TOPICS])}
+        return [(topic, found.get(topic.name, 0)) for topic in TOPICS]
+    except KafkaError as error:
+        raise ServiceUnavailable(f"no Kafka broker answers at {settings.brokers}: {error}") from error
+    finally:
+        await client.close()

@@ -1,0 +1,165 @@
+"""The alerts role: closed windows in; anomalies, alert transitions and Alertmanager's desired state out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from aiokafka import ConsumerRecord
+
+from agents_emitter.events import TICK_SCHEMA
+from streams import topics
+from streams.app.blob import BlobWriter, Snapshot
+from streams.app.outbox import Step
+from streams.app.part import Restored
+from streams.app.sink import Output, dead_letter_output
+from streams.correlate.operator import CorrelateOperator
+from streams.detect.operator import DetectOperator
+from streams.domain.alert import AlertTransition, encode_alert
+from streams.domain.anomaly import encode_anomaly
+from streams.domain.window import WINDOW_SCHEMA, WindowAssembler, WindowBatch, decode_window_batch
+
+SOURCES: Final = (topics.WINDOWS,)
+TICK_NS: Final = 5 * 10**9
+
+
+@dataclass
+class AlertCounts:
+    """What this start of a partition has done, for the health metrics."""
+
+    scored: int = 0
+    warming_up: int = 0
+    anomalies: int = 0
+    transitions: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class AlertsPart:
+    """One partition of ``agents.windows``.
+
+    Attributes:
+        make_detect, make_correlate: new operators; one detector bank per source topic, one set of rules.
+        notify: takes each transition to Alertmanager's desired state; must not block.
+        lag_ns: how far behind the clock a tick's time counts: windows of that time may still be on their way.
+    """
+
+    topic: str
+    partition: int
+    make_detect: Callable[[], DetectOperator]
+    make_correlate: Callable[[], CorrelateOperator]
+    notify: Callable[[AlertTransition], None]
+    snapshot_every: int
+    pane_ns: int
+    lag_ns: int
+    committable: int | None = None
+    counts: AlertCounts = field(default_factory=AlertCounts)
+    detectors: dict[str, DetectOperator] = field(default_factory=dict)
+    correlate: CorrelateOperator = field(init=False)
+    _assembler: WindowAssembler = field(default_factory=WindowAssembler)
+    _since_snapshot: int = 0
+    _applied: int = -1
+    _last_tick_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.correlate = self.make_correlate()
+        self._blob = BlobWriter(f"alerts/{self.topic}/{self.partition}")
+
+    def restore(self, state: Mapping[str, bytes]) -> Restored:
+        """Detectors and alerts as of the last snapshot; what came after it is read again."""
+        snapshot = self._blob.restore(state)
+        if snapshot is None:
+            return Restored()
+        body: dict[str, Any] = orjson.loads(snapshot.value)
+        for topic, data in body["detect"].items():
+            self.detectors[topic] = self.make_detect()
+            self.detectors[topic].restore(data.encode())
+        self.correlate.restore(body["correlate"].encode())
+        self._last_tick_ns = body["last_tick_ns"]
+        self._applied = snapshot.applied
+        for transition in self.correlate.active():
+            self.notify(transition)
+        return Restored(snapshot.applied + 1)
+
+    def read_back(self, record: ConsumerRecord) -> None:
+        """Windows are this role's source: nothing to read back."""
+
+    def next_tick_ns(self) -> int | None:
+        """Every few seconds while alerts are open or agents are watched: absence needs time to pass."""
+        return self._last_tick_ns + TICK_NS
+
+    def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
+        """Applies a run of window records and ticks."""
+        results: list[Output] = []
+        for record in records:
+            results += self._record(record, now_ns)
+        self._applied = records[-1].offset
+        if self._since_snapshot >= self.snapshot_every:
+            self._since_snapshot = 0
+            return [self._snapshot(results)]
+        return [Step(results)] if results else []
+
+    def _record(self, record: ConsumerRecord, now_ns: int) -> list[Output]:
+        try:
+            body = decode_record(record.value or b"")
+        except (ValueError, KeyError, TypeError) as error:
+            self.counts.rejected += 1
+            return [dead_letter_output(record, "not_a_window", str(error), self.topic, now_ns)]
+        if isinstance(body, int):
+            self._last_tick_ns = max(self._last_tick_ns, body)
+            return self._transitions(self.correlate.advance(body - self.lag_ns))
+        batch = self._assembler.add(body)
+        return [] if batch is None or batch.end_ns - batch.start_ns != self.pane_ns else self._window(batch)
+
+    def _window(self, batch: WindowBatch) -> list[Output]:
+        detect = self.detectors.get(batch.topic)
+        if detect is None:
+            detect = self.detectors[batch.topic] = self.make_detect()
+        found = detect.apply(batch)
+        self.counts.scored += found.scored
+        self.counts.warming_up += found.warming_up
+        self.counts.anomalies += len(found.anomalies)
+        self._since_snapshot += 1
+        outputs = [
+            Output(topics.ANOMALIES, anomaly.series.id.encode(), encode_anomaly(anomaly)) for anomaly in found.anomalies
+        ]
+        return outputs + self._transitions(self.correlate.apply(batch, found.anomalies))
+
+    def _transitions(self, transitions: Sequence[AlertTransition]) -> list[Output]:
+        self.counts.transitions += len(transitions)
+        for transition in transitions:
+            self.notify(transition)
+        return [Output(topics.ALERTS, t.fingerprint.encode(), encode_alert(t)) for t in transitions]
+
+    def _snapshot(self, results: list[Output]) -> Step:
+        body = orjson.dumps(
+            {
+                "v": 1,
+                "last_tick_ns": self._last_tick_ns,
+                "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
+                "correlate": self.correlate.snapshot().decode(),
+            }
+        )
+        applied = self._applied
+        records = [
+            Output(topics.STATE, key, value, self.partition)
+            for key, value in self._blob.records(Snapshot(applied, body))
+        ]
+
+        def delivered(_: Sequence[int]) -> None:
+            self.committable = applied + 1
+
+        return Step(results, records, delivered)
+
+
+def decode_record(value: bytes) -> WindowBatch | int:
+    """A window record, or the time of a tick.
+
+    Raises:
+        ValueError, KeyError, TypeError: neither.
+    """
+    if TICK_SCHEMA.encode() in value[:200] and WINDOW_SCHEMA.encode() not in value[:200]:
+        return int(orjson.loads(value)["time_unix_nano"])
+    return decode_window_batch(value)

@@ -1,0 +1,211 @@
+"""The metrics role: events in, closed windows out, checkpoint behind them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka import ConsumerRecord
+
+from streams import topics
+from streams.app.blob import BlobWriter, Snapshot
+from streams.app.outbox import Step
+from streams.app.part import Restored
+from streams.app.sink import Output, dead_letter_output
+from streams.decode.run import HeadCache, decode_run
+from streams.domain.columns import Rejected
+from streams.domain.series import Series
+from streams.domain.window import (
+    WindowAssembler,
+    WindowBatch,
+    decode_window_batch,
+    encode_window_batch,
+    series_fragment,
+    split,
+)
+from streams.publish.progress import Progress
+from streams.publish.prometheus import PrometheusFold
+from streams.settings import Settings
+from streams.window.checkpoint import checkpoint, restore
+from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
+from streams.window.rollup import Span
+
+SOURCES: Final = (topics.METRICS, topics.LOGS, topics.RED, topics.OTLP_METRICS, topics.OTLP_LOGS)
+
+
+@dataclass
+class MetricsPartition:
+    """One source partition of the metrics role.
+
+    Attributes:
+        operator: windows; fold: totals for Prometheus, fed by closed base windows.
+        committable: source offset before which everything is in a durable checkpoint, None when nothing is new.
+        closed_total: windows closed since this start.
+    """
+
+    topic: str
+    partition: int
+    spec: WindowSpec
+    snapshot_every: int
+    epoch: str = ""
+    operator: WindowOperator = field(init=False)
+    fold: PrometheusFold = field(init=False)
+    heads: HeadCache = field(default_factory=HeadCache)
+    committable: int | None = None
+    closed_total: int = 0
+    _fragments: dict[Series, bytes] = field(default_factory=dict)
+    _rows_written: int = 0
+    _window_offsets: deque[tuple[int, int]] = field(default_factory=deque)
+    _windows_offset: int = 0
+    _since_snapshot: int = 0
+    _fold_from_ns: int = 0
+
+    _assembler: WindowAssembler = field(default_factory=WindowAssembler)
+
+    def __post_init__(self) -> None:
+        self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
+        self._own_windows = f"{self.topic}/{self.partition}/".encode()
+        self.operator = WindowOperator(self.topic, self.partition, self.spec)
+        self.fold = PrometheusFold(self.topic, self.partition)
+
+    def restore(self, state: Mapping[str, bytes]) -> Restored:
+        """Fills the operator and the totals from the state topic."""
+        resume = restore(self.operator, state)
+        if resume is None:
+            return Restored()
+        self._rows_written = len(self.operator.table)
+        self._windows_offset = resume.windows_offset
+        snapshot = self._totals.restore(state)
+        if snapshot is not None:
+            self.fold.restore(snapshot.value)
+        return Restored(resume.held, resume.windows_offset)
+
+    def read_back(self, record: ConsumerRecord) -> None:
+        """A published window, seen again after a restart: what the checkpoint covers is merged and counted again."""
+        # the key names the source: other partitions' windows are not parsed
+        if record.offset < self._windows_offset or not (record.key or b"").startswith(self._own_windows):
+            return
+        batch = self._assembler.add(decode_window_batch(record.value))
+        if batch is None or batch.end_ns > self.operator.closed_ns:
+            return
+        self.operator.read_back(batch)
+        if batch.end_ns - batch.start_ns == self.spec.pane_ns:
+            self.fold.apply(batch)
+            self._window_offsets.append((batch.start_ns, record.offset - batch.chunks + 1))
+
+    def next_tick_ns(self) -> int | None:
+        """When the next window could close if nothing more came."""
+        close_ns = self.operator.next_close_ns()
+        return None if close_ns is None else close_ns + self.spec.lateness_ns
+
+    def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> list[Step]:
+        """Applies a run; a run that holds both counted and new records is taken in two."""
+        counted = self.operator.counted
+        cut = sum(1 for r in records if r.offset <= counted) if records[0].offset <= counted else 0
+        parts = [p for p in (records[:cut], records[cut:]) if p]
+        return [step for part in parts if (step := self._apply(part, now_ns))]
+
+    def _apply(self, records: Sequence[ConsumerRecord], now_ns: int) -> Step | None:
+        columns = decode_run(records, self.operator.table, self.heads, hint=self.topic)
+        outcome = self.operator.apply(columns)
+        results = [self._dead_letter(records, rejected, now_ns) for rejected in outcome.rejected]
+        marks = []
+        for batch in outcome.closed:
+            if batch.end_ns - batch.start_ns == self.spec.pane_ns:
+                self.fold.apply(batch)
+                marks.append((batch.start_ns, len(results)))
+            results += self._outputs(batch)
+        if outcome.closed:
+            return self._checkpointed(results, marks)
+        return Step(results) if results else None
+
+    def _dead_letter(self, records: Sequence[ConsumerRecord], rejected: Rejected, now_ns: int) -> Output:
+        record = records[rejected.record]
+        return dead_letter_output(record, rejected.reason, rejected.detail, self.topic, now_ns)
+
+    def _outputs(self, batch: WindowBatch) -> list[Output]:
+        self.closed_total += len(batch)
+        outputs = []
+        for part in split(batch):
+            fragments = [self._fragment(series) for series in part.series]
+            outputs.append(Output(topics.WINDOWS, part.key, encode_window_batch(part, fragments), self.partition))
+        return outputs
+
+    def _fragment(self, series: Series) -> bytes:
+        known = self._fragments.get(series)
+        if known is None:
+            known = self._fragments[series] = series_fragment(series)
+        return known
+
+    def _checkpointed(self, results: list[Output], marks: list[tuple[int, int]]) -> Step:
+        held = self.operator.held_offset
+        records = self._fold_snapshot(len(marks))
+        core = checkpoint(
+            self.operator, epoch=self.epoch, windows_offset=self._oldest_needed(), rows_written=self._rows_written
+        )
+        records += [Output(topics.STATE, key, value, self.partition) for key, value in core]
+        self._rows_written = len(self.operator.table)
+
+        def delivered(offsets: Sequence[int]) -> None:
+            self._window_offsets.extend((start_ns, offsets[index]) for start_ns, index in marks)
+            self.committable = held
+
+        return Step(results, records, delivered)
+
+    def _fold_snapshot(self, panes: int) -> list[Output]:
+        """The totals are written every so many panes; what lies between is read back from the windows."""
+        self._since_snapshot += panes
+        if self._since_snapshot < self.snapshot_every and self._fold_from_ns:
+            return []
+        self._since_snapshot = 0
+        self._fold_from_ns = self.operator.closed_ns
+        records = self._totals.records(Snapshot(self.operator.applied, self.fold.snapshot()))
+        return [Output(topics.STATE, key, value, self.partition) for key, value in records]
+
+    def _oldest_needed(self) -> int:
+        """Offset in the windows topic from which a restart must read back; too low is only slower."""
+        needed_ns = min(self.operator.needed_from_ns, self._fold_from_ns)
+        known = self._window_offsets
+        while len(known) > 1 and known[1][0] <= needed_ns:
+            known.popleft()
+        return known[0][1] if known else self._windows_offset
+
+
+def progress(part: MetricsPartition, lag: int, now_ns: int) -> Progress:
+    """The window operator's figures as values."""
+    operator = part.operator
+    fates = operator.fates
+    watermark_ns = operator.watermark_ns
+    return Progress(
+        part.topic,
+        part.partition,
+        fates={
+            "aggregated": fates.aggregated,
+            "late": fates.late,
+            "duplicate": fates.duplicate,
+            "overflow": fates.overflow,
+            "rejected": fates.rejected.total(),
+        },
+        reasons=dict(fates.rejected),
+        dropped=operator.sequences.dropped_total,
+        gaps=operator.sequences.gap_batches,
+        lag=None if lag < 0 else lag,
+        watermark_delay_seconds=(now_ns - watermark_ns) / 1e9 if watermark_ns else None,
+        open_panes=len(operator.panes),
+        series=len(operator.table),
+    )
+
+
+def window_spec(settings: Settings) -> WindowSpec:
+    """How the settings cut time."""
+    pane_ns = settings.pane_seconds * SECOND_NS
+    sizes = [seconds * SECOND_NS for seconds in settings.window_seconds]
+    return WindowSpec(
+        pane_ns=pane_ns,
+        spans=tuple(Span(size, size) for size in sizes if size > pane_ns),
+        lateness_ns=round(settings.lateness_seconds * SECOND_NS),
+        future_ns=round(settings.future_seconds * SECOND_NS),
+        series_limit=settings.series_limit,
+    )

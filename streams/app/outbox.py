@@ -1,0 +1,57 @@
+"""What a partition has to publish, in order, behind the computation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from streams.app.sink import Output, Sink
+
+
+@dataclass(frozen=True)
+class Step:
+    """Outputs of one stretch of the log: results, then (when the broker has them) the checkpoint, then ``done``."""
+
+    results: Sequence[Output] = ()
+    checkpoint: Sequence[Output] = ()
+    done: Callable[[Sequence[int]], None] = field(default=lambda _: None)
+
+
+class Outbox:
+    """Delivers steps one after the other while the operator goes on computing.
+
+    Bounded: at most ``depth`` steps wait; then :meth:`put` waits, and with it the partition. An error that is not the
+    broker's ends the worker through ``failed``.
+    """
+
+    def __init__(self, sink: Sink, failed: Callable[[BaseException], Awaitable[None]], depth: int = 4) -> None:
+        self._sink = sink
+        self._failed = failed
+        self._steps: asyncio.Queue[Step] = asyncio.Queue(depth)
+        self._task = asyncio.create_task(self._run())
+
+    async def put(self, step: Step) -> None:
+        """Hands a step over; waits while too many are under way."""
+        await self._steps.put(step)
+
+    async def drained(self) -> None:
+        """Returns when everything handed over has been delivered."""
+        await self._steps.join()
+
+    async def close(self) -> None:
+        """Abandons what is not delivered: the log still has it."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                step = await self._steps.get()
+                offsets = await self._sink.deliver(step.results)
+                for record in step.checkpoint:  # in order: the core counts what was written before it
+                    await self._sink.deliver([record])
+                step.done(offsets)
+                self._steps.task_done()
+        except Exception as error:  # noqa: BLE001 - the counted boundary of delivery
+            await self._failed(error)

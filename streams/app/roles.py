@@ -1,0 +1,134 @@
+"""Which parts a role is made of, and what they report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from faust.types import TP
+
+from streams.app import alerts, metrics, traces
+from streams.app.alerts import AlertsPart
+from streams.app.blob import choose
+from streams.app.factory import make_runtime
+from streams.app.metrics import MetricsPartition
+from streams.app.runtime import Runtime
+from streams.app.traces import TracesPart
+from streams.correlate.operator import CorrelateOperator
+from streams.correlate.rules import load_rules
+from streams.detect.operator import DetectOperator
+from streams.domain.alert import AlertTransition
+from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
+from streams.publish.health import Health
+from streams.publish.progress import Progress
+from streams.publish.prometheus import WindowCollector
+from streams.settings import Settings
+from streams.trace.assembly import TraceOperator
+from streams.window.operator import SECOND_NS
+
+ROLES = ("metrics", "traces", "alerts")
+
+
+class Roles:
+    """Builds the parts of each role from the settings and gathers what they report."""
+
+    def __init__(self, settings: Settings, health: Health, collector: WindowCollector) -> None:
+        self._settings, self._health, self._collector = settings, health, collector
+        self.names = ROLES if settings.role == "all" else (settings.role,)
+        self.runtimes: list[Runtime] = []
+        self._publisher: AlertmanagerPublisher | None = None
+        self._rules = load_rules(settings.thresholds_path.read_text()) if "alerts" in self.names else None
+        self._spec = metrics.window_spec(settings)
+
+    async def start(self) -> None:
+        """Starts the Alertmanager publisher where there is one to send to."""
+        if "alerts" in self.names and self._settings.alertmanager_urls:
+            self._publisher = AlertmanagerPublisher(
+                self._settings.alertmanager_urls,
+                clock_ns=time.time_ns,  # noqa: TID251 - the shell gives the clock
+                stats=self._health,
+                settings=AlertmanagerSettings(
+                    resend_seconds=self._settings.alertmanager_resend_seconds,
+                    valid_seconds=4 * self._settings.alertmanager_resend_seconds,
+                ),
+            )
+            await self._publisher.start()
+
+    async def stop(self) -> None:
+        """Delivers what is unsent for a while; resolves nothing."""
+        if self._publisher is not None:
+            await self._publisher.stop()
+
+    def make_runtimes(self) -> list[Runtime]:
+        """One runtime per role of this worker."""
+        made: dict[str, tuple[tuple[str, ...], Any]] = {
+            "metrics": (metrics.SOURCES, self._metrics),
+            "traces": (traces.SOURCES, self._traces),
+            "alerts": (alerts.SOURCES, self._alerts),
+        }
+        self.runtimes = [make_runtime(self._settings, name, *made[name], choose) for name in self.names]
+        return self.runtimes
+
+    def _metrics(self, topic: str, partition: int) -> MetricsPartition:
+        part = MetricsPartition(topic, partition, self._spec, self._settings.state_snapshot_windows)
+        self._collector.add(part.fold)
+        return part
+
+    def _traces(self, topic: str, partition: int) -> TracesPart:
+        settings = self._settings
+        operator = TraceOperator(
+            quiet_seconds=settings.trace_quiet_seconds,
+            cap_seconds=settings.trace_cap_seconds,
+            max_spans_per_trace=settings.trace_span_limit,
+            max_open_traces=settings.open_trace_limit,
+        )
+        return TracesPart(topic, partition, operator, round(settings.lateness_seconds * SECOND_NS))
+
+    def _alerts(self, topic: str, partition: int) -> AlertsPart:
+        settings = self._settings
+        return AlertsPart(
+            topic,
+            partition,
+            make_detect=self._detect,
+            make_correlate=self._correlate,
+            notify=self._notify,
+            snapshot_every=settings.state_snapshot_windows,
+            pane_ns=self._spec.pane_ns,
+            lag_ns=self._spec.pane_ns + self._spec.lateness_ns + 5 * SECOND_NS,
+        )
+
+    def _detect(self) -> DetectOperator:
+        settings = self._settings
+        return DetectOperator(
+            settings.detector,
+            threshold=settings.detector_threshold,
+            warmup_windows=settings.detector_warmup_windows,
+            window_seconds=settings.pane_seconds,
+        )
+
+    def _correlate(self) -> CorrelateOperator:
+        return CorrelateOperator(self._rules)
+
+    def _notify(self, transition: AlertTransition) -> None:
+        labels = (transition.previous or "new", transition.state, transition.severity)
+        self._health.alert_transitions.labels(*labels).inc()
+        if self._publisher is not None:
+            self._publisher.update(transition)
+
+    def progress(self) -> Iterable[Progress]:
+        """All partitions of this worker; called in the scrape's thread, returns values."""
+        now_ns = time.time_ns()  # noqa: TID251 - the shell reads the clock
+        found = []
+        for runtime in self.runtimes:
+            for tp, part in list(runtime.parts.items()):
+                lag = runtime.lag(tp)
+                if isinstance(part, MetricsPartition):
+                    found.append(metrics.progress(part, lag, now_ns))
+                else:
+                    found.append(_other_progress(tp, part, lag))
+        return found
+
+
+def _other_progress(tp: TP, part: Any, lag: int) -> Progress:
+    return Progress(tp.topic, tp.partition, part.fates(), part.reasons(), lag=None if lag < 0 else lag)

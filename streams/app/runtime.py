@@ -1,0 +1,170 @@
+"""Runs a role's partitions on Faust: restores them, feeds them, delivers and commits what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from aiokafka import ConsumerRecord
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+from agents_emitter.events import encode_tick
+from streams import topics
+from streams.app.outbox import Outbox
+from streams.app.part import Part, Restored
+from streams.app.sink import Output, Sink
+from streams.app.state import Choose, read_state, read_to_end
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+SLOW_TICK_SECONDS: Final = 1.0
+TICK_GRACE_SECONDS: Final = 10.0
+"""After the broker was away, agents' buffers arrive first: no tick may overtake them."""
+
+
+class Runtime:
+    """One role in one worker.
+
+    Attributes:
+        parts: the partitions this worker owns. ready: they are restored and the flow may go on.
+        last_progress: monotonic seconds of the last processed run.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        role: str,
+        sources: Sequence[str],
+        make: Callable[[str, int], Part],
+        choose: Choose,
+        settings: Settings,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - the shell's default clock
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.app, self.role, self.sources = app, role, tuple(sources)
+        self._make, self._choose, self._settings = make, choose, settings
+        self._clock_ns, self._monotonic = clock_ns, monotonic
+        self.sink = Sink(app, topics.BY_NAME[topics.STATE].max_record_bytes - 4096)
+        self.parts: dict[TP, Part] = {}
+        self._outboxes: dict[TP, Outbox] = {}
+        self._last_seen: dict[TP, float] = {}
+        self._tick_not_before = 0.0
+        self.ready = False
+        self.restored_seconds = 0.0
+        self.last_progress = monotonic()
+        self.failure: BaseException | None = None
+
+    async def assigned(self) -> None:
+        """Restores every owned partition from its checkpoint; called before the flow resumes."""
+        begin = self._monotonic()
+        self.ready = False
+        await self._drop()
+        owned = {tp for tp in self.app.consumer.assignment() if tp.topic in self.sources}
+        state = await read_state(
+            self._settings.brokers,
+            topics.STATE,
+            {tp.partition for tp in owned},
+            self._choose,
+            max_bytes=topics.BY_NAME[topics.STATE].max_record_bytes,
+        )
+        restored = {tp: self._restore(tp, state[tp.partition]) for tp in sorted(owned)}
+        await self._read_back(restored)
+        self.app.consumer.resume_at({tp: r.offset for tp, r in restored.items() if r.offset is not None})
+        now = self._monotonic()
+        self._last_seen = dict.fromkeys(owned, now)
+        self.last_progress, self.restored_seconds = now, now - begin
+        self.ready = True
+        log.info("role %s owns %d partitions, restored in %.2f s", self.role, len(owned), self.restored_seconds)
+
+    def _restore(self, tp: TP, state: Mapping[str, bytes]) -> Restored:
+        part = self.parts[tp] = self._make(tp.topic, tp.partition)
+        self._outboxes[tp] = Outbox(self.sink, self._failed)
+        return part.restore(state)
+
+    async def _read_back(self, restored: Mapping[TP, Restored]) -> None:
+        begin: dict[TopicPartition, int] = {}
+        for tp, where in restored.items():
+            if where.windows_offset is not None:
+                key = TopicPartition(topics.WINDOWS, tp.partition)
+                begin[key] = min(begin.get(key, where.windows_offset), where.windows_offset)
+        if not begin:
+            return
+        max_bytes = topics.BY_NAME[topics.WINDOWS].max_record_bytes
+        async for record in read_to_end(self._settings.brokers, begin, max_bytes=max_bytes):
+            for tp, part in self.parts.items():
+                if tp.partition == record.partition:
+                    part.read_back(record)
+
+    async def _drop(self) -> None:
+        outboxes, self._outboxes, self.parts = self._outboxes, {}, {}
+        for outbox in outboxes.values():
+            await outbox.close()
+
+    async def process(self, tp: TP, records: Sequence[ConsumerRecord]) -> None:
+        """Feeds a run to its partition; waits while too much is under way to the broker."""
+        part, outbox = self.parts.get(tp), self._outboxes.get(tp)
+        if part is None or outbox is None:
+            return  # revoked while the run waited; its next owner reads it again
+        try:
+            for step in part.process(records, self._clock_ns()):
+                await outbox.put(step)
+        except Exception as error:  # noqa: BLE001 - the counted boundary of a role
+            await self._failed(error)
+            return
+        now = self._monotonic()
+        self.last_progress = self._last_seen[tp] = now
+        self._hold()
+
+    def _hold(self) -> None:
+        for tp, part in self.parts.items():
+            if part.committable is not None:
+                self.app.consumer.hold(tp, part.committable)
+                part.committable = None
+
+    async def _failed(self, error: BaseException) -> None:
+        """An error that no retry mends: the worker ends, the log has everything."""
+        if self.failure is None:
+            self.failure = error
+            log.critical("role %s cannot go on: %r", self.role, error, exc_info=error)
+
+    async def tick(self) -> None:
+        """Sends time into owned partitions that are idle and would publish something by it."""
+        self._hold()
+        now_ns, now = self._clock_ns(), self._monotonic()
+        if not self.ready or now < self._tick_not_before:
+            return
+        due = [tp for tp, part in self.parts.items() if self._wants_tick(tp, part, now_ns, now)]
+        if not due:
+            return
+        await self.sink.deliver([Output(tp.topic, None, encode_tick(now_ns), tp.partition) for tp in due])
+        if self._monotonic() - now > SLOW_TICK_SECONDS:
+            self._tick_not_before = self._monotonic() + TICK_GRACE_SECONDS
+
+    def _wants_tick(self, tp: TP, part: Part, now_ns: int, now: float) -> bool:
+        wanted_ns = part.next_tick_ns()
+        idle = now - self._last_seen.get(tp, now) >= self._settings.idle_seconds
+        return wanted_ns is not None and idle and now_ns >= wanted_ns and self.lag(tp) <= 0
+
+    def lag(self, tp: TP) -> int:
+        """Records in the log that were not delivered yet; -1 while unknown."""
+        consumer = self.app.consumer
+        highwater, delivered = consumer.highwater(tp), consumer.delivered.get(tp)
+        if highwater is None or delivered is None:
+            return -1
+        return int(highwater) - int(delivered) - 1
+
+    def stalled_seconds(self) -> float:
+        """How long there has been work and none was done; 0 while all is well."""
+        waiting = not self.ready or any(self.lag(tp) > 0 for tp in self.parts)
+        return self._monotonic() - self.last_progress if waiting else 0.0
+
+    async def close(self) -> None:
+        """Delivers what is under way, for a clean end."""
+        outboxes = list(self._outboxes.values())
+        await asyncio.wait_for(asyncio.gather(*(o.drained() for o in outboxes)), 4.0)
+        self._hold()

@@ -1,0 +1,133 @@
+"""One worker process: its roles, its HTTP server, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from streams.app.roles import Roles
+from streams.app.runtime import Runtime
+from streams.errors import Stalled
+from streams.publish.health import make_health
+from streams.publish.http import Check, WorkerServer
+from streams.publish.progress import ProgressCollector
+from streams.publish.prometheus import WindowCollector
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+EXIT_STALLED: Final = 70
+"""sysexits.h EX_SOFTWARE: the supervisor restarts the worker."""
+_GC_FIRST_GENERATION: Final = 50_000
+"""Events make few cycles and many small objects: with the default of 700 the collector took a third of the CPU."""
+
+
+class Worker:
+    """Runs until a signal, a failure or a stall. ``exit_code`` says which."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = CollectorRegistry()
+        self.health = make_health(self.registry, version=version("agent-streams"))
+        self.collector = WindowCollector()
+        self.roles = Roles(settings, self.health, self.collector)
+        self.runtimes: list[Runtime] = []
+        self.exit_code = 0
+        self._stop = asyncio.Event()
+        self._loop_seen = time.monotonic()
+
+    async def run(self) -> int:
+        """Starts everything, waits for the end, stops everything; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        self.registry.register(self.collector)
+        self.registry.register(ProgressCollector(self.roles.progress))
+        server = self._server()
+        if server is not None:
+            server.start()
+            log.info("serving %s/metrics, /health/live, /health/ready", server.url)
+        await self.roles.start()
+        self.runtimes = self.roles.make_runtimes()
+        try:
+            for runtime in self.runtimes:
+                await runtime.app.start()
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(_GC_FIRST_GENERATION, 20, 50)
+            await self._watch()
+        finally:
+            await self._end(server)
+        return self.exit_code
+
+    def _server(self) -> WorkerServer | None:
+        if not self.settings.http_port:
+            return None
+        return WorkerServer(
+            self.registry,
+            live=self._live,
+            ready=self._ready,
+            host=self.settings.http_host,
+            port=self.settings.http_port,
+        )
+
+    def _live(self) -> list[Check]:
+        late = time.monotonic() - self._loop_seen
+        return [Check("loop", late < self.settings.watchdog_loop_seconds, f"event loop seen {late:.1f} s ago")]
+
+    def _ready(self) -> list[Check]:
+        checks = [
+            Check(r.role, r.ready, f"owns {len(r.parts)} partitions, restored in {r.restored_seconds:.2f} s")
+            for r in self.runtimes
+        ]
+        return checks or [Check("started", ok=False, detail="roles are starting")]
+
+    async def _watch(self) -> None:
+        while not self._stop.is_set():
+            self._loop_seen = time.monotonic()
+            problem = next(self._problems(), None)
+            if problem is not None:
+                log.critical("%s: exit %d", problem, EXIT_STALLED)
+                self.exit_code = EXIT_STALLED
+                return
+            try:
+                await asyncio.wait_for(self._stop.wait(), 0.5)
+            except TimeoutError:
+                continue
+
+    def _problems(self) -> Iterator[Stalled]:
+        for runtime in self.runtimes:
+            if runtime.failure is not None:
+                yield Stalled(f"role {runtime.role} failed: {runtime.failure!r}")
+            if runtime.app.crashed:
+                yield Stalled(f"role {runtime.role} crashed: {runtime.app.crash_reason!r}")
+            if runtime.stalled_seconds() > self.settings.watchdog_progress_seconds:
+                yield Stalled(f"role {runtime.role} has made no progress for {runtime.stalled_seconds():.0f} s")
+
+    async def _end(self, server: WorkerServer | None) -> None:
+        for runtime in self.runtimes:
+            await _bounded(runtime.close(), 4.0)
+        await asyncio.gather(*(_bounded(r.app.stop(), 4.0) for r in self.runtimes))
+        await self.roles.stop()
+        if server is not None:
+            server.stop()
+
+
+async def _bounded(step: Any, seconds: float) -> None:
+    """A step of the end must not prevent the end: what it leaves undone is in the log."""
+    try:
+        await asyncio.wait_for(step, seconds)
+    except Exception as error:  # noqa: BLE001 - the counted boundary of the shutdown
+        log.warning("unclean end: %r", error)
+
+
+def run(settings: Settings) -> int:
+    """Runs a worker in this process; returns its exit code."""
+    return asyncio.run(Worker(settings).run())

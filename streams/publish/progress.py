@@ -1,0 +1,86 @@
+"""How far each source partition is and what became of its events, as absolute counts that survive restarts.
+
+The counts come from checkpoints, so they are shown by a collector that asks for them at each scrape, not by counters
+that would begin at zero with the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import Metric as Family
+from prometheus_client.registry import Collector
+
+from streams.publish.catalogue import HealthMetric
+
+_PARTITION: Final = ("topic", "partition")
+EVENTS: Final = HealthMetric("streams_events", "counter", "Events by fate.", (*_PARTITION, "fate"))
+REJECTED: Final = HealthMetric("streams_events_rejected", "counter", "Events rejected.", (*_PARTITION, "reason"))
+DROPPED: Final = HealthMetric("streams_emitter_dropped", "counter", "Events that emitters dropped.", _PARTITION)
+GAPS: Final = HealthMetric("streams_batches_missing", "gauge", "Numbered batches not seen.", _PARTITION)
+LAG: Final = HealthMetric("streams_consumer_lag_records", "gauge", "Records not yet applied.", _PARTITION)
+WATERMARK: Final = HealthMetric("streams_watermark_delay_seconds", "gauge", "Clock minus watermark.", _PARTITION)
+PANES: Final = HealthMetric("streams_open_panes", "gauge", "Panes in memory.", _PARTITION)
+SERIES: Final = HealthMetric("streams_series", "gauge", "Series known.", _PARTITION)
+PROGRESS: Final = (EVENTS, REJECTED, DROPPED, GAPS, LAG, WATERMARK, PANES, SERIES)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One source partition at one moment.
+
+    Attributes:
+        fates: events by fate: aggregated, late, duplicate, overflow, rejected. reasons: rejected ones by reason.
+        dropped: events that emitters report as dropped by themselves. gaps: batches missing in their numbering.
+        lag: records in the log not yet applied, None while unknown.
+        watermark_delay_seconds: None before the first event.
+    """
+
+    topic: str
+    partition: int
+    fates: Mapping[str, int]
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    gaps: int = 0
+    lag: int | None = None
+    watermark_delay_seconds: float | None = None
+    open_panes: int = 0
+    series: int = 0
+
+
+class ProgressCollector(Collector):
+    """Shows what ``source`` returns; called in the scrape's thread, so ``source`` returns values, not live state."""
+
+    def __init__(self, source: Callable[[], Iterable[Progress]]) -> None:
+        self._source = source
+
+    def describe(self) -> Iterable[Family]:
+        """The names, so that a clash shows at registration."""
+        return [Family(m.name, m.help, m.type) for m in PROGRESS]
+
+    def collect(self) -> Iterator[Family]:
+        """The families of one scrape."""
+        families = {m.name: Family(m.name, m.help, m.type) for m in PROGRESS}
+        for progress in self._source():
+            for declared, extra, value in _samples(progress):
+                labels = dict(zip(declared.labels, (progress.topic, str(progress.partition), *extra), strict=True))
+                name = f"{declared.name}_total" if declared.type == "counter" else declared.name
+                families[declared.name].add_sample(name, labels, value)
+        yield from families.values()
+
+
+def _samples(progress: Progress) -> Iterator[tuple[HealthMetric, tuple[str, ...], float]]:
+    for fate, count in progress.fates.items():
+        yield EVENTS, (fate,), count
+    for reason, count in progress.reasons.items():
+        yield REJECTED, (reason,), count
+    yield DROPPED, (), progress.dropped
+    yield GAPS, (), progress.gaps
+    if progress.lag is not None:
+        yield LAG, (), progress.lag
+    if progress.watermark_delay_seconds is not None:
+        yield WATERMARK, (), progress.watermark_delay_seconds
+    yield PANES, (), progress.open_panes
+    yield SERIES, (), progress.series
