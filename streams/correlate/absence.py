@@ -1,0 +1,101 @@
+"""Agents that fell silent: seen before, not seen while event time moved on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from streams.correlate.book import Key, key_of
+from streams.correlate.lifecycle import Reading
+from streams.correlate.rule import Rule
+from streams.domain.series import Series
+from streams.domain.window import WindowBatch
+
+SEEN, ENROLS, STOPPED = 0, 1, 2
+"""What a series says of its agent; the highest of a window counts."""
+
+
+class Absence:
+    """All absence rules.
+
+    An agent is expected from its first heartbeat (the rule's metric; without one, from any series), seen through any
+    of its series, no longer expected once it says that it stops, or after ``forget_seconds`` of silence.
+
+    Bounded: ``max_agents`` per operator, the one not seen for longest leaves for a new one (counted in
+    ``evicted_total``).
+    """
+
+    def __init__(self, rules: Sequence[Rule], max_agents: int) -> None:
+        self.rules = [rule for rule in rules if rule.kind == "absence"]
+        self.max_agents = max_agents
+        self.evicted_total = 0
+        self.seen: OrderedDict[Key, int] = OrderedDict()
+        self._by_name = {rule.name: rule for rule in self.rules}
+        self._bindings: dict[Series, tuple[tuple[Key, int], ...]] = {}
+
+    def apply(
+        self, batch: WindowBatch, watermark_ns: int, is_open: Callable[[Key], bool]
+    ) -> Iterator[tuple[Rule, Key, Reading]]:
+        """Note who is in a window; a reading for those whose alert is open: how long ago that is, 0 for a goodbye."""
+        told: dict[Key, int] = {}
+        for series in batch.series if self.rules else ():
+            for key, role in self._bind(series):
+                told[key] = max(told.get(key, SEEN), role)
+        for key in sorted(told):
+            self._note(key, told[key], batch.end_ns)
+            if is_open(key):
+                silent_ns = max(0, watermark_ns - self.seen.get(key, watermark_ns))
+                yield self._by_name[key[0]], key, Reading(batch.end_ns, silent_ns / 1e9)
+
+    def _note(self, key: Key, role: int, end_ns: int) -> None:
+        if role == STOPPED:
+            self.seen.pop(key, None)
+        elif role == ENROLS or key in self.seen:
+            self.seen[key] = max(self.seen.get(key, 0), end_ns)
+            self.seen.move_to_end(key)
+            if len(self.seen) > self.max_agents:
+                self.seen.popitem(last=False)
+                self.evicted_total += 1
+
+    def _bind(self, series: Series) -> tuple[tuple[Key, int], ...]:
+        found = self._bindings.get(series)
+        if found is None:
+            if len(self._bindings) >= 50 * self.max_agents:
+                self._bindings.clear()
+            found = self._bindings[series] = tuple(self._bindings_of(series))
+        return found
+
+    def _bindings_of(self, series: Series) -> Iterator[tuple[Key, int]]:
+        for rule in self.rules:
+            if not series.label("agent.id"):
+                continue
+            key = key_of(rule, ((name, series.label(name)) for name in rule.group_by))
+            if any(selector.matches(series) for selector in rule.stopped_by):
+                yield key, STOPPED
+            else:
+                enrols = not rule.selectors or any(selector.matches(series) for selector in rule.selectors)
+                yield key, ENROLS if enrols else SEEN
+
+    def due(self, keys: Sequence[Key], at_ns: int) -> Iterator[tuple[Rule, Key, Reading]]:
+        """How long each agent has been silent, where that matters or an alert is open (``keys``)."""
+        opened = {key for key in keys if key[0] in self._by_name}
+        for key in sorted(opened | self.seen.keys()):
+            rule, seen_ns = self._by_name[key[0]], self.seen.get(key)
+            value = 0.0 if seen_ns is None else max(0.0, (at_ns - seen_ns) / 1e9)
+            if seen_ns is None or value >= rule.forget_seconds:
+                self.seen.pop(key, None)
+                yield rule, key, Reading(at_ns, None)
+            elif key in opened or any(level.breached(value) for level in rule.levels):
+                evidence = {"last_seen_ns": seen_ns, "silent_seconds": value}
+                yield rule, key, Reading(at_ns, value, evidence=(evidence,))
+
+    def dump(self) -> list[Any]:
+        """As JSON-able data, longest unseen first."""
+        return [[*key, seen_ns] for key, seen_ns in self.seen.items()]
+
+    def load(self, state: Sequence[Any], usable: Callable[[str], bool]) -> None:
+        """The inverse of :meth:`dump`, for rules that are still the same."""
+        for name, labels, seen_ns in state:
+            if name in self._by_name and usable(name):
+                self.seen[name, tuple((label, value) for label, value in labels)] = seen_ns

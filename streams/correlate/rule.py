@@ -1,0 +1,169 @@
+"""Rules as values: what is looked at, when it is bad, who it belongs to, what it tells a person.
+
+Three kinds share one lifecycle, because each gives a number per group that levels are held against:
+
+* ``threshold``: a statistic of a metric's windows, or a ratio of sums;
+* ``absence``: seconds since an agent was last seen;
+* ``anomaly``: how many of the last n windows of a series a detector found strange.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Final, Literal
+
+import orjson
+
+from streams.domain.series import Series
+
+RuleKind = Literal["threshold", "absence", "anomaly"]
+STATISTICS: Final = ("mean", "p50", "p95", "p99", "max", "min", "sum", "rate", "growth_per_minute", "ratio")
+OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+UNITS: Final = ("1", "s", "By", "By/min", "ratio", "1/s", "nat", "windows")
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Series of one metric whose labels match.
+
+    Attributes:
+        metric: OpenTelemetry style name.
+        where: label -> allowed values; a value that ends in ``*`` allows every value with that beginning.
+    """
+
+    metric: str
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def matches(self, series: Series) -> bool:
+        """True when the series belongs to it."""
+        if series.name != self.metric:
+            return False
+        return all(any(_allows(value, series.label(label)) for value in values) for label, values in self.where)
+
+
+def _allows(pattern: str, value: str) -> bool:
+    return value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One limit.
+
+    Attributes:
+        severity: critical, high, warning or info.
+        op: ``>``, ``>=``, ``<`` or ``<=``: the value is bad when ``value op threshold``.
+        threshold: in the rule's unit.
+        clear: the value is good again when not ``value op clear`` (hysteresis).
+        for_seconds: event time for which the value must be bad before the level is reached.
+    """
+
+    severity: str
+    op: str
+    threshold: float
+    clear: float
+    for_seconds: float
+
+    def breached(self, value: float) -> bool:
+        """Bad enough to begin."""
+        return OPERATORS[self.op](value, self.threshold)
+
+    def holds(self, value: float) -> bool:
+        """Not yet good enough to end."""
+        return OPERATORS[self.op](value, self.clear)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One alert.
+
+    Attributes:
+        name: the ``alertname``.
+        kind: see the module.
+        unit: of values and thresholds, for annotations.
+        statistic: one of :data:`STATISTICS` (threshold rules).
+        selectors: what the statistic is of; for a ratio its numerator.
+        denominator: for a ratio.
+        window_seconds: the statistic covers this much event time, half-open, ending at the newest window.
+        min_count: fewer events (for a ratio: a smaller denominator) in the window say nothing.
+        group_by: identity labels; one alert per distinct set of their values.
+        drop_labels: anomaly rules identify by all labels of the series except these.
+        levels: limits; the worst one reached is the severity.
+        keep_firing_seconds: a level that was reached stays this long after the value became good.
+        confirm: (k, n) of an anomaly rule; k is also the threshold of its level.
+        forget_seconds: absence: an agent that was silent for this long is no longer expected.
+        stopped_by: absence: an agent that reported this has stopped on purpose.
+        summary, description: templates (``streams.correlate.template``).
+        runbook: path in the repository.
+    """
+
+    name: str
+    kind: RuleKind
+    unit: str
+    statistic: str
+    selectors: tuple[Selector, ...]
+    denominator: tuple[Selector, ...]
+    window_seconds: float
+    min_count: int
+    group_by: tuple[str, ...]
+    drop_labels: tuple[str, ...]
+    levels: tuple[Level, ...]
+    keep_firing_seconds: float
+    confirm: tuple[int, int]
+    forget_seconds: float
+    stopped_by: tuple[Selector, ...]
+    summary: str
+    description: str
+    runbook: str
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits over everything that changes the meaning of kept state (texts do not)."""
+        fields = asdict(self)
+        del fields["summary"], fields["description"], fields["runbook"]
+        return hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What is normal for a figure and where it is not, for gates and dashboards.
+
+    Attributes:
+        name: of the figure.
+        unit: of the three numbers.
+        direction: ``higher`` or ``lower``: which is better.
+        baseline, warning, critical: in that order of badness.
+        metric: the metric it is computed from, "" where several.
+    """
+
+    name: str
+    unit: str
+    direction: str
+    baseline: float
+    warning: float
+    critical: float
+    metric: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Everything in ``monitoring/thresholds.yml``."""
+
+    rules: tuple[Rule, ...]
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+
+
+def shortened(rule: Rule, ratio: float) -> Rule:
+    """The same rule with its waiting times multiplied by ``ratio`` (a demonstration has no ten minutes).
+
+    Windows and limits stay as they are; ``for`` and keep-firing shrink.
+    """
+    levels = tuple(replace(level, for_seconds=level.for_seconds * ratio) for level in rule.levels)
+    return replace(rule, levels=levels, keep_firing_seconds=rule.keep_firing_seconds * ratio)

@@ -1,0 +1,192 @@
+"""``monitoring/thresholds.yml`` as values. Pure: text in, rules out, errors that say what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Final
+
+import yaml
+
+from streams.correlate import template
+from streams.correlate.fields import Fields
+from streams.correlate.rule import OPERATORS, STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Selector, Thresholds
+from streams.domain.alert import SEVERITIES
+from streams.errors import ConfigurationError
+
+_SHARED: Final = {"kind", "unit", "levels", "keep_firing_seconds", "summary", "description", "runbook"}
+_FIELDS: Final[dict[str, set[str]]] = {
+    "threshold": {
+        *_SHARED,
+        *("metric", "where", "numerator", "denominator", "statistic"),
+        *("window_seconds", "min_count", "group_by"),
+    },
+    "absence": {*_SHARED, "group_by", "metric", "forget_seconds", "stopped_by"},
+    "anomaly": {*_SHARED, "drop_labels", "confirm_k", "confirm_n"},
+}
+_KINDS: Final[tuple[RuleKind, ...]] = ("threshold", "absence", "anomaly")
+LARGEST_N: Final = 100
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ConfigurationError(f"thresholds: {key} is written twice (line {key_node.start_mark.line + 1})")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_thresholds(text: str) -> Thresholds:
+    """Rules and baselines from YAML.
+
+    Raises:
+        ConfigurationError: names the rule, the field, what is there and what is allowed.
+    """
+    try:
+        body = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"thresholds: not YAML: {error}") from error
+    return parse_thresholds(body)
+
+
+def load_rules(text: str) -> tuple[Rule, ...]:
+    """The rules alone, in the order of the file (see :func:`load_thresholds`)."""
+    return load_thresholds(text).rules
+
+
+def parse_thresholds(body: object) -> Thresholds:
+    """The same from a mapping that is already parsed."""
+    top = Fields("thresholds", body)
+    top.only({"version", "rules", "baselines"})
+    if top.integer("version", default=0, least=0) != 1:
+        raise top.wrong("version", "1")
+    rules = Fields("thresholds: rules", top.body.get("rules"))
+    baselines = Fields("thresholds: baselines", top.body.get("baselines", {}))
+    return Thresholds(
+        tuple(parse_rule(str(name), item) for name, item in rules.body.items()),
+        {str(name): _baseline(str(name), item) for name, item in baselines.body.items()},
+    )
+
+
+def parse_rule(name: str, body: object) -> Rule:
+    """One rule from its mapping."""
+    fields = Fields(f"rule {name}", body)
+    kind: RuleKind = next(k for k in _KINDS if k == fields.choice("kind", _KINDS, default="threshold"))
+    fields.only(_FIELDS[kind])
+    group_by = fields.texts("group_by") if kind != "anomaly" else ()
+    statistic, selectors, denominator = _source(fields, kind)
+    confirm = _confirm(fields) if kind == "anomaly" else (1, 1)
+    rule = Rule(
+        name=name,
+        kind=kind,
+        unit=fields.choice("unit", UNITS, default={"absence": "s", "anomaly": "windows"}.get(kind, "1")),
+        statistic=statistic,
+        selectors=selectors,
+        denominator=denominator,
+        window_seconds=fields.number("window_seconds", default=60, least=1) if kind == "threshold" else 0.0,
+        min_count=fields.integer("min_count", default=1, least=1) if kind == "threshold" else 1,
+        group_by=tuple(sorted(group_by)),
+        drop_labels=fields.texts("drop_labels", default=()) if kind == "anomaly" else (),
+        levels=_levels(fields, kind, confirm),
+        keep_firing_seconds=fields.number("keep_firing_seconds", default=0, least=0),
+        confirm=confirm,
+        forget_seconds=fields.number("forget_seconds", default=3600, least=1) if kind == "absence" else 0.0,
+        stopped_by=_selectors(fields, "stopped_by") if "stopped_by" in fields.body else (),
+        summary=fields.text("summary"),
+        description=fields.text("description", default=""),
+        runbook=fields.text("runbook", default=f"monitoring/runbooks/{name}.md"),
+    )
+    _check_templates(fields, rule)
+    return rule
+
+
+def _source(fields: Fields, kind: str) -> tuple[str, tuple[Selector, ...], tuple[Selector, ...]]:
+    if kind == "anomaly":
+        return "", (), ()
+    if kind == "absence":
+        metric = fields.text("metric", default="")
+        return "", (Selector(metric),) if metric else (), ()
+    statistic = fields.choice("statistic", STATISTICS)
+    if statistic == "ratio":
+        if "metric" in fields.body:
+            raise fields.wrong("metric", "numerator and denominator instead, for statistic ratio")
+        return statistic, _selectors(fields, "numerator"), _selectors(fields, "denominator")
+    for name in ("numerator", "denominator"):
+        if name in fields.body:
+            raise fields.wrong(name, "it only with statistic ratio")
+    where = _where(fields, fields.body.get("where", {}))
+    return statistic, (Selector(fields.text("metric"), where),), ()
+
+
+def _selectors(fields: Fields, name: str) -> tuple[Selector, ...]:
+    found = []
+    for item in fields.items(name):
+        inner = Fields(f"{fields.place}: {name}", item)
+        inner.only({"metric", "where"})
+        found.append(Selector(inner.text("metric"), _where(inner, inner.body.get("where", {}))))
+    return tuple(found)
+
+
+def _where(fields: Fields, body: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    conditions = Fields(f"{fields.place}: where", body)
+    found = []
+    for label, value in conditions.body.items():
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(isinstance(item, str) for item in values):
+            raise conditions.wrong(label, "a text or a list of texts (quote numbers)")
+        found.append((str(label), tuple(values)))
+    return tuple(sorted(found))
+
+
+def _confirm(fields: Fields) -> tuple[int, int]:
+    k = fields.integer("confirm_k", default=3, least=1)
+    n = fields.integer("confirm_n", default=5, least=1)
+    if k > n:
+        raise fields.wrong("confirm_k", f"at most confirm_n ({n})")
+    if n > LARGEST_N:
+        raise fields.wrong("confirm_n", f"at most {LARGEST_N}")
+    return k, n
+
+
+def _levels(fields: Fields, kind: str, confirm: tuple[int, int]) -> tuple[Level, ...]:
+    """The limits; an anomaly rule's are given by its confirmation: reached at k, over at 0."""
+    levels = []
+    for item in fields.items("levels"):
+        inner = Fields(f"{fields.place}: levels", item)
+        if kind == "anomaly":
+            inner.only({"severity", "for_seconds"})
+            op, threshold, clear = ">=", float(confirm[0]), 1.0
+        else:
+            inner.only({"severity", "op", "threshold", "clear", "for_seconds"})
+            op = inner.choice("op", tuple(OPERATORS), default=">")
+            threshold = inner.number("threshold")
+            clear = inner.number("clear", default=threshold)
+            if clear != threshold and not OPERATORS[op](threshold, clear):
+                raise inner.wrong("clear", f"the threshold ({threshold:g}) or a number on its good side")
+        severity = inner.choice("severity", SEVERITIES)
+        levels.append(Level(severity, op, threshold, clear, inner.number("for_seconds", default=0, least=0)))
+    return tuple(sorted(levels, key=lambda level: SEVERITIES.index(level.severity)))
+
+
+def _check_templates(fields: Fields, rule: Rule) -> None:
+    known = (*template.FIGURES, *rule.group_by, *(template.ANOMALY_FIGURES if rule.kind == "anomaly" else ()))
+    for name in ("summary", "description"):
+        unknown = template.unknown_names(getattr(rule, name), known)
+        if unknown:
+            raise fields.wrong(name, f"only the placeholders {', '.join(known)} (not {', '.join(unknown)})")
+
+
+def _baseline(name: str, body: object) -> Baseline:
+    fields = Fields(f"baseline {name}", body)
+    fields.only({"unit", "direction", "baseline", "warning", "critical", "metric"})
+    direction = fields.choice("direction", ("higher", "lower"))
+    normal, warning, critical = (fields.number(part) for part in ("baseline", "warning", "critical"))
+    figures = [normal, warning, critical]
+    if figures != sorted(figures, reverse=direction == "higher"):
+        raise fields.wrong("warning", f"baseline, warning and critical in order of badness ({direction} is better)")
+    unit, metric = fields.text("unit"), fields.text("metric", default="")
+    return Baseline(name, unit, direction, normal, warning, critical, metric)
