@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .NOTPARALLEL:
 
-.PHONY: help setup demo test check check-format check-lint check-types check-imports check-house check-monitoring \
+.PHONY: help setup services demo test check check-format check-lint check-types check-imports check-house check-monitoring \
 	bench fmt faults lock clean
 
 help: ## this list
@@ -21,10 +21,14 @@ help: ## this list
 setup: ## .venv from requirements.lock; quick when nothing changed
 	@bash .ci/setup
 
-demo: setup ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends by itself)
+# Where they cannot be installed, a line says so; the demo goes on without them and the tests that need them fail.
+services: setup ## Prometheus and Alertmanager from Debian packages, where root and apt exist
+	@$(BIN)/python -m streams.services.install || true
+
+demo: services ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends by itself)
 	@$(BIN)/streams demo
 
-test: check ## check, then every test (PYTEST_ARGS="-k name" for some)
+test: services check ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: setup check-format check-lint check-types check-imports check-house check-monitoring ## format, lint, types, imports, house rules, Prometheus files
@@ -46,7 +50,7 @@ check-house: ## names, lengths, paths in documents, lock file
 	@$(BIN)/python -m pytest -q -o verbosity_assertions=2 --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_house.py
 
 check-monitoring: ## promtool and amtool on monitoring/, where they are installed
-	@BIN=$(BIN) bash .ci/check-monitoring
+	@bash .ci/check-monitoring
 
 bench: setup ## throughput of each path, one JSON line per path
 	@$(BIN)/python -m benchmarks.throughput --json
@@ -55,7 +59,7 @@ fmt: ## write the format and the safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-faults: setup ## the tests that kill and pause processes
+faults: services ## the tests that kill and pause processes
 	@$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
 
 lock: setup ## resolve the dependencies of pyproject.toml again

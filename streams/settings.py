@@ -231,7 +231,7 @@ class Settings:
 
     http_host: str = _text(
         "127.0.0.1",
-        "Address that /metrics, /live and /ready listen on.",
+        "Address that /metrics, /health/live and /health/ready listen on.",
         allowed="a host name or address",
         check=lambda value: bool(value) and not any(c.isspace() or c == "/" for c in value),
     )
