@@ -117,7 +117,7 @@ class Call(NamedTuple):
 
     ``client_seconds`` is None where only the callee's span exists, ``server_seconds`` where the callee sends no spans
     (a model provider, a tool, a database). ``time_ns`` is the later end of both. ``offset`` is the source record that
-    completed the pair.
+    completed the pair. ``environment`` is the client's (``deployment.environment.name``, "" if it states none).
     """
 
     client: str
@@ -128,6 +128,7 @@ class Call(NamedTuple):
     server_seconds: float | None
     time_ns: int
     offset: int
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

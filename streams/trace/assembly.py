@@ -40,26 +40,19 @@ spans were added to a trace whose record was out already."""
 
 
 @dataclass(frozen=True)
-class TraceLimits:
-    """When traces leave and what is kept. At a bound the trace that was quiet longest leaves, early, and is counted.
+class Memory:
+    """How much is kept.
 
     Attributes:
-        quiet_seconds: a trace leaves when nothing of it has arrived for so long (the arrival clock).
-        cap_seconds: a trace that keeps growing leaves when its first span is so old, and goes on as a revision.
-        max_spans_per_trace: more are dropped (fate ``overflow``) and the record says how many.
-        max_open_traces, max_open_spans: bounds of what is open.
-        remember_seconds, max_remembered_traces, max_remembered_spans: bounds of what can still be revised. A late span
+        open_spans: spans in all open traces; beyond it the trace that was quiet longest leaves early (``evicted``).
+        remember_seconds, remembered_traces, remembered_spans: age and counts of what can still be revised. A late span
             of a forgotten trace begins a new record with what is known, see :meth:`TraceRecord.supersedes`.
     """
 
-    quiet_seconds: float = 5.0
-    cap_seconds: float = 600.0
-    max_spans_per_trace: int = 10_000
-    max_open_traces: int = 20_000
-    max_open_spans: int = 200_000
+    open_spans: int = 200_000
     remember_seconds: float = 600.0
-    max_remembered_traces: int = 20_000
-    max_remembered_spans: int = 200_000
+    remembered_traces: int = 20_000
+    remembered_spans: int = 200_000
 
 
 @dataclass
@@ -153,13 +146,31 @@ class TraceOperator:
     trace that left early at a bound may leave again, with the same or fewer spans (:meth:`TraceRecord.supersedes`).
     """
 
-    def __init__(self, limits: TraceLimits | None = None) -> None:
-        self.limits = limits or TraceLimits()
+    def __init__(
+        self,
+        quiet_seconds: float = 5.0,
+        cap_seconds: float = 600.0,
+        max_spans_per_trace: int = 10_000,
+        max_open_traces: int = 20_000,
+        memory: Memory | None = None,
+    ) -> None:
+        """An operator without traces.
+
+        Args:
+            quiet_seconds: a trace leaves when nothing of it has arrived for so long (on the arrival clock).
+            cap_seconds: a trace that keeps growing leaves at this age, and goes on as a revision.
+            max_spans_per_trace: more are dropped (fate ``overflow``), and the record says how many.
+            max_open_traces: beyond it the trace that was quiet longest leaves early (``evicted``).
+            memory: the bounds of everything else that is kept.
+        """
+        self.memory = memory or Memory()
+        self._max_spans = max_spans_per_trace
+        self._max_open = max_open_traces
         self.clock_ns = 0
         """The arrival clock: the latest time given; it never goes back."""
-        self._quiet_ns = int(self.limits.quiet_seconds * SECOND_NS)
-        self._cap_ns = int(self.limits.cap_seconds * SECOND_NS)
-        self._remember_ns = int(self.limits.remember_seconds * SECOND_NS)
+        self._quiet_ns = round(quiet_seconds * SECOND_NS)
+        self._cap_ns = round(cap_seconds * SECOND_NS)
+        self._remember_ns = round(self.memory.remember_seconds * SECOND_NS)
         # Both in order of last arrival: the first is the one that was quiet longest.
         self._open: OrderedDict[str, _Trace] = OrderedDict()
         self._remembered: OrderedDict[str, _Trace] = OrderedDict()
@@ -243,7 +254,7 @@ class TraceOperator:
 
     def _take(self, span: Span, offset: int, clock_before_ns: int, result: TraceResult | None) -> None:
         trace = self._open.get(span.trace_id) or self._open_trace(span.trace_id, offset, clock_before_ns)
-        fate = trace.add(span, self.limits.max_spans_per_trace)
+        fate = trace.add(span, self._max_spans)
         if fate is None:
             self._open_spans += 1
             fate = LATE if trace.records else ASSEMBLED
@@ -269,9 +280,7 @@ class TraceOperator:
         self._open.move_to_end(trace_id)
         if self.clock_ns - trace.first_ns >= self._cap_ns:
             self._leave(trace_id, CAP, result)
-        while len(self._open) > self.limits.max_open_traces or (
-            self._open_spans > self.limits.max_open_spans and len(self._open) > 1
-        ):
+        while len(self._open) > self._max_open or (self._open_spans > self.memory.open_spans and len(self._open) > 1):
             self._leave(next(iter(self._open)), EVICTED, result)
 
     def _leave(self, trace_id: str, reason: str, result: TraceResult | None) -> None:
@@ -290,8 +299,8 @@ class TraceOperator:
         while self._remembered:
             trace_id, trace = next(iter(self._remembered.items()))
             if (
-                len(self._remembered) <= self.limits.max_remembered_traces
-                and self._remembered_spans <= self.limits.max_remembered_spans
+                len(self._remembered) <= self.memory.remembered_traces
+                and self._remembered_spans <= self.memory.remembered_spans
                 and trace.seen_ns + self._remember_ns > self.clock_ns
             ):
                 return

@@ -40,7 +40,7 @@ def virtual_call(span: Span, offset: int) -> Call | None:
         return None
     failed = span.status_code == conventions.STATUS_ERROR
     seconds = span.duration_ns / NANOSECONDS
-    return Call(span.service, callee, connection, failed, seconds, None, span.end_ns, offset)
+    return Call(span.service, callee, connection, failed, seconds, None, span.end_ns, offset, _environment(span))
 
 
 def _callee(span: Span) -> tuple[str, str]:
@@ -72,7 +72,12 @@ def pair(caller: Span, callee: Span, offset: int) -> Call | None:
         server_seconds=callee.duration_ns / NANOSECONDS,
         time_ns=max(caller.end_ns, callee.end_ns) if is_call else callee.end_ns,
         offset=offset,
+        environment=_environment(caller),
     )
+
+
+def _environment(span: Span) -> str:
+    return str(span.resource.get("deployment.environment.name") or "")
 
 
 def calls_of(span: Span, parent: Span | None, children: Iterable[Span], offset: int) -> list[Call]:

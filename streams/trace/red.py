@@ -3,14 +3,15 @@
 Names and units are OpenTelemetry's: ``traces.span.metrics.*`` of the span metrics connector,
 ``traces.service.graph.*`` of the service graph connector, ``gen_ai.*`` of the GenAI conventions.
 
-One source record gives one batch per service, whose producer names the source partition and whose ``seq`` is the
+One source record gives one batch per resource, whose producer names the source partition and whose ``seq`` is the
 source offset. A replay sends the same batch again, and the metrics role's duplicate filter drops it. (Holes in that
-``seq`` are records that gave no samples, not losses.) Each service has its own producer because the batches of two
-services can meet in one partition of ``agents.red``.
+``seq`` are records that gave no samples, not losses.) Each resource has its own producer because batches of several can
+meet in one partition of ``agents.red``.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -43,6 +44,15 @@ SPAN_KINDS: Final = (
 STATUS_CODES: Final = ("STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR")
 MAX_SAMPLES_PER_BATCH: Final = 20_000
 """About 0.5 MB packed: below the 1 MB that ``agents.red`` takes. More go into further batches (``#1``, ``#2``, ...)."""
+
+RESOURCE_KEYS: Final = (
+    "service.name",
+    "service.version",
+    "deployment.environment.name",
+    "deployment.id",
+    "agents.type",
+)
+"""What of a resource the metrics keep: nothing that names one instance, agent or host."""
 
 NANOSECONDS: Final = 1e9
 Labels = tuple[tuple[str, str], ...]
@@ -87,7 +97,7 @@ class _Samples:
         self.time_ns.append(time_ns)
         self.value.append(value)
 
-    def batches(self, key: str, producer: str, seq: int) -> list[RedBatch]:
+    def batches(self, key: str, resource: Labels, producer: str, seq: int) -> list[RedBatch]:
         definitions = list(self.definitions)
         found = []
         for part, first in enumerate(range(0, len(self.index), MAX_SAMPLES_PER_BATCH)):
@@ -96,7 +106,7 @@ class _Samples:
             place = {number: i for i, number in enumerate(used)}
             name = f"{producer}#{part}" if part else producer
             value = encode_metric_batch(
-                encode_metric_head({}, [definitions[number] for number in used], name),
+                encode_metric_head(dict(resource), [definitions[number] for number in used], name),
                 seq=seq,
                 dropped_total=0,
                 base_time_unix_nano=self.time_ns[first],
@@ -111,9 +121,9 @@ class _Samples:
 def red_batches(
     spans: Iterable[Span], *, source_topic: str, partition: int, offset: int, names: Names, gen_ai: bool = True
 ) -> list[RedBatch]:
-    """The metrics of the spans of one source record, a batch for each service, ordered by service.
+    """The metrics of the spans of one source record, a batch for each resource, ordered by resource.
 
-    Per ended span: calls and duration by service, span name, kind and status; for GenAI spans also the duration of the
+    Per ended span: calls and duration by span name, kind and status; for GenAI spans also the duration of the
     model call, agent or tool, and the tokens. Announcements (phase start) give nothing.
 
     Args:
@@ -126,27 +136,40 @@ def red_batches(
         gen_ai: False for sources whose agents measure ``gen_ai.*`` themselves (those of ``agents_emitter`` do), where
             the same calls would be counted twice.
     """
-    by_service: dict[str, _Samples] = {}
+    groups: dict[Labels, _Samples] = {}
     for given in spans:
         if given.phase == "start":
             continue
         span = conventions.modern(given)
-        service = names.service.admit("", span.service)
-        samples = by_service.setdefault(service, _Samples())
-        _span_samples(span, service, names, samples)
+        resource = _resource(span, names)
+        samples = groups.setdefault(resource, _Samples())
+        _span_samples(span, dict(resource)["service.name"], names, samples)
         if gen_ai:
-            _gen_ai_samples(span, service, names, samples)
-    producer = f"red/{source_topic}/{partition}"
+            _gen_ai_samples(span, names, samples)
+    prefix = f"red/{source_topic}/{partition}"
     return [
         batch
-        for service in sorted(by_service)
-        for batch in by_service[service].batches(service, f"{producer}/{service}", offset)
+        for resource in sorted(groups)
+        for batch in _batches(prefix, resource[0][1], resource, offset, groups[resource])
     ]
+
+
+def _resource(span: Span, names: Names) -> Labels:
+    kept = [("service.name", names.service.admit("", span.service))]
+    for key in RESOURCE_KEYS[1:]:
+        value = span.resource.get(key)
+        if value:
+            kept.append((key, names.word.admit(key, str(value))))
+    return tuple(kept)
+
+
+def _batches(prefix: str, key: str, resource: Labels, offset: int, samples: _Samples) -> list[RedBatch]:
+    digest = hashlib.sha256(repr((key, resource)).encode()).hexdigest()[:12]
+    return samples.batches(key, resource, f"{prefix}/{digest}", offset)
 
 
 def _span_samples(span: Span, service: str, names: Names, samples: _Samples) -> None:
     labels = (
-        ("service.name", service),
         ("span.name", names.span.admit(service, template(span.name))),
         ("span.kind", SPAN_KINDS[span.kind] if 0 <= span.kind < len(SPAN_KINDS) else SPAN_KINDS[0]),
         ("status.code", STATUS_CODES[span.status_code] if 0 <= span.status_code <= 2 else STATUS_CODES[0]),
@@ -155,32 +178,32 @@ def _span_samples(span: Span, service: str, names: Names, samples: _Samples) -> 
     samples.add(SPAN_DURATION, "s", "histogram", labels, span.end_ns, span.duration_ns / NANOSECONDS)
 
 
-def _gen_ai_samples(span: Span, service: str, names: Names, samples: _Samples) -> None:
+def _gen_ai_samples(span: Span, names: Names, samples: _Samples) -> None:
     operation = conventions.operation(span)
     seconds = span.duration_ns / NANOSECONDS
+    name = str(span.attributes.get(conventions.AGENT_NAME) or span.resource.get(conventions.AGENT_NAME) or "")
+    agent = (conventions.AGENT_NAME, name)
     if operation in conventions.MODEL_OPERATIONS:
-        _model_samples(span, operation, service, names, samples)
-    elif operation == conventions.INVOKE_AGENT:
-        name = span.attributes.get(conventions.AGENT_NAME) or span.resource.get(conventions.AGENT_NAME) or ""
-        labels = _words(names, service, (conventions.AGENT_NAME, str(name)), _error(span))
-        samples.add(AGENT_DURATION, "s", "histogram", labels, span.end_ns, seconds)
+        _model_samples(span, operation, names, samples)
+    elif operation == conventions.INVOKE_AGENT and span.kind != conventions.KIND_SERVER:
+        # The convention measures the invocation where it is made; the server side of a remote one would count it twice.
+        samples.add(AGENT_DURATION, "s", "histogram", _words(names, agent, _error(span)), span.end_ns, seconds)
     elif operation == conventions.EXECUTE_TOOL:
-        tool = str(span.attributes.get(conventions.TOOL_NAME) or "")
-        labels = _words(names, service, (conventions.TOOL_NAME, tool), _error(span))
-        samples.add(TOOL_DURATION, "s", "histogram", labels, span.end_ns, seconds)
+        tool = (conventions.TOOL_NAME, str(span.attributes.get(conventions.TOOL_NAME) or ""))
+        samples.add(TOOL_DURATION, "s", "histogram", _words(names, agent, tool, _error(span)), span.end_ns, seconds)
 
 
-def _model_samples(span: Span, operation: str, service: str, names: Names, samples: _Samples) -> None:
+def _model_samples(span: Span, operation: str, names: Names, samples: _Samples) -> None:
     base = (
         (conventions.OPERATION, operation),
         (conventions.PROVIDER, str(span.attributes.get(conventions.PROVIDER) or "")),
         (conventions.REQUEST_MODEL, conventions.model(span)),
     )
-    labels = _words(names, service, *base, _error(span))
+    labels = _words(names, *base, _error(span))
     samples.add(MODEL_DURATION, "s", "histogram", labels, span.end_ns, span.duration_ns / NANOSECONDS)
     for kind, count in zip(("input", "output"), conventions.tokens(span), strict=True):
         if count:
-            labels = _words(names, service, *base, ("gen_ai.token.type", kind))
+            labels = _words(names, *base, ("gen_ai.token.type", kind))
             samples.add(MODEL_TOKENS, "{token}", "histogram", labels, span.end_ns, float(count))
 
 
@@ -188,10 +211,9 @@ def _error(span: Span) -> tuple[str, str]:
     return (conventions.ERROR_TYPE, conventions.error_type(span))
 
 
-def _words(names: Names, service: str, *pairs: tuple[str, str]) -> Labels:
+def _words(names: Names, *pairs: tuple[str, str]) -> Labels:
     """Labels with bounded values; empty ones are left out (to Prometheus they are the same)."""
-    bounded = ((name, names.word.admit(name, value)) for name, value in pairs if value)
-    return (("service.name", service), *bounded)
+    return tuple((name, names.word.admit(name, value)) for name, value in pairs if value)
 
 
 def graph_batches(calls: Sequence[Call], *, source_topic: str, partition: int, names: Names) -> list[RedBatch]:
@@ -203,16 +225,17 @@ def graph_batches(calls: Sequence[Call], *, source_topic: str, partition: int, n
         partition: of the source topic.
         names: the partition's vocabularies. Servers have a vocabulary of their own.
     """
-    groups: dict[tuple[int, str], _Samples] = {}
+    groups: dict[tuple[int, str, str], _Samples] = {}
     for call in calls:
         client = names.service.admit("", call.client)
-        _call_samples(call, client, names, groups.setdefault((call.offset, client), _Samples()))
-    producer = f"graph/{source_topic}/{partition}"
-    return [
-        batch
-        for (offset, client), samples in sorted(groups.items(), key=lambda item: item[0])
-        for batch in samples.batches(client, f"{producer}/{client}", offset)
-    ]
+        environment = names.word.admit("environment", call.environment) if call.environment else ""
+        _call_samples(call, client, names, groups.setdefault((call.offset, client, environment), _Samples()))
+    prefix = f"graph/{source_topic}/{partition}"
+    found = []
+    for (offset, client, environment), samples in sorted(groups.items(), key=lambda item: item[0]):
+        resource = (("deployment.environment.name", environment),) if environment else ()
+        found.extend(_batches(prefix, client, resource, offset, samples))
+    return found
 
 
 def _call_samples(call: Call, client: str, names: Names, samples: _Samples) -> None:
