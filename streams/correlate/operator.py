@@ -151,7 +151,7 @@ class CorrelateOperator:
             del self._clocks[next(iter(self._clocks))]
 
     def snapshot(self) -> bytes:
-        """Everything that decides later transitions, as compressed JSON."""
+        """Everything that decides later transitions, as JSON (UTF-8)."""
         return encode(
             {
                 "rules": {rule.name: rule.hash for rule in self.rules},

@@ -1,4 +1,4 @@
-"""A correlate operator's snapshot: compressed JSON, versioned, read as data only."""
+"""A correlate operator's snapshot: JSON, versioned, read as data only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-import cramjam
 import orjson
 
 from streams.correlate.book import AlertBook
@@ -31,7 +30,7 @@ def encode(body: Mapping[str, Any], book: AlertBook) -> bytes:
     alerts = [_alert_object(key[1], alert) for key, alert in book.alerts.items()]
     orphans = [orjson.Fragment(encode_alert(last)) for last in book.orphans]
     whole = {"v": FORMAT_VERSION, **body, "alerts": alerts, "orphans": orphans, "numbers": list(book.numbers.items())}
-    return bytes(cramjam.zstd.compress(orjson.dumps(whole), 3))
+    return orjson.dumps(whole)
 
 
 @contextmanager
@@ -42,14 +41,14 @@ def decode(data: bytes, rules: Mapping[str, Rule], book: AlertBook) -> Iterator[
         StateError: not a snapshot, of another format, or damaged (also where the caller's part finds so).
     """
     try:
-        body = orjson.loads(bytes(cramjam.zstd.decompress(data)))
+        body = orjson.loads(data)
         if body["v"] != FORMAT_VERSION:
             raise StateError(f"the snapshot's format is {body['v']!r}, ours is {FORMAT_VERSION}")
         book.numbers.update((name, number) for name, number in body["numbers"])
         book.orphans = [decode_alert(orjson.dumps(item)) for item in body["orphans"]]
         _load_alerts(body, rules, book)
         yield body
-    except (cramjam.DecompressionError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise StateError(f"not a snapshot of a correlate operator: {error!r}") from error
 
 

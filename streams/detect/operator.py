@@ -65,7 +65,7 @@ class DetectOperator:
         warmup_windows: windows learned silently per series, at least 20.
         window_seconds: the base size; batches of other sizes are not scored.
         confirm: (k, n): an anomaly is given only when k of the last n windows passed; (1, 1) gives each. The rule
-            MetricAnomaly has its own K of N: use one of the two. n at most 64.
+            MetricAnomaly has its own K of N: use one of the two. n at most 100.
         max_series: bound.
 
     Raises:
@@ -202,7 +202,7 @@ class DetectOperator:
         return forgotten
 
     def snapshot(self) -> bytes:
-        """The whole operator as compressed JSON; 2 to 12 kB per series."""
+        """The whole operator as JSON (UTF-8, arrays in base64); 1 to 20 kB per series."""
         return encode(self.specification, self._newest_ns, self._memories.values())
 
     def restore(self, data: bytes) -> Restored:

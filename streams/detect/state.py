@@ -1,4 +1,4 @@
-"""A detect operator's snapshot: compressed JSON with its format, River version and specification in front.
+"""A detect operator's snapshot: JSON with its format, River version and specification in front.
 
 Never pickle: what another party could have written is read as data.
 """
@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
-import cramjam
 import orjson
 
 from streams.detect import registry
@@ -20,7 +19,7 @@ from streams.domain.series import Series
 from streams.errors import ConfigurationError, StateError
 
 RIVER_VERSION: Final = version("river")
-LARGEST_N: Final = 64
+LARGEST_N: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def encode(specification: Specification, newest_ns: int, memories: Iterable[Memo
         "newest_ns": newest_ns,
         "series": [_memory_object(memory) for memory in memories],
     }
-    return bytes(cramjam.zstd.compress(orjson.dumps(body), 3))
+    return orjson.dumps(body)
 
 
 def decode(specification: Specification, data: bytes) -> tuple[int, list[Memory]]:
@@ -104,9 +103,9 @@ def decode(specification: Specification, data: bytes) -> tuple[int, list[Memory]
         StateError: not a snapshot, damaged, or of another format, River version or specification.
     """
     try:
-        body = orjson.loads(bytes(cramjam.zstd.decompress(data)))
+        body = orjson.loads(data)
         found = {"v": body["v"], "river": body["river"], "specification": body["specification"]}
-    except (cramjam.DecompressionError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"not a snapshot of a detect operator: {error!r}") from error
     wanted = {"v": FORMAT_VERSION, "river": RIVER_VERSION, "specification": specification.hash}
     for name, value in wanted.items():
@@ -123,7 +122,7 @@ def _memory_object(memory: Memory) -> dict[str, Any]:
     return {
         "series": [series.name, series.unit, series.kind, series.labels],
         "last_start_ns": memory.last_start_ns,
-        "recent": memory.recent,
+        "recent": f"{memory.recent:x}",
         "features": {name: detector.snapshot() for name, detector in zip(memory.names, memory.detectors, strict=True)},
     }
 
@@ -136,4 +135,4 @@ def _memory(specification: Specification, item: dict[str, Any]) -> Memory:
         detector = registry.make(specification.detector, specification.warmup_windows)
         detector.restore(state)
         detectors.append(detector)
-    return Memory(series, tuple(item["features"]), tuple(detectors), item["last_start_ns"], item["recent"])
+    return Memory(series, tuple(item["features"]), tuple(detectors), item["last_start_ns"], int(item["recent"], 16))
