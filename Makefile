@@ -62,8 +62,8 @@ fmt: ## write the format and the safe fixes
 faults: services ## the tests that kill and pause processes
 	@$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
 
-lock: setup ## resolve the dependencies of pyproject.toml again
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
+lock: setup ## requirements.lock from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
+	@$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock $(LOCK_ARGS)
 
 clean: ## remove .venv, caches and the demo's work folder
 	rm -rf .venv .streams .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -162,6 +162,18 @@ def test_pure_rooms_are_all_but_the_shells() -> None:
     assert listed == {f"streams.{child}" for child in children - SHELLS}
 
 
+def test_pure_rooms_do_not_touch_files_or_terminals() -> None:
+    calls = {"open", "print", "input", "breakpoint", "exec", "eval"}
+    found = [
+        f"{path}:{node.lineno} {node.func.id}"
+        for path in PYTHON
+        if path.parts[0] == "streams" and path.parts[1].removesuffix(".py") not in SHELLS
+        for node in ast.walk(ast.parse(text_of(path)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in calls
+    ]
+    assert found == []
+
+
 def test_the_event_schema_is_a_leaf() -> None:
     imported = set()
     for node in ast.walk(ast.parse(text_of(Path("agents_emitter/events.py")))):

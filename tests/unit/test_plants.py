@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-TARGETS = ("check-format", "check-lint", "check-types", "check-imports", "check-house")
+TARGETS = ("check-format", "check-lint", "check-types", "check-imports", "check-house", "check-monitoring")
 
 
 class Plant(NamedTuple):
@@ -273,6 +273,27 @@ PLANTS = [
         {"pyproject.toml": '"orjson>=3.10", "planted-package>=1",'},
         ("planted-package",),
         instead_of='"orjson>=3.10",',
+    ),
+    house(
+        "a file opened in a pure room", "streams/gate/planted.py", 'X = open("x")\n', "streams/gate/planted.py:1 open"
+    ),
+    Plant(
+        "a scrape configuration that Prometheus refuses",
+        "check-monitoring",
+        {"monitoring/prometheus/planted.yml": "scrape_config: []\n"},
+        ("monitoring/prometheus/planted.yml", "scrape_config"),
+    ),
+    Plant(
+        "a rule that Prometheus refuses",
+        "check-monitoring",
+        {"monitoring/rules/planted.yml": "groups: [{name: g, rules: [{alert: A, expr: 'sum('}]}]\n"},
+        ("monitoring/rules/planted.yml", "parse error"),
+    ),
+    Plant(
+        "a route that Alertmanager refuses",
+        "check-monitoring",
+        {"monitoring/alertmanager/planted.yml": "route: {receiver: nobody}\n"},
+        ("monitoring/alertmanager/planted.yml", "nobody"),
     ),
     house(
         "a skipped test",
