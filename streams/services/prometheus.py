@@ -126,6 +126,9 @@ class PrometheusService(Service):
             "--config.file=prometheus.yml",
             "--storage.tsdb.path=data",
             f"--web.listen-address=127.0.0.1:{self.port}",
+            # It learns its Alertmanager 5 s after the start; alerts that fired before went nowhere, and would be sent
+            # again after the default of 1 min.
+            "--rules.alert.resend-delay=5s",
             "--web.enable-lifecycle",
             "--web.enable-remote-write-receiver",
             "--web.console.templates=/etc/prometheus/consoles",
