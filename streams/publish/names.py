@@ -45,7 +45,7 @@ RESERVED_LABELS: Final = frozenset({"le", "quantile", "job", "instance"})
 """Labels with a meaning of their own in Prometheus: a reported label of that name gets the prefix ``exported_``."""
 
 _ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_]+")
-_ID: Final = re.compile(r"(^|[._-])(id|uuid|guid)$|[a-z0-9]Id$", re.IGNORECASE)
+_ID: Final = re.compile(r"(^|[._-])(?i:id|uuid|guid)$|[a-z0-9](Id|ID)$")
 
 
 @lru_cache(maxsize=65_536)

@@ -21,4 +21,4 @@ def unpack(text: str, dtype: type[np.int64] | type[np.float64]) -> NDArray[Any]:
     Raises:
         ValueError: not base64 or not a whole number of elements.
     """
-    return np.frombuffer(base64.b64decode(text), np.dtype(dtype).newbyteorder("<")).astype(dtype)
+    return np.frombuffer(base64.b64decode(text, validate=True), np.dtype(dtype).newbyteorder("<")).astype(dtype)

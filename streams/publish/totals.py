@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agents_emitter.events import KINDS
 from streams.domain.series import OVERFLOW_LABEL, Series
 from streams.domain.sketch import RELATIVE_ERROR, bucket_value
 from streams.domain.window import WindowBatch
@@ -180,6 +181,8 @@ class Totals:
         made, discarded, position = cls(limit), 0, 0
         value, cells = unpack(data["value"], np.float64), unpack(data["cells"], np.int64)
         index = unpack(data["metric"], np.int64).tolist()
+        if not len(value) == len(index) == len(data["labels"]) or not {m[2] for m in data["metrics"]} <= KINDS:
+            raise ValueError("rows of different number, or an unknown kind")
         for i, (number, flat) in enumerate(zip(index, data["labels"], strict=True)):
             name, unit, kind, buckets = data["metrics"][number]
             size = len(buckets) + 1 if kind == "histogram" else 0
@@ -194,6 +197,8 @@ class Totals:
                 start = int(made._start[row])
                 made._cells[start : start + size] += cells[position : position + size]
             position += size
+        if position != len(cells):
+            raise ValueError(f"{len(cells)} cells for {position}")
         return made, discarded
 
 

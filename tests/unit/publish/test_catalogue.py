@@ -1,0 +1,69 @@
+"""The public list of exported metrics: a change of it must change the golden file.
+
+Write it again with ``python -m tests.unit.publish.test_catalogue``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.utils import floatToGoString
+
+from streams.publish.catalogue import HEALTH, METRICS, WINDOW_HEALTH
+from streams.publish.health import Health, make_health
+from streams.publish.names import label_name
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "metrics_catalogue.txt"
+
+
+def lines() -> Iterator[str]:
+    for metric in METRICS:
+        labels = sorted(label_name(name) for name in metric.labels or ())
+        names = {metric.exported: f" merge={metric.merge}" if metric.kind == "gauge" else ""}
+        if metric.extremes:
+            names |= {f"{metric.exported}_{merge}": f" merge={merge}" for merge in ("min", "max")}
+        buckets = f" le={','.join(map(floatToGoString, metric.buckets))}" if metric.buckets else ""
+        for name, merge in names.items():
+            yield f"{name} {metric.prometheus_type} {{{','.join(labels)}}} budget={metric.budget}{merge}{buckets}"
+    for health in (*HEALTH.values(), *WINDOW_HEALTH):
+        buckets = f" le={','.join(map(floatToGoString, health.buckets))}" if health.buckets else ""
+        yield f"{health.sample_name} {health.type} {{{','.join(sorted(health.labels))}}}{buckets}"
+
+
+def text() -> str:
+    return "\n".join(sorted(lines())) + "\n"
+
+
+def test_the_catalogue_is_the_golden_file() -> None:
+    assert text() == GOLDEN.read_text(), "a public name changed: was it meant? then write the golden file again"
+
+
+def test_every_health_metric_has_its_field_and_is_exported() -> None:
+    assert {field.name for field in fields(Health)} == set(HEALTH)
+    registry = CollectorRegistry()
+    make_health(registry, version="1.2.3", commit="abc", python="3.11")
+    exposed = generate_latest(registry).decode()
+    for metric in HEALTH.values():
+        assert f"# TYPE {metric.sample_name} {metric.type}\n" in exposed
+    assert 'streams_build_info{commit="abc",python="3.11",version="1.2.3"} 1.0' in exposed
+
+
+def test_a_revoked_partition_leaves_no_gauges_behind() -> None:
+    registry = CollectorRegistry()
+    health = make_health(registry, version="1")
+    for gauge in (health.consumer_lag, health.watermark_delay, health.open_panes, health.series):
+        gauge.labels("agents.metrics", "3").set(7)
+    health.consumer_lag.labels("agents.metrics", "4").set(8)
+    health.forget_partition("agents.metrics", 3)
+    health.forget_partition("agents.metrics", 99)
+    exposed = generate_latest(registry).decode()
+    assert 'partition="3"' not in exposed
+    assert 'streams_consumer_lag_records{partition="4",topic="agents.metrics"} 8.0' in exposed
+
+
+if __name__ == "__main__":
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(text())
