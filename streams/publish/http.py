@@ -111,7 +111,9 @@ class WorkerServer:
         self._server = _Server((host, port), _Handler)
         self._server.registry = registry
         self._server.live, self._server.ready = live, ready
-        self._thread = threading.Thread(target=self._server.serve_forever, name="worker-http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="worker-http", daemon=True
+        )
 
     @property
     def port(self) -> int:
