@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,14 @@ FILES = committed()
 PYTHON = [path for path in FILES if path.suffix == ".py"]
 
 
+@cache
 def text_of(path: Path) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
+
+
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(text_of(path))))
 
 
 def is_data(path: Path) -> bool:
@@ -104,7 +111,7 @@ def test_modules_are_short() -> None:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(text_of(path))):
+    for node in nodes_of(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -168,7 +175,7 @@ def test_pure_rooms_do_not_touch_files_or_terminals() -> None:
         f"{path}:{node.lineno} {node.func.id}"
         for path in PYTHON
         if path.parts[0] == "streams" and path.parts[1].removesuffix(".py") not in SHELLS
-        for node in ast.walk(ast.parse(text_of(path)))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in calls
     ]
     assert found == []
@@ -176,7 +183,7 @@ def test_pure_rooms_do_not_touch_files_or_terminals() -> None:
 
 def test_the_event_schema_is_a_leaf() -> None:
     imported = set()
-    for node in ast.walk(ast.parse(text_of(Path("agents_emitter/events.py")))):
+    for node in nodes_of(Path("agents_emitter/events.py")):
         if isinstance(node, ast.Import):
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
