@@ -10,7 +10,8 @@ from typing import Final
 CAPACITY: Final = 900
 """Values kept at most: 3.6 kB as float32."""
 RESOLUTION: Final = 0.001
-"""A value closer than this share of the remembered range to a stored one is counted, not stored."""
+"""A value closer than this share of the remembered range to a stored one is the same: not stored, and no news (which
+also keeps the rounding to float32 out of the scores)."""
 FLOOR: Final = 0.01
 """The range never counts as less than this (memories hold numbers in units of the series' own scale), so that the
 last digits of a constant series are not news."""
@@ -53,7 +54,8 @@ class NoveltyMemory:
             value: in units of the series' own scale.
             root_seen: square root of how many values this memory was shown.
         """
-        return math.log1p(self.distance(value) / self.span * root_seen)
+        share = self.distance(value) / self.span
+        return 0.0 if share < RESOLUTION else math.log1p(share * root_seen)
 
     def add(self, value: float) -> None:
         """Remember a value, or count on a neighbour that is close enough."""
