@@ -1,0 +1,215 @@
+"""Decode a run of records of a metrics or log topic: every format, recognised by content, mixed at will.
+
+The rule of counting: for every record, events decoded plus events rejected equal the events in it; a record that cannot
+be taken apart is one event. Nothing here raises for any bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from agents_emitter import events
+from streams.decode import batch, logs, reasons, single, sniff
+from streams.decode.gather import Gather, append_times_ns
+from streams.decode.head import HeadCache
+from streams.decode.numbers import time_ns
+from streams.decode.otlp import MetricReader
+from streams.decode.protobuf import ProtobufRun
+from streams.decode.reasons import Refused, show
+from streams.domain.columns import Columns, Record, Tick
+from streams.domain.series import SeriesTable
+
+__all__ = ["HeadCache", "decode_run"]
+
+LOG_HINTS: Final = frozenset({events.LOGS_TOPIC, "otlp_logs"})
+_SINGLE_BYTES: Final = 2_048
+"""Runs whose records are larger on average are not looked through for known single events: they are batches."""
+_LESSONS: Final = 64
+"""New skeletons a run may teach beside as many as it matched: a stream that never repeats itself is not learned."""
+METRIC_HINTS: Final = frozenset({events.METRICS_TOPIC, "otlp_metrics", "agents.red"})
+
+
+def decode_run(records: Sequence[Record], table: SeriesTable, cache: HeadCache, *, hint: str = "") -> Columns:
+    """Decode records of one partition.
+
+    Args:
+        records: r records in the order of their offsets; only the four attributes of ``Record`` are read.
+        table: numbers the series (its limit bounds their count).
+        cache: kept between runs; bounded; bound to one table at a time.
+        hint: name of the topic. It decides what OTLP protobuf holds; without it (or from any other topic) the first
+            leaf message does. All else is recognised by content alone.
+
+    Returns:
+        Samples in columns, and every other fate by name. Never raises for what is in a record.
+    """
+    cache.bind(table)
+    return _Run(records, table, cache, hint).decode()
+
+
+class _Run:
+    def __init__(self, records: Sequence[Record], table: SeriesTable, cache: HeadCache, hint: str) -> None:
+        self._records = records
+        self._table = table
+        self._cache = cache
+        self._hint = hint
+        self._gather = Gather()
+        self._appended = append_times_ns(records)
+        self._lessons = 0
+        self._batches = batch.BatchRun(self._gather, table, cache)
+        self._protobuf = ProtobufRun(self._gather, table, cache)
+
+    def decode(self) -> Columns:
+        raws = [record.value or b"" for record in self._records]
+        positions: Sequence[int] = range(len(raws))
+        if raws and len(self._cache.skeletons) and sum(map(len, raws)) <= _SINGLE_BYTES * len(raws):
+            positions = single.decode_known(raws, self._appended, self._cache, self._gather)
+        self._lessons = _LESSONS + len(raws) - len(positions)
+        for position in positions:
+            self._guard(self._one, position, raws[position])
+        for position, raw in self._batches.flush():
+            self._guard(self._any_json, position, raw)
+        self._protobuf.flush()
+        return self._gather.columns(self._records, self._appended)
+
+    def _one(self, position: int, raw: bytes) -> None:
+        if not raw:
+            raise Refused(reasons.EMPTY, "no payload")
+        if len(raw) > reasons.MAX_RECORD_BYTES:
+            raise Refused(reasons.OVERSIZE, f"{len(raw)} bytes")
+        if raw.startswith(batch.START) and self._batches.add_canonical(position, raw, self._records[position].key):
+            return
+        if sniff.is_protobuf(raw) and raw.lstrip()[:1] not in (b"{", b"["):
+            self._any_protobuf(position, raw)
+        else:
+            self._any_json(position, raw)
+
+    def _guard(self, decode: Any, position: int, raw: bytes) -> None:
+        try:
+            decode(position, raw)
+        except Refused as refused:
+            self._gather.reject(position, refused.reason, refused.detail)
+
+    def _any_json(self, position: int, raw: bytes) -> None:
+        try:
+            body = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            if sniff.is_protobuf(raw):
+                self._any_protobuf(position, raw)
+                return
+            raise Refused(reasons.NOT_JSON, str(error)[:200]) from error
+        if isinstance(body, dict):
+            self._object(position, raw, body)
+        elif isinstance(body, list):
+            self._array(position, body)
+        else:
+            raise Refused(reasons.UNKNOWN_SCHEMA, f"JSON {show(body)}")
+
+    def _object(self, position: int, raw: bytes, body: dict[str, Any]) -> None:
+        if "schema" in body:
+            self._ours(position, raw, body)
+        elif "resourceMetrics" in body:
+            self._nonempty(self._metrics(position).read(body["resourceMetrics"]))
+        elif "resourceLogs" in body:
+            self._nonempty(self._logs(position).read_json(_list(body["resourceLogs"], "resourceLogs")))
+        elif "resourceSpans" in body:
+            raise Refused(reasons.WRONG_TOPIC, "OTLP spans among metrics")
+        elif single.looks_single(body):
+            self._single(position, raw, body)
+        else:
+            raise Refused(reasons.UNKNOWN_SCHEMA, f"an object with {', '.join(list(body)[:5])[:100] or 'no fields'}")
+
+    def _ours(self, position: int, raw: bytes, body: dict[str, Any]) -> None:
+        schema = known_schema(body)
+        if schema == events.METRIC_SCHEMA:
+            self._batches.add_object(position, body, len(raw))
+        elif schema == events.LOG_SCHEMA:
+            self._logs(position).read_batch(body)
+        elif schema == events.TICK_SCHEMA:
+            self._gather.ticks.append(Tick(position, time_ns(body.get("time_unix_nano"), "time_unix_nano")))
+        else:
+            raise Refused(reasons.WRONG_TOPIC, "spans among metrics")
+
+    def _single(self, position: int, raw: bytes, body: dict[str, Any]) -> None:
+        if not single.decode_event(position, body, int(self._appended[position]), self._table, self._gather):
+            return
+        number = single.batch_id(position, body)
+        if number is not None:
+            self._gather.batches.append(number)
+        elif self._lessons > 0:
+            self._lessons -= 1
+            self._cache.skeletons.learn(raw, body, lambda event: single.resolve(event, self._table))
+
+    def _array(self, position: int, items: list[Any]) -> None:
+        if not items:
+            raise Refused(reasons.EMPTY, "an empty array")
+        first = items[0] if isinstance(items[0], dict) else {}
+        if "scopeMetrics" in first:
+            self._nonempty(self._metrics(position).read(items))
+        elif "scopeLogs" in first:
+            self._nonempty(self._logs(position).read_json(items))
+        elif "scopeSpans" in first:
+            raise Refused(reasons.WRONG_TOPIC, "OTLP spans among metrics")
+        else:
+            for item in items:
+                single.decode_event(position, item, int(self._appended[position]), self._table, self._gather)
+
+    def _any_protobuf(self, position: int, raw: bytes) -> None:
+        if self._hint in LOG_HINTS:
+            content: sniff.Content = "logs"
+        elif self._hint in METRIC_HINTS:
+            content = "metrics"
+        else:
+            content = sniff.content_of(raw)
+        if content == "spans":
+            raise Refused(reasons.WRONG_TOPIC, "OTLP spans among metrics")
+        try:
+            self._nonempty(
+                self._logs(position).read_protobuf(raw) if content == "logs" else self._protobuf.add(position, raw)
+            )
+        except Refused as refused:
+            self._misplaced(raw, content or "metrics", refused)
+
+    @staticmethod
+    def _misplaced(raw: bytes, expected: str, refused: Refused) -> None:
+        found = sniff.content_of(raw)
+        if found and found != expected:
+            raise Refused(reasons.WRONG_TOPIC, f"OTLP {found} among {expected}") from refused
+        raise refused
+
+    @staticmethod
+    def _nonempty(seen: int) -> None:
+        if not seen:
+            raise Refused(reasons.EMPTY, "a request without any event")
+
+    def _metrics(self, position: int) -> MetricReader:
+        return MetricReader(position, self._gather, self._table)
+
+    def _logs(self, position: int) -> logs.LogReader:
+        return logs.LogReader(position, int(self._appended[position]), self._gather, self._table)
+
+
+_KNOWN: Final = frozenset({events.METRIC_SCHEMA, events.SPAN_SCHEMA, events.LOG_SCHEMA, events.TICK_SCHEMA})
+_NAMES: Final = frozenset(schema.partition("/")[0] for schema in _KNOWN)
+
+
+def known_schema(body: dict[str, Any]) -> str:
+    """The schema of one of our records.
+
+    Raises:
+        Refused: unknown_schema, unsupported_version.
+    """
+    schema, version = body["schema"], body.get("v")
+    if not isinstance(schema, str) or schema.partition("/")[0] not in _NAMES:
+        raise Refused(reasons.UNKNOWN_SCHEMA, f"schema is {show(schema)}")
+    if schema not in _KNOWN or type(version) is not int or version != events.VERSION:
+        raise Refused(reasons.UNSUPPORTED_VERSION, f"schema {show(schema)}, v {show(version)}")
+    return schema
+
+
+def _list(items: object, field: str) -> list[Any]:
+    if isinstance(items, list):
+        return items
+    raise Refused(reasons.BAD_TYPE, f"{field} is {show(items)}")
