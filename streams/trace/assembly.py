@@ -177,6 +177,7 @@ class TraceOperator:
         self._open_spans = 0
         self._remembered_spans = 0
         self._applied_offset = -1
+        self._held_offset = 0
 
     @property
     def open_traces(self) -> int:
@@ -200,8 +201,13 @@ class TraceOperator:
         return TraceMark(applied_offset, first.offset, first.clock_before_ns)
 
     def resume(self, mark: TraceMark) -> None:
-        """Begins a replay. Call it on a new operator, before its first record (one at or below ``held_offset``)."""
+        """Begins a replay. Call it on a new operator, before its first record (at or below ``held_offset``).
+
+        Records below ``held_offset`` (the commit may be older than the checkpoint) are passed over: no open trace needs
+        them, and a trace rebuilt from some of them would leave a second time.
+        """
         self._applied_offset = mark.applied_offset
+        self._held_offset = mark.held_offset
         self.clock_ns = mark.held_clock_ns
 
     def apply(self, spans: Sequence[Span], offsets: Sequence[int], arrival_ns: Sequence[int]) -> TraceResult:
@@ -217,6 +223,8 @@ class TraceOperator:
         """
         result = TraceResult()
         for span, offset, arrived in zip(spans, offsets, arrival_ns, strict=True):
+            if offset < self._held_offset:
+                continue
             target = self._target(offset, result)
             before = self.clock_ns
             self._pass_time(arrived, target)
@@ -231,7 +239,8 @@ class TraceOperator:
             offset: of the tick's record, so that a replay of it is known for one; None for time outside the log.
         """
         result = TraceResult()
-        self._pass_time(clock_ns, result if offset is None else self._target(offset, result))
+        if offset is None or offset >= self._held_offset:
+            self._pass_time(clock_ns, result if offset is None else self._target(offset, result))
         return result
 
     def _target(self, offset: int, result: TraceResult) -> TraceResult | None:

@@ -20,7 +20,7 @@ from agents_emitter.events import Kind, SeriesDefinition, encode_metric_batch, e
 from streams.domain.span import Span
 from streams.domain.trace import Call
 from streams.trace import conventions
-from streams.trace.names import OTHER, Vocabulary, template
+from streams.trace.names import MAX_NAME_CHARACTERS, OTHER, Vocabulary, template
 
 SPAN_CALLS: Final = "traces.span.metrics.calls"
 SPAN_DURATION: Final = "traces.span.metrics.duration"
@@ -170,12 +170,17 @@ def _batches(prefix: str, key: str, resource: Labels, offset: int, samples: _Sam
 
 def _span_samples(span: Span, service: str, names: Names, samples: _Samples) -> None:
     labels = (
-        ("span.name", names.span.admit(service, template(span.name))),
+        ("span.name", names.span.admit(service, _name(span))),
         ("span.kind", SPAN_KINDS[span.kind] if 0 <= span.kind < len(SPAN_KINDS) else SPAN_KINDS[0]),
         ("status.code", STATUS_CODES[span.status_code] if 0 <= span.status_code <= 2 else STATUS_CODES[0]),
     )
     samples.add(SPAN_CALLS, "1", "counter", labels, span.end_ns, 1.0)
     samples.add(SPAN_DURATION, "s", "histogram", labels, span.end_ns, span.duration_ns / NANOSECONDS)
+
+
+def _name(span: Span) -> str:
+    """GenAI spans are named after operation and model, tool or agent: few, and digits in them are versions, not ids."""
+    return span.name[:MAX_NAME_CHARACTERS] if conventions.operation(span) else template(span.name)
 
 
 def _gen_ai_samples(span: Span, names: Names, samples: _Samples) -> None:

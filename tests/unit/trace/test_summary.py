@@ -1,0 +1,106 @@
+"""What a record says of its trace, and its way through the wire format."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.domain.trace import (
+    Edge,
+    TokenUse,
+    decode_edge,
+    decode_trace,
+    encode_edge,
+    encode_trace,
+)
+from streams.trace.graph import edges
+from streams.trace.summary import trace_record
+from tests.unit.trace.drawing import CLIENT, EPOCH, MS, span
+from tests.unit.trace.test_red import call
+
+
+def usage(tokens_in: int, tokens_out: int, **more: str) -> dict[str, object]:
+    return {
+        "gen_ai.usage.input_tokens": tokens_in,
+        "gen_ai.usage.output_tokens": tokens_out,
+        **{f"gen_ai.{key.replace('_', '.')}": value for key, value in more.items()},
+    }
+
+
+def test_tokens_are_counted_once_and_belong_to_the_nearest_agent() -> None:
+    spans = [
+        span("flow", 0, 90, attributes=usage(130, 13)),  # a framework's sum of what is below
+        span("writer", 1, 40, "flow", attributes=usage(30, 3, agent_name="writer")),
+        span("chat1", 2, 20, "writer", attributes=usage(10, 1, request_model="m")),
+        span("chat2", 21, 39, "writer", attributes=usage(20, 2, request_model="m")),
+        span("reader", 41, 80, "flow", service="reading", attributes=usage(100, 10, request_model="n")),
+    ]
+    assert trace_record("t", spans).tokens == (TokenUse("m", "writer", 30, 3), TokenUse("n", "reading", 100, 10))
+
+
+def test_a_record_tells_what_failed_what_is_missing_and_who_took_part() -> None:
+    spans = [
+        span("root", 0, 50, attributes={"gen_ai.conversation.id": "conv-1"}),
+        span("tool", 5, 20, "root", service="tools", error="x" * 1_000, attributes={"error.type": "timeout"}),
+        span("lost", 5, 70, "gone", service="tools"),
+    ]
+    record = trace_record("t", spans)
+    assert (record.root, record.services, record.orphans) == ("root", ("planner", "tools"), ("lost",))
+    assert (record.duration_ns, record.error_count, record.complete) == (70 * MS, 1, False)
+    assert record.failures[0][:4] == ("tool", "tools", "tool", "timeout")
+    assert len(record.failures[0].message) == 256
+    assert record.conversation_ids == ("conv-1",)
+
+
+@given(st.integers(0, 2**32))
+def test_a_record_survives_the_wire(seed: int) -> None:
+    rng = Random(seed)
+    spans = [
+        span(
+            f"s{i}",
+            rng.randrange(50),
+            50 + rng.randrange(50),
+            f"s{rng.randrange(i)}" if i else "",
+            service=rng.choice("ab"),
+            error=rng.choice(["", "bad"]),
+            attributes=usage(3, 1, request_model="m") if rng.random() < 0.5 else {},
+        )
+        for i in range(rng.randrange(1, 10))
+    ]
+    record = trace_record("t1", spans, revision=2, announced=["x"], dropped_spans=1)
+    assert decode_trace(encode_trace(record)) == record
+
+
+def test_a_record_too_large_loses_detail_first_and_never_its_critical_path() -> None:
+    spans = [span("root", 0, 5_000, attributes={"text": "x" * 5_000})]
+    spans += [span(f"s{i}", i, i + 1, "root", attributes={"text": "x" * 200}) for i in range(2_000)]
+    record = trace_record("t1", spans)
+    assert not decode_trace(encode_trace(record)).trimmed
+    lean = decode_trace(encode_trace(record, max_bytes=700_000))
+    assert (lean.trimmed, len(lean.spans), lean.spans[0].attributes) == (True, 2_001, {})
+    value = encode_trace(record, max_bytes=350_000)
+    least = decode_trace(value)
+    assert len(value) <= 350_000
+    assert 1 < len(least.spans) < 2_001
+    assert (least.span_count, least.critical_path, least.root) == (2_001, record.critical_path, "root")
+    assert decode_trace(encode_trace(least)) == least
+
+
+def test_calls_add_up_to_edges() -> None:
+    found = edges([call(1), call(2, failed=True, client_seconds=None, time_ns=EPOCH + 9), call(3, server="db")])
+    assert found == [
+        Edge("planner", "db", "unset", 1, 0, 0.5, 0.5, EPOCH, EPOCH),
+        Edge("planner", "tools", "unset", 2, 1, 0.9, 0.5, EPOCH, EPOCH + 9),
+    ]
+    assert found[1].key == "planner>tools"
+    assert [decode_edge(encode_edge(edge)) for edge in found] == found
+
+
+def test_other_records_are_refused() -> None:
+    with pytest.raises(ValueError, match="not a trace record"):
+        decode_trace(encode_edge(Edge("a", "b", "unset", 1, 0, 0.5, 0.5, 0, 0)))
+    with pytest.raises(ValueError, match="not an edge record"):
+        decode_edge(encode_trace(trace_record("t", [span("a", 0, 1, kind=CLIENT)])))
