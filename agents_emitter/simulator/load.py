@@ -67,7 +67,8 @@ def _schedule(plan: Plan, agents: int, batch_ns: int) -> Iterator[tuple[int, int
         fresh, done = total - done, total
         for place in range(agents):
             count = fresh * (place + 1) // agents - fresh * place // agents
-            yield until_ns + batch_ns * place // agents, place, base_ns, until_ns - base_ns, count
+            at_ns = base_ns + batch_ns + batch_ns * place // agents  # also after a cut slice: in order
+            yield at_ns, place, base_ns, until_ns - base_ns, count
 
 
 def _parts(count: int) -> Iterator[int]:

@@ -78,8 +78,8 @@ class Run:
         self.calls: dict[tuple[str, str], Calls] = {}
         self.beats = self._beats()
         self._arrivals = stream(plan.seed, "arrivals")
-        self._assaults = stream(plan.seed, "attacks")
         self._world = World(self.conditions, self.processes, self.calls, stream(plan.seed, "work"))
+        self._outside = self._world._replace(rng=stream(plan.seed, "attacks"))  # independent of how a run is sliced
         self._rate = workflow_rate(plan, self.topology)
         self._next_arrival_ns = self._gap(self.interval.start_ns)
         self._next_attack_ns = self.interval.start_ns
@@ -121,8 +121,8 @@ class Run:
         while self._next_attack_ns < until_ns:
             at, rate = self._next_attack_ns, self.conditions.attacks_per_second(self._next_attack_ns)
             if rate:
-                attack(self._world, self.processes[self.conditions.attacked()].agent, at)
-                self._next_attack_ns = at + 1 + int(self._assaults.expovariate(rate) * SECOND_NS)
+                attack(self._outside, self.processes[self.conditions.attacked()].agent, at)
+                self._next_attack_ns = at + 1 + int(self._outside.rng.expovariate(rate) * SECOND_NS)
             else:
                 self._next_attack_ns = at + SECOND_NS // 10
 
