@@ -356,6 +356,11 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
     return [_advice(name, difflib.get_close_matches(name, known, n=1)) for name in sorted(strange)]
 
 
+def unknown_variables() -> list[str]:
+    """:func:`unknown` of this process's environment."""
+    return unknown(os.environ)
+
+
 def load() -> Settings:
     """The settings of this process.
 
@@ -363,6 +368,19 @@ def load() -> Settings:
         ConfigurationError: see :meth:`Settings.from_environ`.
     """
     return Settings.from_environ(os.environ)
+
+
+def read_thresholds(settings: Settings) -> str:
+    """The text of the rules file.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        return settings.thresholds_path.read_text(encoding="utf-8")
+    except OSError as error:
+        name = variable("thresholds_path")
+        raise ConfigurationError(f"{name}={settings.thresholds_path}: {error.strerror}: name the rules file") from error
 
 
 def describe() -> list[Row]:

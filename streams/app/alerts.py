@@ -20,6 +20,7 @@ from streams.detect.operator import DetectOperator
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import encode_anomaly
 from streams.domain.window import WINDOW_SCHEMA, WindowAssembler, WindowBatch, decode_window_batch
+from streams.publish.progress import Progress
 
 SOURCES: Final = (topics.WINDOWS,)
 TICK_NS: Final = 5 * 10**9
@@ -132,6 +133,18 @@ class AlertsPart:
         for transition in transitions:
             self.notify(transition)
         return [Output(topics.ALERTS, t.fingerprint.encode(), encode_alert(t)) for t in transitions]
+
+    def progress(self, lag: int, now_ns: int) -> Progress:
+        """The figures as values: series-windows by what the detectors said."""
+        watermark_ns = self.correlate.watermark_ns
+        return Progress(
+            self.topic,
+            self.partition,
+            fates={"aggregated": self.counts.scored, "warming_up": self.counts.warming_up},
+            reasons={"not_a_window": self.counts.rejected},
+            lag=None if lag < 0 else lag,
+            watermark_delay_seconds=(now_ns - watermark_ns) / 1e9 if watermark_ns else None,
+        )
 
     def _snapshot(self, results: list[Output]) -> Step:
         body = orjson.dumps(

@@ -36,7 +36,7 @@ def make_app(settings: Settings, role: str) -> faust.App:
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=f"{settings.instance_id}-{role}" if settings.instance_id else None,
         producer_max_request_size=16 * 1_048_576,
-        producer_compression_type="lz4",
+        producer_compression_type="zstd",
         producer_linger_ms=0,
         producer_request_timeout=30.0,
         producer_threaded=False,

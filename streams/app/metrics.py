@@ -172,30 +172,28 @@ class MetricsPartition:
             known.popleft()
         return known[0][1] if known else self._windows_offset
 
-
-def progress(part: MetricsPartition, lag: int, now_ns: int) -> Progress:
-    """The window operator's figures as values."""
-    operator = part.operator
-    fates = operator.fates
-    watermark_ns = operator.watermark_ns
-    return Progress(
-        part.topic,
-        part.partition,
-        fates={
-            "aggregated": fates.aggregated,
-            "late": fates.late,
-            "duplicate": fates.duplicate,
-            "overflow": fates.overflow,
-            "rejected": fates.rejected.total(),
-        },
-        reasons=dict(fates.rejected),
-        dropped=operator.sequences.dropped_total,
-        gaps=operator.sequences.gap_batches,
-        lag=None if lag < 0 else lag,
-        watermark_delay_seconds=(now_ns - watermark_ns) / 1e9 if watermark_ns else None,
-        open_panes=len(operator.panes),
-        series=len(operator.table),
-    )
+    def progress(self, lag: int, now_ns: int) -> Progress:
+        """The window operator's figures as values."""
+        operator, fates = self.operator, self.operator.fates
+        watermark_ns = operator.watermark_ns
+        return Progress(
+            self.topic,
+            self.partition,
+            fates={
+                "aggregated": fates.aggregated,
+                "late": fates.late,
+                "duplicate": fates.duplicate,
+                "overflow": fates.overflow,
+                "rejected": fates.rejected.total(),
+            },
+            reasons=dict(fates.rejected),
+            dropped=operator.sequences.dropped_total,
+            gaps=operator.sequences.gap_batches,
+            lag=None if lag < 0 else lag,
+            watermark_delay_seconds=(now_ns - watermark_ns) / 1e9 if watermark_ns else None,
+            open_panes=len(operator.panes),
+            series=len(operator.table),
+        )
 
 
 def window_spec(settings: Settings) -> WindowSpec:

@@ -9,6 +9,7 @@ from typing import Protocol
 from aiokafka import ConsumerRecord
 
 from streams.app.outbox import Step
+from streams.publish.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,6 @@ class Part(Protocol):
 
     def next_tick_ns(self) -> int | None:
         """The time a tick must carry to change something; None when no tick is wanted."""
+
+    def progress(self, lag: int, now_ns: int) -> Progress:
+        """Where the partition is and what became of its events, as values."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
-
-from faust.types import TP
+from typing import Any, Final
 
 from streams.app import alerts, metrics, traces
 from streams.app.alerts import AlertsPart
@@ -23,11 +21,11 @@ from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSett
 from streams.publish.health import Health
 from streams.publish.progress import Progress
 from streams.publish.prometheus import WindowCollector
-from streams.settings import Settings
+from streams.settings import Settings, read_thresholds
 from streams.trace.assembly import TraceOperator
 from streams.window.operator import SECOND_NS
 
-ROLES = ("metrics", "traces", "alerts")
+ROLES: Final = ("metrics", "traces", "alerts")
 
 
 class Roles:
@@ -38,7 +36,7 @@ class Roles:
         self.names = ROLES if settings.role == "all" else (settings.role,)
         self.runtimes: list[Runtime] = []
         self._publisher: AlertmanagerPublisher | None = None
-        self._rules = load_rules(settings.thresholds_path.read_text()) if "alerts" in self.names else None
+        self._rules = load_rules(read_thresholds(settings)) if "alerts" in self.names else ()
         self._spec = metrics.window_spec(settings)
 
     async def start(self) -> None:
@@ -83,7 +81,7 @@ class Roles:
             max_spans_per_trace=settings.trace_span_limit,
             max_open_traces=settings.open_trace_limit,
         )
-        return TracesPart(topic, partition, operator, round(settings.lateness_seconds * SECOND_NS))
+        return TracesPart(topic, partition, operator)
 
     def _alerts(self, topic: str, partition: int) -> AlertsPart:
         settings = self._settings
@@ -119,16 +117,8 @@ class Roles:
     def progress(self) -> Iterable[Progress]:
         """All partitions of this worker; called in the scrape's thread, returns values."""
         now_ns = time.time_ns()  # noqa: TID251 - the shell reads the clock
-        found = []
-        for runtime in self.runtimes:
-            for tp, part in list(runtime.parts.items()):
-                lag = runtime.lag(tp)
-                if isinstance(part, MetricsPartition):
-                    found.append(metrics.progress(part, lag, now_ns))
-                else:
-                    found.append(_other_progress(tp, part, lag))
-        return found
-
-
-def _other_progress(tp: TP, part: Any, lag: int) -> Progress:
-    return Progress(tp.topic, tp.partition, part.fates(), part.reasons(), lag=None if lag < 0 else lag)
+        return [
+            part.progress(runtime.lag(tp), now_ns)
+            for runtime in self.runtimes
+            for tp, part in list(runtime.parts.items())
+        ]

@@ -45,10 +45,9 @@ class Sink:
         """
         pending = list(outputs)
         for output in pending:
-            if len(output.value) > self._max_bytes:
-                raise PublishRefused(
-                    f"a record of {len(output.value)} bytes for {output.topic} exceeds {self._max_bytes}"
-                )
+            size = len(output.value or b"")
+            if size > self._max_bytes:
+                raise PublishRefused(f"a record of {size} bytes for {output.topic} exceeds {self._max_bytes}")
         attempt = 0
         while True:
             try:

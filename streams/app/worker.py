@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from streams.app.metrics import window_spec
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
+from streams.app.warmup import warm_up
 from streams.errors import Stalled
 from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
@@ -48,6 +50,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
+        warm_up(window_spec(self.settings))
         self.registry.register(self.collector)
         self.registry.register(ProgressCollector(self.roles.progress))
         server = self._server()

@@ -1,0 +1,136 @@
+"""Events per CPU second of one worker on the whole metrics path, from a real broker through Faust.
+
+``python -m benchmarks.throughput --json`` prints one JSON line per path: decode, 10 s panes, 1 m and 5 m merges,
+quantile sketch, windows published, checkpoint written, totals for Prometheus updated, offsets committed. The data is produced
+before the clock starts; each path runs in a process of its own with a broker of its own; compiling is not counted.
+``raw`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes thrown away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+
+from benchmarks.broker import broker, fill
+from benchmarks.data import PATHS
+from streams.app.blob import choose
+from streams.app.factory import make_runtime
+from streams.app.metrics import SOURCES, MetricsPartition, window_spec
+from streams.app.warmup import warm_up
+from streams.settings import Settings
+
+EVENTS = {"batch": 4_000_000, "batch100": 2_000_000, "single": 600_000, "otlp": 1_000_000}
+
+
+async def consume(settings: Settings, expected: int) -> dict[str, float]:
+    """Runs the metrics role until every event has a fate and every closed window is published."""
+    spec = window_spec(settings)
+    warm_up(spec)
+    runtime = make_runtime(
+        settings,
+        "metrics",
+        SOURCES,
+        lambda topic, partition: MetricsPartition(topic, partition, spec, settings.state_snapshot_windows),
+        choose,
+    )
+    await runtime.app.start()
+    while not runtime.ready:  # noqa: ASYNC110 - the poll ends with the first record
+        await asyncio.sleep(0.001)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    cpu, wall = time.process_time(), time.perf_counter()
+    while (seen := sum(p.operator.fates.total for p in parts(runtime))) < expected:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*(outbox.drained() for outbox in runtime._outboxes.values()))
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    figures = {
+        "events": seen,
+        "events_per_cpu_second": round(seen / cpu),
+        "wall_events_per_second": round(seen / wall),
+        "series": sum(len(p.operator.table) for p in parts(runtime)),
+        "aggregated": sum(p.operator.fates.aggregated for p in parts(runtime)),
+        "windows": sum(p.closed_total for p in parts(runtime)),
+        "cpu_seconds": round(cpu, 3),
+        "wall_seconds": round(wall, 3),
+    }
+    await runtime.app.stop()
+    return figures
+
+
+def parts(runtime: Any) -> list[MetricsPartition]:
+    return [part for part in runtime.parts.values() if isinstance(part, MetricsPartition)]
+
+
+async def raw(settings: Settings, topic: str, expected: int) -> dict[str, float]:
+    """The ceiling: records fetched and thrown away."""
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=settings.brokers, auto_offset_reset="earliest", fetch_max_wait_ms=20
+    )
+    await consumer.start()
+    cpu, wall, seen = time.process_time(), time.perf_counter(), 0
+    while seen < expected:
+        seen += sum(len(r) for r in (await consumer.getmany(timeout_ms=200, max_records=4000)).values())
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    await consumer.stop()
+    return {"records": seen, "records_per_cpu_second": round(seen / cpu), "wall_records_per_second": round(seen / wall)}
+
+
+def measure(path: str, events: int, partitions: int) -> dict[str, Any]:
+    """One path: fresh broker, data produced, then the ceiling and the worker one after the other."""
+    kind = "batch" if path.startswith("batch") else path
+    options = {"samples": 100} if path == "batch100" else {}
+    with broker() as bootstrap:
+        settings = Settings(brokers=bootstrap, partitions=partitions)
+        records = list(PATHS[kind](events, **options))  # type: ignore[operator]
+        total = fill(settings, records)
+        ceiling = asyncio.run(raw(settings, records[0].topic, len(records)))
+        figures = asyncio.run(consume(settings, total))
+    per_record = total / len(records)
+    raw_rate = round(ceiling["records_per_cpu_second"] * per_record)
+    return {
+        "path": path,
+        **figures,
+        "events_per_record": round(per_record),
+        "raw_events_per_cpu_second": raw_rate,
+        "ratio_to_raw": round(figures["events_per_cpu_second"] / raw_rate, 3),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="JSON lines only")
+    parser.add_argument("--only", choices=sorted(EVENTS), help="one path")
+    parser.add_argument("--events", type=int, help="events instead of the path's default")
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.in_process:
+        print(json.dumps(measure(options.only, options.events or EVENTS[options.only], options.partitions)))
+        return 0
+    for path in [options.only] if options.only else EVENTS:
+        command = [sys.executable, "-m", "benchmarks.throughput", "--in-process", "--only", path]
+        command += ["--partitions", str(options.partitions)]
+        command += ["--events", str(options.events)] if options.events else []
+        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
+        print(line if options.json else _table_row(json.loads(line)), flush=True)
+    return 0
+
+
+def _table_row(f: dict[str, Any]) -> str:
+    return (
+        f"{f['path']:9} {f['events']:>9,} events of {f['series']:,} series: {f['events_per_cpu_second']:>10,} /CPU s, "
+        f"{f['wall_events_per_second']:>10,} /wall s; ceiling {f['raw_events_per_cpu_second']:,} /CPU s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

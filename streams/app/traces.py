@@ -1,0 +1,176 @@
+"""The traces role: spans in; trace records, edges and the metrics of spans out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from aiokafka import ConsumerRecord
+
+from streams import topics
+from streams.app.blob import BlobWriter, Snapshot
+from streams.app.outbox import Step
+from streams.app.part import Restored
+from streams.app.sink import Output, dead_letter_output
+from streams.decode.spans import SpanRun, decode_spans
+from streams.domain.columns import Rejected
+from streams.domain.span import Span
+from streams.domain.trace import encode_edge, encode_trace
+from streams.publish.progress import Progress
+from streams.trace.assembly import TraceMark, TraceOperator, TraceResult
+from streams.trace.red import Names, RedBatch, graph_batches, red_batches
+from streams.window.sequence import SequenceFilter
+
+SOURCES: Final = (topics.SPANS, topics.OTLP_SPANS)
+MS_NS: Final = 1_000_000
+TICK_NS: Final = 2 * 10**9
+CHECKPOINT_NS: Final = 10**9
+"""A checkpoint is written at most this often: what lies between is read again after a restart."""
+
+
+@dataclass
+class TracesPart:
+    """One source partition of spans.
+
+    Attributes:
+        operator: assembly. sequences: finds batches that a producer sent twice.
+        counts: spans by fate: aggregated, late, duplicate, overflow, announced, rejected.
+    """
+
+    topic: str
+    partition: int
+    operator: TraceOperator
+    committable: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    sequences: SequenceFilter = field(default_factory=SequenceFilter)
+    names: Names = field(default_factory=Names)
+    _applied: int = -1
+    _counted: int = -1
+    _checkpoint_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self._blob = BlobWriter(f"traces/{self.topic}/{self.partition}")
+
+    def restore(self, state: Mapping[str, bytes]) -> Restored:
+        """The duplicate filter and counts as of the last checkpoint; open traces are rebuilt from the log."""
+        snapshot = self._blob.restore(state)
+        if snapshot is None:
+            return Restored()
+        body: dict[str, Any] = orjson.loads(snapshot.value)
+        mark = TraceMark(*body["mark"])
+        self.operator.resume(mark)
+        self.sequences.restore(body["sequences"])
+        self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
+        self._applied = self._counted = snapshot.applied
+        return Restored(mark.held_offset)
+
+    def read_back(self, record: ConsumerRecord) -> None:
+        """Nothing of this role comes back through windows."""
+
+    def next_tick_ns(self) -> int | None:
+        """Time must pass while traces are open."""
+        return self.operator.clock_ns + TICK_NS if self.operator.open_traces else None
+
+    def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
+        """Applies a run of records."""
+        run = decode_spans(records, hint=self.topic)
+        duplicates = self._duplicates(run, records)
+        results: list[Output] = []
+        groups: dict[int, list[Span]] = {}
+        for span, record in zip(run.spans, run.record, strict=True):
+            groups.setdefault(record, []).append(span)
+        ticks = {tick.record for tick in run.ticks}
+        for position, record in enumerate(records):
+            spans = [] if position in duplicates else groups.get(position, [])
+            results += self._record(record, spans, position in ticks)
+        results += self._reject(run.rejected, records, now_ns)
+        self._applied = max(self._applied, records[-1].offset)
+        if now_ns - self._checkpoint_ns >= CHECKPOINT_NS and self._applied > self._counted:
+            self._checkpoint_ns = now_ns
+            return [self._checkpointed(results)]
+        return [Step(results)] if results else []
+
+    def _duplicates(self, run: SpanRun, records: Sequence[ConsumerRecord]) -> set[int]:
+        found = set()
+        for record, producer, seq, dropped_total in run.batches:
+            offset = records[record].offset
+            if self.sequences.check(producer, seq, offset, dropped_total) != "new":
+                found.add(record)
+                if offset > self._counted:
+                    self.counts["duplicate"] += int(run.events[record])
+        return found
+
+    def _record(self, record: ConsumerRecord, spans: list[Span], tick: bool) -> list[Output]:
+        arrival_ns = record.timestamp * MS_NS
+        if tick:
+            return self._results(self.operator.advance(arrival_ns, record.offset))
+        if not spans:
+            return []
+        found = self.operator.apply(spans, [record.offset] * len(spans), [arrival_ns] * len(spans))
+        if record.offset <= self._counted:
+            return self._results(found)
+        for fate, count in found.fates.items():
+            self.counts["aggregated" if fate == "assembled" else fate] += count
+        batches = red_batches(
+            spans,
+            source_topic=self.topic,
+            partition=self.partition,
+            offset=record.offset,
+            names=self.names,
+            gen_ai=self.topic != topics.SPANS,  # agents_emitter's agents measure gen_ai.* themselves
+        )
+        return self._red(batches) + self._results(found)
+
+    def _results(self, found: TraceResult) -> list[Output]:
+        outputs = [Output(topics.TRACES, trace.trace_id.encode(), encode_trace(trace)) for trace in found.traces]
+        outputs += [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found.edges]
+        graph = graph_batches(found.calls, source_topic=self.topic, partition=self.partition, names=self.names)
+        return outputs + self._red(graph)
+
+    def _red(self, batches: Sequence[RedBatch]) -> list[Output]:
+        return [Output(topics.RED, batch.key.encode(), batch.value) for batch in batches]
+
+    def _reject(self, rejected: Sequence[Rejected], records: Sequence[ConsumerRecord], now_ns: int) -> list[Output]:
+        outputs = []
+        for item in rejected:
+            record = records[item.record]
+            if record.offset > self._counted:
+                self.reasons[item.reason] += item.events
+                self.counts["rejected"] += item.events
+                outputs.append(dead_letter_output(record, item.reason, item.detail, self.topic, now_ns))
+        return outputs
+
+    def _checkpointed(self, results: list[Output]) -> Step:
+        mark = self.operator.mark(self._applied)
+        self.sequences.settle(mark.held_offset)
+        body = orjson.dumps(
+            {
+                "v": 1,
+                "mark": mark,
+                "sequences": self.sequences.snapshot(),
+                "counts": self.counts,
+                "reasons": self.reasons,
+            }
+        )
+        records = self._blob.records(Snapshot(self._applied, body))
+
+        def delivered(_: Sequence[int]) -> None:
+            self.committable = mark.held_offset
+
+        return Step(results, [Output(topics.STATE, key, value, self.partition) for key, value in records], delivered)
+
+    def progress(self, lag: int, now_ns: int) -> Progress:
+        """The figures as values."""
+        return Progress(
+            self.topic,
+            self.partition,
+            fates=dict(self.counts),
+            reasons=dict(self.reasons),
+            dropped=self.sequences.dropped_total,
+            gaps=self.sequences.gap_batches,
+            lag=None if lag < 0 else lag,
+        )

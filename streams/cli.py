@@ -1,0 +1,131 @@
+"""The ``streams`` command: a thin shell over ``streams.app``, ``streams.services`` and ``streams.demo``.
+
+Exit codes: 0 done, 1 the demo's alert did not arrive, 2 a wrong setting, argument or file, 3 a neighbour is away,
+70 the worker stalled or failed (restart it: that is what the supervisor does).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+
+from streams import settings as configuration
+from streams.errors import ConfigurationError, StreamsError
+from streams.settings import Settings
+
+EXIT_USAGE: Final = 2
+EXIT_UNAVAILABLE: Final = 3
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Time in RFC 3339 UTC."""
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log lines on stderr; the libraries' own chatter only from warnings on."""
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("streams").setLevel(settings.log_level)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their help."""
+    top = argparse.ArgumentParser(prog="streams", description="Monitoring pipeline for multi-agent systems.")
+    commands = top.add_subparsers(dest="command", required=True)
+    worker = commands.add_parser("worker", help="run stream processors (restarts itself after a stall)")
+    worker.add_argument("--role", choices=("metrics", "traces", "alerts", "all"), help="default: STREAMS_ROLE")
+    worker.add_argument("--no-supervise", action="store_true", help="run in this process, exit 70 on a stall")
+    topics = commands.add_parser("topics", help="create or describe the topics")
+    topics.add_argument("action", choices=("create", "describe"))
+    config = commands.add_parser("config", help="check the settings (environment variables STREAMS_*)")
+    config.add_argument("action", choices=("check",))
+    commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        settings = configuration.load()
+        set_up_logging(settings)
+        return _COMMANDS[arguments.command](settings, arguments)
+    except ConfigurationError as error:
+        sys.stderr.write(f"streams: {error}\n")
+        return EXIT_USAGE
+    except StreamsError as error:
+        sys.stderr.write(f"streams: {error}\n")
+        return EXIT_UNAVAILABLE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _worker(settings: Settings, arguments: argparse.Namespace) -> int:
+    settings = dataclasses.replace(settings, role=arguments.role or settings.role)
+    if arguments.no_supervise:
+        from streams.app.worker import run  # Faust is slow to import
+
+        return run(settings)
+    from streams.app.supervisor import supervise
+    from streams.services.process import launched
+
+    command = [sys.executable, "-m", "streams", "worker", "--role", settings.role, "--no-supervise"]
+    return supervise(lambda: launched(command))
+
+
+def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import admin
+
+    if arguments.action == "create":
+        for name, verdict in sorted(asyncio.run(admin.create_topics(settings)).items()):
+            print(f"{verdict:8} {name}")
+        return 0
+    missing = 0
+    for topic, partitions in asyncio.run(admin.describe_topics(settings)):
+        missing += partitions == 0
+        state = f"{partitions:3} partitions" if partitions else "MISSING       "
+        print(f"{state}  {topic.name:20} key: {topic.key:22} {topic.producer} -> {topic.consumers}")
+    if missing:
+        print(f"{missing} topics are missing: run `streams topics create`")
+    return EXIT_UNAVAILABLE if missing else 0
+
+
+def _config(settings: Settings, _: argparse.Namespace) -> int:
+    from streams.correlate.rules import load_rules
+
+    rules = load_rules(configuration.read_thresholds(settings))
+    advice = configuration.unknown_variables()
+    for line in advice:
+        print(f"warning: {line}")
+    print(f"settings are valid; {len(rules)} rules in {settings.thresholds_path}")
+    return 0
+
+
+def _demo(settings: Settings, _: argparse.Namespace) -> int:
+    from streams.demo.run import run_demo
+
+    return run_demo(settings)
+
+
+_COMMANDS: Final = {"worker": _worker, "topics": _topics, "config": _config, "demo": _demo}
