@@ -126,9 +126,11 @@ class Sender:
 
     async def _encode_for_ever(self) -> None:
         last = time.monotonic()
-        while True:
+        while not self._stopping.is_set():
             try:
-                await asyncio.wait_for(self._full.wait(), min(POLL_SECONDS, self._options.flush_interval_seconds))
+                # not wait_for: until Python 3.12 it swallows a cancellation that meets the event (bpo-37658)
+                async with asyncio.timeout(min(POLL_SECONDS, self._options.flush_interval_seconds)):
+                    await self._full.wait()
             except TimeoutError:
                 due = time.monotonic() - last >= self._options.flush_interval_seconds
                 if not due and not any(self._is_full(lane) for lane in self._lanes):
@@ -151,7 +153,7 @@ class Sender:
 
     async def _deliver_for_ever(self) -> None:
         failures = 0
-        while True:
+        while not self._stopping.is_set():
             before = self._acknowledged
             try:
                 await self._deliver_once()
@@ -170,7 +172,8 @@ class Sender:
 
     async def _deliver_once(self) -> None:
         """Connect and send until the connection is no good."""
-        transport = await asyncio.wait_for(self._connect(), self._options.connect_timeout_seconds)
+        async with asyncio.timeout(self._options.connect_timeout_seconds):
+            transport = await self._connect()
         self.connects += 1
         pumps = [asyncio.create_task(self._pump(transport, i)) for i in range(len(self._lanes))]
         try:

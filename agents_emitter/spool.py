@@ -47,6 +47,8 @@ class Spool:
 
     def add(self, batch: Batch) -> list[Batch]:
         """Queue one batch; the batches given up for it."""
+        if batch.size_bytes > self.limit_bytes:
+            return [batch]
         given_up: list[Batch] = []
         while self._batches and self._over(batch):
             oldest = next((number for number, old in self._batches.items() if not old.attempted), None)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from agents_emitter.options import Options
 
 CLOSE_SECONDS = 1.0
-_LOGGERS = ("client", "conn", "cluster", "producer.producer", "producer.sender", "producer.message_accumulator")
+_LOGGERS = ("aiokafka", "aiokafka.cluster", "aiokafka.conn", "aiokafka.producer.producer", "aiokafka.producer.sender")
 
 
 class Undeliverable(Exception):
@@ -61,7 +61,7 @@ def quiet_client_logs() -> Callable[[], None]:
     Call it in the sender's thread: an agent that uses aiokafka itself keeps its own messages.
     """
     quiet = _OtherThreads(threading.get_ident())
-    loggers = [logging.getLogger(f"aiokafka.{name}") for name in _LOGGERS]
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     for logger in loggers:
         logger.addFilter(quiet)
 
@@ -91,11 +91,13 @@ class KafkaTransport:
     async def close(self) -> None:
         """Stop the producer; if it still waits for a broker that does not answer, cut it off."""
         try:
-            await asyncio.wait_for(self._producer.stop(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._producer.stop()
         except TimeoutError:
             # stop() waits for deliveries first. Its parts have no public way to be stopped on their own.
             await self._producer._sender.close()
-            await asyncio.wait_for(self._producer.client.close(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._producer.client.close()
 
 
 def connect_kafka(brokers: str, options: Options, client_id: str) -> Connect:
