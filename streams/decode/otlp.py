@@ -110,7 +110,7 @@ class MetricReader:
     ) -> int:
         points = self._list(body.get("dataPoints"), "dataPoints")
         try:
-            common = describe(metric.get("name"), metric.get("unit"), section, body, inherited)
+            common = describe(metric.get("name", ""), metric.get("unit"), section, body, inherited)
         except Refused as refused:
             self._gather.reject(self._record, refused.reason, refused.detail, len(points))
             return len(points)

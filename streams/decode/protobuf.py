@@ -25,6 +25,7 @@ from streams.domain.columns import AggregatePoint
 from streams.domain.series import SeriesTable
 
 _SECTIONS: Final = {5: "gauge", 7: "sum", 9: "histogram", 10: "exponentialHistogram", 11: "summary"}
+_LAST_NUMBER: Final = 7
 _CACHE_OVERHEAD_BYTES: Final = 200
 
 
@@ -66,8 +67,14 @@ class ProtobufRun:
         try:
             commons = [self._common(raw, row) for row in metrics[:rows].tolist()]
             parts = points[:filled, : wire.PIECE_END + 1].tolist()
-            numbers = self._number_targets(raw, commons, parts)
-            others = [self._histogram(record, raw, commons[m], a, b) for m, a, b in parts if commons[m].section > 7]
+            plain = [at for at, (metric, _, _) in enumerate(parts) if commons[metric].section <= _LAST_NUMBER]
+            mixed = len(plain) < filled
+            numbers = self._number_targets(raw, commons, [parts[at] for at in plain] if mixed else parts)
+            others = [
+                self._histogram(record, raw, commons[metric], start, end)
+                for metric, start, end in (parts if mixed else ())
+                if commons[metric].section > _LAST_NUMBER
+            ]
         except (DecodeError, UnicodeDecodeError):
             return self._read_whole(record, raw)
         for outcome in others:
@@ -75,7 +82,7 @@ class ProtobufRun:
                 self._gather.reject(record, outcome.reason, outcome.detail)
             else:
                 self._gather.aggregates.append(outcome)
-        kept = slice(None) if len(numbers) == filled else [commons[m].section <= 7 for m, _, _ in parts]
+        kept = plain if mixed else slice(None)
         self._keep(record, numbers, points[:filled][kept], values[:filled][kept])
         return int(filled)
 
