@@ -26,9 +26,10 @@ class Absence:
     ``evicted_total``).
     """
 
-    def __init__(self, rules: Sequence[Rule], max_agents: int) -> None:
+    def __init__(self, rules: Sequence[Rule], max_agents: int, window_ns: int) -> None:
         self.rules = [rule for rule in rules if rule.kind == "absence"]
         self.max_agents = max_agents
+        self.window_ns = window_ns
         self.evicted_total = 0
         self.seen: OrderedDict[Key, int] = OrderedDict()
         self._by_name = {rule.name: rule for rule in self.rules}
@@ -77,18 +78,35 @@ class Absence:
                 enrols = not rule.selectors or any(selector.matches(series) for selector in rule.selectors)
                 yield key, ENROLS if enrols else SEEN
 
-    def due(self, keys: Sequence[Key], at_ns: int) -> Iterator[tuple[Rule, Key, Reading]]:
-        """How long each agent has been silent, where that matters or an alert is open (``keys``)."""
+    def due(
+        self, since_ns: int, at_ns: int, is_open: Callable[[Key], bool], keys: Sequence[Key]
+    ) -> Iterator[tuple[Rule, Key, Reading]]:
+        """How long each agent has been silent, where that matters or an alert is open (``keys``).
+
+        One reading per base window in (since, at], as in ``Limits.due``.
+        """
         opened = {key for key in keys if key[0] in self._by_name}
         for key in sorted(opened | self.seen.keys()):
             rule, seen_ns = self._by_name[key[0]], self.seen.get(key)
-            value = 0.0 if seen_ns is None else max(0.0, (at_ns - seen_ns) / 1e9)
-            if seen_ns is None or value >= rule.forget_seconds:
-                self.seen.pop(key, None)
+            if seen_ns is None:
                 yield rule, key, Reading(at_ns, None)
-            elif key in opened or any(level.breached(value) for level in rule.levels):
-                evidence = {"last_seen_ns": seen_ns, "silent_seconds": value}
-                yield rule, key, Reading(at_ns, value, evidence=(evidence,))
+                continue
+            if key in opened or _matters(rule, at_ns - seen_ns):
+                yield from self._silence(rule, key, max(since_ns, seen_ns), at_ns, is_open)
+
+    def _silence(
+        self, rule: Rule, key: Key, since_ns: int, at_ns: int, is_open: Callable[[Key], bool]
+    ) -> Iterator[tuple[Rule, Key, Reading]]:
+        seen_ns = self.seen[key]
+        for moment in range((since_ns // self.window_ns + 1) * self.window_ns, at_ns + 1, self.window_ns):
+            silent_ns = moment - seen_ns
+            if silent_ns >= rule.forget_seconds * 1e9:
+                del self.seen[key]
+                yield rule, key, Reading(moment, None)
+                return
+            if is_open(key) or _matters(rule, silent_ns):
+                evidence = {"last_seen_ns": seen_ns, "silent_seconds": silent_ns / 1e9}
+                yield rule, key, Reading(moment, silent_ns / 1e9, evidence=(evidence,))
 
     def dump(self) -> list[Any]:
         """As JSON-able data, longest unseen first."""
@@ -99,3 +117,7 @@ class Absence:
         for name, labels, seen_ns in state:
             if name in self._by_name and usable(name):
                 self.seen[name, tuple((label, value) for label, value in labels)] = seen_ns
+
+
+def _matters(rule: Rule, silent_ns: int) -> bool:
+    return any(level.breached(silent_ns / 1e9) for level in rule.levels)

@@ -78,14 +78,17 @@ class Confirmation:
             group.figures, group.evidence = _figures(anomaly), _evidence(anomaly)
         return True
 
-    def due(self, keys: Sequence[Key], at_ns: int) -> Iterator[tuple[Rule, Key, Reading]]:
-        """Readings of open alerts as time moves on."""
+    def due(
+        self, keys: Sequence[Key], at_ns: int, is_open: Callable[[Key], bool]
+    ) -> Iterator[tuple[Rule, Key, Reading]]:
+        """Readings of open alerts as time moves on, one per window up to ``at_ns``."""
         for key in keys:
             rule, group = self._by_name.get(key[0]), self.groups.get(key)
             if rule is not None and group is None:
                 yield rule, key, Reading(at_ns, None)
-            elif rule is not None and group is not None and group.clock_ns < at_ns:
-                yield rule, key, group.read(rule.confirm[1], at_ns)
+            elif rule is not None and group is not None:
+                while is_open(key) and group.clock_ns + group.window_ns <= at_ns:
+                    yield rule, key, group.read(rule.confirm[1], group.clock_ns + group.window_ns)
 
     def forget(self, at_ns: int, is_open: Callable[[Key], bool]) -> None:
         """Drop series that were not strange for an hour."""

@@ -58,10 +58,11 @@ class Limits:
     one is refused, counted in ``refused_total``); each holds at most window / base size panes.
     """
 
-    def __init__(self, rules: Sequence[Rule], max_groups: int) -> None:
+    def __init__(self, rules: Sequence[Rule], max_groups: int, window_ns: int) -> None:
         self.rules = [rule for rule in rules if rule.kind == "threshold"]
         self._by_name = {rule.name: rule for rule in self.rules}
         self.max_groups = max_groups
+        self.window_ns = window_ns
         self.refused_total = 0
         self.late_total = 0
         self.groups: OrderedDict[Key, Group] = OrderedDict()
@@ -125,23 +126,28 @@ class Limits:
         del self.groups[oldest]
         return True
 
-    def due(self, keys: Sequence[Key], source: Source | None, at_ns: int) -> Iterator[tuple[Rule, Key, Reading]]:
+    def due(
+        self, keys: Sequence[Key], source: Source | None, at_ns: int, is_open: Callable[[Key], bool]
+    ) -> Iterator[tuple[Rule, Key, Reading]]:
         """Readings of open groups that no window touched: their panes grow old, and at last there is no data.
 
-        An open alert without a group (it was lost at a bound) has no data from then on.
+        One reading per base window up to ``at_ns``, however far time moved in one call: how often somebody says what
+        time it is must not decide anything. An open alert without a group (lost at a bound) has no data from then on.
 
         Args:
             keys: of open alerts, in the order wanted.
             source: only groups last fed from there; None = all.
             at_ns: event time; groups that were read later than that are left alone.
+            is_open: asked after each reading: the readings of an alert end with it.
         """
         for key in keys:
             rule, group = self._by_name.get(key[0]), self.groups.get(key)
-            if group is not None:
-                if group.clock_ns < at_ns and source in (None, group.source):
-                    yield group.rule, key, group.read(at_ns)
-            elif rule is not None and source is None:
-                yield rule, key, Reading(at_ns, None)
+            if group is None:
+                if rule is not None and source is None:
+                    yield rule, key, Reading(at_ns, None)
+            elif source in (None, group.source):
+                while is_open(key) and group.clock_ns + self.window_ns <= at_ns:
+                    yield group.rule, key, group.read(group.clock_ns + self.window_ns)
 
     def forget(self, at_ns: int, is_open: Callable[[Key], bool]) -> None:
         """Drop groups that nothing fed for :data:`MAX_AGE_NS`."""

@@ -5,7 +5,8 @@ ignored and counted, so a replay makes no transition. Absence and the ends of ``
 move on where nothing arrives: :meth:`CorrelateOperator.advance`.
 
 Groups are evaluated when a window that feeds them arrives. A group fed by one source (every rule that groups by
-``agent.id``: the topic's key) gives the same transitions whatever the order between sources.
+``agent.id``: the topic's key) gives the same transitions whatever the order between sources. Absence is judged by what
+is known when time moves on: an agent that a source that is ahead has seen again is not called silent any more.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ class CorrelateOperator:
         max_groups, max_agents, max_open = self._bounds
         self.watermark_ns = 0
         self._book = AlertBook(max_open)
-        self._limits = Limits(self.rules, max_groups)
-        self._absence = Absence(self.rules, max_agents)
+        self._limits = Limits(self.rules, max_groups, self._window_ns)
+        self._absence = Absence(self.rules, max_agents, self._window_ns)
         self._confirmation = Confirmation(self.rules, max_groups)
         self._clocks: dict[tuple[str, int, int], int] = {}
 
@@ -92,8 +93,8 @@ class CorrelateOperator:
         """One closed window of one source partition, with the anomalies found in it.
 
         A batch should hold the whole window (``streams.domain.window.WindowAssembler``): a group whose series are
-        spread over chunks is otherwise read once per chunk. Open alerts of the source that the batch does not feed
-        move on to its start.
+        spread over chunks is otherwise read once per chunk. Open alerts of the source move on to the batch's start
+        first, so that a window without data is seen as such.
 
         Returns:
             Transitions in order of rule and labels, anomalies last.
@@ -108,9 +109,10 @@ class CorrelateOperator:
         self.counts["applied"] += 1
         self._tick(clock, batch.start_ns)
         made = list(self._book.end_orphans(batch.end_ns))
+        source = (batch.topic, batch.partition)
+        made += self._step(self._limits.due(self._open(), source, batch.start_ns, self._book.is_open))
         made += self._step(self._limits.apply(batch, self._book.is_open))
         made += self._step(self._absence.apply(batch, self.watermark_ns, self._book.is_open))
-        made += self._step(self._limits.due(self._open(), (batch.topic, batch.partition), batch.start_ns))
         made += self.observe(anomalies)
         return made
 
@@ -122,13 +124,14 @@ class CorrelateOperator:
         """Event time has reached ``watermark_ns``: the smallest end of closed windows over all sources this operator
         reads (a later one would make agents of a source that lags look silent). Earlier or equal ones do nothing.
         """
+        watermark_ns -= watermark_ns % self._window_ns
         if watermark_ns <= self.watermark_ns:
             return []
-        self.watermark_ns = watermark_ns
+        since_ns, self.watermark_ns = self.watermark_ns, watermark_ns
         made = list(self._book.end_orphans(watermark_ns))
-        made += self._step(self._limits.due(self._open(), None, watermark_ns))
-        made += self._step(self._confirmation.due(self._open(), watermark_ns))
-        made += self._step(self._absence.due(self._open(), watermark_ns))
+        made += self._step(self._limits.due(self._open(), None, watermark_ns, self._book.is_open))
+        made += self._step(self._confirmation.due(self._open(), watermark_ns, self._book.is_open))
+        made += self._step(self._absence.due(since_ns, watermark_ns, self._book.is_open, self._open()))
         self._limits.forget(watermark_ns, self._book.is_open)
         self._confirmation.forget(watermark_ns, self._book.is_open)
         return made
