@@ -140,7 +140,7 @@ def answers(port: int) -> bool:
     body = struct.pack(">hhih", 18, 0, 1, len(client)) + client
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
-            connection.settimeout(5.0)
+            connection.settimeout(2.0)
             connection.sendall(struct.pack(">i", len(body)) + body)
             head = connection.recv(10, socket.MSG_WAITALL)
     except OSError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,6 @@ from streams.services.kafka import GroupRow, KafkaService, answers, parse_groups
 from streams.services.prometheus import PrometheusService
 from streams.services.rotel import RotelService, python_library_folder
 from streams.services.stack import Stack
-from streams.services.webhook import WebhookReceiver
 from streams.topics import TOPICS
 
 DESCRIBED = """
@@ -45,10 +46,20 @@ def test_the_broker_takes_every_topics_records_and_listens_on_loopback(tmp_path:
     assert service.bootstrap == "127.0.0.1:20002"
 
 
-def test_a_port_that_speaks_something_else_is_no_broker() -> None:
-    with WebhookReceiver() as receiver:
-        assert not answers(int(receiver.url.rsplit(":", 1)[1].strip("/")))
-    assert not answers(ports.free_port())
+def test_a_port_that_is_closed_or_speaks_something_else_is_no_broker() -> None:
+    port = ports.free_port()
+    assert not answers(port)
+    with socket.create_server(("127.0.0.1", port)) as server, ThreadPoolExecutor(1) as threads:
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1_024)
+                connection.sendall(b"HTTP/1.0 400 Bad request\r\n\r\n")
+
+        refusal = threads.submit(refuse)
+        assert not answers(port)
+        refusal.result()
 
 
 def test_prometheus_keeps_the_jobs_of_the_template_and_finds_targets_by_file(tmp_path: Path) -> None:
