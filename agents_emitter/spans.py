@@ -16,7 +16,16 @@ from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 from agents_emitter.propagation import CURRENT, HasContext, SpanContext
-from agents_emitter.text import MAX_ATTRIBUTES, MAX_LABEL_NAME_CHARS, attribute, attributes, clip, text_of
+from agents_emitter.text import (
+    MAX_ATTRIBUTE_CHARS,
+    MAX_ATTRIBUTES,
+    MAX_LABEL_NAME_CHARS,
+    Attribute,
+    attribute,
+    attributes,
+    clip,
+    text_of,
+)
 
 SpanKind = Literal["internal", "server", "client", "producer", "consumer"]
 KINDS: Final[Mapping[str, int]] = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
@@ -87,14 +96,18 @@ class Span:
 
     def set_attribute(self, name: str, value: object) -> None:
         """Set one attribute: a string, number, boolean or list of them; anything else becomes text."""
-        clean = attribute(value)
-        size = len(name) + _size(clean) if isinstance(name, str) else MAX_LABEL_NAME_CHARS
-        full = len(self.attributes) >= MAX_ATTRIBUTES and name not in self.attributes
-        if full or self.size_bytes + size > MAX_SPAN_BYTES:
+        if type(value) is str and len(value) <= MAX_ATTRIBUTE_CHARS and value.isascii():  # most are: the short way
+            clean: Attribute = value
+        else:
+            clean = attribute(value)
+        if type(name) is not str or len(name) > MAX_LABEL_NAME_CHARS or not name.isascii():
+            name = text_of(name, MAX_LABEL_NAME_CHARS)
+        size = self.size_bytes + len(name) + _size(clean)
+        if size > MAX_SPAN_BYTES or (len(self.attributes) >= MAX_ATTRIBUTES and name not in self.attributes):
             self.dropped += 1
             return
-        self.attributes[text_of(name, MAX_LABEL_NAME_CHARS)] = clean
-        self.size_bytes += size
+        self.attributes[name] = clean
+        self.size_bytes = size
 
     def set_attributes(self, given: Mapping[str, object] | None) -> None:
         """Set several."""
