@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 from streams.domain.span import Span
 from streams.domain.trace import Segment
 
 MS = 1_000_000
 SECOND = 1_000_000_000
 EPOCH = 1_700_000_000 * SECOND
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For property tests: a machine under load is slow, not wrong."""
 
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 

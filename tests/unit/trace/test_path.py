@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from streams.domain.span import Span
 from streams.trace.path import OVERSHOOT_NS, critical_path
 from streams.trace.tree import build, self_times
-from tests.unit.trace.drawing import CLIENT, EPOCH, MS, SERVER, in_ms, span
+from tests.unit.trace.drawing import CLIENT, EPOCH, MS, PATIENT, SERVER, in_ms, span
 
 
 def path_of(*spans: Span) -> list[tuple[str, float, float]]:
@@ -163,6 +163,11 @@ def test_an_end_read_a_moment_after_the_parents_was_waited_for() -> None:
     assert path_of(*spans) == [("root", 0, 2), ("child", 2, 4), ("leaf", 4, 10)]
 
 
+def test_of_two_that_end_together_the_longer_one_explains_more() -> None:
+    spans = (span("root", 0, 10), span("long", 1, 9, "root"), span("short", 6, 9, "root"))
+    assert path_of(*spans) == [("root", 0, 1), ("long", 1, 9), ("root", 9, 10)]
+
+
 def test_without_a_root_the_earliest_orphan_begins_the_path() -> None:
     tree = build((span("late", 9, 12, "lost"), span("early", 3, 8, "lost"), span("inner", 4, 6, "early")))
     assert (tree.roots, tree.orphans, tree.entry) == ((), ("early", "late"), "early")
@@ -206,7 +211,7 @@ def naive_blame(spans: list[Span], entry: Span, at_ns: int, low_ns: int, limit_n
         if kid.parent_span_id == entry.span_id
         and kid.start_ns < kid.end_ns <= entry.end_ns + OVERSHOOT_NS
         and min(kid.end_ns, limit_ns) <= at_ns
-        and kid.start_ns < at_ns
+        and max(kid.start_ns, low_ns) < at_ns
         and kid.end_ns > low_ns
     ]
     if not earlier:
@@ -219,6 +224,7 @@ def naive_blame(spans: list[Span], entry: Span, at_ns: int, low_ns: int, limit_n
     return before + through + own
 
 
+@PATIENT
 @given(forests())
 def test_path_equals_the_naive_one_and_tiles_the_entry(spans: list[Span]) -> None:
     tree = build(spans)
@@ -230,6 +236,7 @@ def test_path_equals_the_naive_one_and_tiles_the_entry(spans: list[Span]) -> Non
     assert edges[-1] == entry.end_ns
 
 
+@PATIENT
 @given(forests())
 def test_self_time_is_what_no_child_covers(spans: list[Span]) -> None:
     found = self_times(build(spans))
@@ -244,6 +251,7 @@ def test_self_time_is_what_no_child_covers(spans: list[Span]) -> None:
         assert found[one.span_id] == len(own - covered) * MS
 
 
+@PATIENT
 @given(forests(), st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_matter(spans: list[Span], rng: object) -> None:
     shuffled = list(spans)
