@@ -75,13 +75,15 @@ class Skeletons:
             return
         words = _scratch(len(raw))
         size = int(matcher.squeeze(text, 0, len(raw), holes, words.view(np.uint8)))
-        self._make_room((size + 7) // 8)
+        count = (size + 7) // 8
+        if count > self._max_words:
+            return
+        self._make_room(count)
         value, time = matcher.positions(holes, 0)
-        code = matcher.hash_words(words, (size + 7) // 8, size, value, time)
+        code = matcher.hash_words(words, count, size, value, time)
         found = matcher.find_slot(words, size, value, time, code, self._place, self._arena)
         if found >= 0 or not _exact(raw, event, holes.tolist()):
             return
-        count = (size + 7) // 8
         self._arena[self._words : self._words + count] = words[:count]
         self._place[-1 - found] = (code, self._words, size, value, time, resolve(event))
         self._words += count
