@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable
 from typing import Any, Final
 
+from streams import topics
 from streams.app import alerts, metrics, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
@@ -25,6 +27,7 @@ from streams.settings import Settings, read_thresholds
 from streams.trace.assembly import TraceOperator
 from streams.window.operator import SECOND_NS
 
+RED_LATENESS_NS: Final = 10 * SECOND_NS
 ROLES: Final = ("metrics", "traces", "alerts")
 
 
@@ -69,7 +72,10 @@ class Roles:
         return self.runtimes
 
     def _metrics(self, topic: str, partition: int) -> MetricsPartition:
-        part = MetricsPartition(topic, partition, self._spec, self._settings.state_snapshot_windows)
+        spec = self._spec
+        if topic == topics.RED:  # spans reach us when they end and are sent: later than samples
+            spec = dataclasses.replace(spec, lateness_ns=spec.lateness_ns + RED_LATENESS_NS)
+        part = MetricsPartition(topic, partition, spec, self._settings.state_snapshot_windows)
         self._collector.add(part.fold)
         return part
 

@@ -150,7 +150,7 @@ class TracesPart:
         body = orjson.dumps(
             {
                 "v": 1,
-                "mark": mark,
+                "mark": list(mark),
                 "sequences": self.sequences.snapshot(),
                 "counts": self.counts,
                 "reasons": self.reasons,

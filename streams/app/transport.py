@@ -31,6 +31,7 @@ class RunThread(driver.AIOKafkaConsumerThread):
     of 4.7 in wall-clock throughput against 20 ms).
     """
 
+    logger = driver.logger
     fetch_max_wait_ms = 20
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -41,6 +42,8 @@ class RunThread(driver.AIOKafkaConsumerThread):
 
 class RunConsumer(driver.Consumer):
     """Delivers runs and commits only what operators hold to be safe."""
+
+    logger = driver.logger
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -276,18 +276,8 @@ class HealthMetric:
 _PARTITION: Final = ("topic", "partition")
 
 HEALTH: Final[dict[str, HealthMetric]] = {
-    # fates of events: over a run, emitted = aggregated + late + duplicate + rejected + emitter_dropped
-    "events": HealthMetric("streams_events", "counter", "Events by fate.", ("topic", "fate")),
-    "rejected": HealthMetric("streams_events_rejected", "counter", "Events rejected, by reason.", ("topic", "reason")),
-    "late": HealthMetric("streams_events_late", "counter", "Events older than the closed windows.", ("topic",)),
-    "duplicate": HealthMetric("streams_events_duplicate", "counter", "Events of batches seen before.", ("topic",)),
-    "gaps": HealthMetric("streams_batches_missing", "counter", "Batches that producers numbered, unseen.", ("topic",)),
-    "emitter_dropped": HealthMetric("streams_emitter_dropped", "counter", "Events emitters dropped.", ("topic",)),
-    "series_overflow": HealthMetric("streams_series_overflow", "counter", "Events over the series limit.", ("topic",)),
     "dead_letters": HealthMetric("streams_dead_letters", "counter", "Records set aside.", ("topic", "reason")),
     # progress
-    "consumer_lag": HealthMetric("streams_consumer_lag_records", "gauge", "Records not yet applied.", _PARTITION),
-    "watermark_delay": HealthMetric("streams_watermark_delay_seconds", "gauge", "Clock minus watermark.", _PARTITION),
     "window_emit_delay": HealthMetric(
         "streams_window_emit_delay_seconds",
         "histogram",
@@ -298,8 +288,6 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "windows_closed": HealthMetric(
         "streams_windows_closed", "counter", "Closed windows (one per series).", ("topic", "window_seconds")
     ),
-    "open_panes": HealthMetric("streams_open_panes", "gauge", "Panes in memory.", _PARTITION),
-    "series": HealthMetric("streams_series", "gauge", "Series known.", _PARTITION),
     "rebalances": HealthMetric("streams_rebalances", "counter", "Assignments of partitions.", ("role",)),
     # state
     "checkpoint_bytes": HealthMetric("streams_checkpoint_bytes", "gauge", "Size of the last checkpoint.", _PARTITION),

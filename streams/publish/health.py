@@ -18,20 +18,9 @@ class Health:
     partition stay until :meth:`forget_partition`: call it on revocation.
     """
 
-    events: Counter
-    rejected: Counter
-    late: Counter
-    duplicate: Counter
-    gaps: Counter
-    emitter_dropped: Counter
-    series_overflow: Counter
     dead_letters: Counter
-    consumer_lag: Gauge
-    watermark_delay: Gauge
     window_emit_delay: Histogram
     windows_closed: Counter
-    open_panes: Gauge
-    series: Gauge
     rebalances: Counter
     checkpoint_bytes: Gauge
     checkpoint_duration: Histogram
