@@ -47,6 +47,10 @@ class Conditions:
         """Whether the agent fails when anything it calls fails (otherwise it makes do with less)."""
         return False
 
+    def makes_do(self, agent: Agent, time_ns: int) -> bool:
+        """Whether the agent still answers, poorly, when everything it calls fails."""
+        return False
+
     def avoided(self, agent: Agent, time_ns: int) -> bool:
         """Whether callers have stopped choosing this agent."""
         return False

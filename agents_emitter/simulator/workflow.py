@@ -78,8 +78,9 @@ def _coordinate(trace: Trace, root: Frame, cell: Cell, coordination: str) -> tup
     end_ns = max(result.end_ns for result in results)
     errors = [result.error for result in results if result.error]
     stored = remember(trace, root, processes[cell.memory.id], "upsert_memory", end_ns)
-    depends = trace.conditions.depends(cell.coordinator, end_ns)
-    failed = len(errors) == len(results) or (depends and (errors or stored.error))
+    conditions, coordinator = trace.conditions, cell.coordinator
+    failed = len(errors) == len(results) and not conditions.makes_do(coordinator, end_ns)
+    failed = failed or (conditions.depends(coordinator, end_ns) and bool(errors or stored.error))
     error = (errors[0] if "timeout" in errors[:1] else DEPENDENCY_ERROR) if failed else ""
     result = finish(trace, root, "coordinate", Result(trace.after(stored.end_ns, 0.001), error))
     return 1 + len(chosen), len(results) - len(errors), result

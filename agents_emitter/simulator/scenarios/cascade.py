@@ -15,7 +15,10 @@ MOST_LAG_NS = 60 * SECOND_NS
 
 
 class Cascade(Conditions):
-    """The root fails most of its calls; each ring of callers begins to depend on it one lag later."""
+    """The root fails most of its calls; each ring of callers begins to depend on it one lag later.
+
+    Until then the coordinator answers from what it has: poorly, but without an error.
+    """
 
     def __init__(self, cell: Cell, interval: Interval, lag_ns: int, faults: tuple[Fault, ...]) -> None:
         self.faults = faults
@@ -34,6 +37,10 @@ class Cascade(Conditions):
         """See the class."""
         since = self._depends_from.get(agent.id)
         return since is not None and since <= time_ns < self._interval.end_ns
+
+    def makes_do(self, agent: Agent, time_ns: int) -> bool:
+        """See the class."""
+        return self._interval.start_ns <= time_ns < self._depends_from.get(agent.id, 0)
 
 
 def cascade(topology: Topology, interval: Interval, rng: Random) -> Conditions:

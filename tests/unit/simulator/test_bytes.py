@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from agents_emitter import events
@@ -79,6 +79,15 @@ def test_plain_columns_say_the_same() -> None:
     assert packed.emissions != plain.emissions
 
 
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != "burst_free"])
+def test_how_often_agents_send_changes_no_span(scenario: str) -> None:
+    def spans(batch_seconds: float) -> list[Any]:
+        found = read(scenario, duration_seconds=30.0, batch_seconds=batch_seconds)
+        return sorted((span for _, span in found.spans), key=lambda span: (span["traceId"], span["spanId"]))
+
+    assert spans(0.25) == spans(1.0) == spans(7.0)
+
+
 def test_runs_are_lazy() -> None:
     week = simulate("normal_day", seed=1, start_ns=START_NS, duration_seconds=7 * 86_400.0)
     assert len(list(islice(week, 100))) == 100
@@ -99,7 +108,7 @@ def test_memory_does_not_grow_with_the_run(scenario: str) -> None:
     assert peak_bytes(600.0) < 1.5 * peak_bytes(60.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(
     scenario=st.sampled_from(SCENARIOS),
     seed=st.integers(-(2**63), 2**63),
