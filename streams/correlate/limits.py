@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from streams.correlate.book import Key, key_of
 from streams.correlate.lifecycle import Reading
-from streams.correlate.pane import PERCENTILES, Pane, Row, load_pane, statistic
+from streams.correlate.pane import PERCENTILES, Panes, Row, statistic
 from streams.correlate.rule import Rule
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
@@ -28,15 +28,14 @@ class Group:
     key: Key
     source: Source
     clock_ns: int = 0
-    panes: dict[int, Pane] = field(default_factory=dict)
+    panes: Panes = field(default_factory=Panes)
 
     def read(self, at_ns: int) -> Reading:
         """The statistic over [at - window, at)."""
         self.clock_ns = max(self.clock_ns, at_ns)
         first_ns = self.clock_ns - round(self.rule.window_seconds * 1e9)
-        for start_ns in [start for start in self.panes if start < first_ns]:
-            del self.panes[start_ns]
-        found = statistic(self.rule, self.panes) if self.panes else None
+        self.panes.expire(first_ns)
+        found = statistic(self.rule, self.panes) if self.panes.by_start else None
         if found is None:
             return Reading(self.clock_ns, None)
         value, count = found
@@ -90,10 +89,7 @@ class Limits:
         if start_ns < group.clock_ns - round(group.rule.window_seconds * 1e9):
             self.late_total += 1
             return
-        pane = group.panes.get(start_ns)
-        if pane is None:
-            pane = group.panes[start_ns] = Pane()
-        rows.add_to(pane, row, role)
+        rows.feed(group.panes, row, role)
 
     def _bind(self, series: Series) -> tuple[tuple[Rule, Key, str], ...]:
         found = self._bindings.get(series)
@@ -159,10 +155,7 @@ class Limits:
 
     def dump(self) -> list[Any]:
         """As JSON-able data, least recently fed first."""
-        return [
-            [*key, group.source, group.clock_ns, [[start, pane.dump()] for start, pane in sorted(group.panes.items())]]
-            for key, group in self.groups.items()
-        ]
+        return [[*key, group.source, group.clock_ns, group.panes.dump()] for key, group in self.groups.items()]
 
     def load(self, state: Sequence[Any], usable: Callable[[str], bool]) -> None:
         """The inverse of :meth:`dump`, for rules that are still the same."""
@@ -170,7 +163,7 @@ class Limits:
             if name in self._by_name and usable(name):
                 key = (name, tuple((label, value) for label, value in labels))
                 group = Group(self._by_name[name], key, (source[0], source[1]), clock_ns)
-                group.panes = {start: load_pane(pane) for start, pane in panes}
+                group.panes.load(panes)
                 self.groups[key] = group
 
 

@@ -1,22 +1,24 @@
 """What a rule keeps of the windows of one group, and the statistic over them.
 
-Everything merges by addition, so a group's series may come in any number of batches: counts and sums, extremes, and
-log-bucket sketches for percentiles (never an average of percentiles).
+Everything merges by addition, so that a group's series may come in any number of batches: counts and sums, extremes,
+and log-bucket sketches for percentiles (never an average of percentiles).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from streams.correlate.rule import Rule
-from streams.domain.sketch import bucket_value
+from streams.domain.sketch import LAST_BUCKET, bucket_value
 from streams.domain.window import WindowBatch
 
-PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+BUCKET_VALUES: Final[list[float]] = bucket_value(np.arange(-LAST_BUCKET, LAST_BUCKET + 1, dtype=np.int32)).tolist()
+"""Value of bucket b at place b + LAST_BUCKET."""
 
 
 @dataclass(slots=True)
@@ -34,17 +36,6 @@ class Pane:
     numerator: float = 0.0
     denominator: float = 0.0
     sketch: dict[int, int] = field(default_factory=dict)
-
-    def add(self, other: Pane) -> None:
-        """Merge another pane into this one."""
-        self.count += other.count
-        self.sum += other.sum
-        self.minimum = min(self.minimum, other.minimum)
-        self.maximum = max(self.maximum, other.maximum)
-        self.numerator += other.numerator
-        self.denominator += other.denominator
-        for bucket, weight in other.sketch.items():
-            self.sketch[bucket] = self.sketch.get(bucket, 0) + weight
 
     def dump(self) -> list[Any]:
         """As JSON-able data."""
@@ -71,81 +62,122 @@ class Row:
         self._sum: list[float] = batch.sum.tolist()
         self._minimum: list[float] = batch.minimum.tolist()
         self._maximum: list[float] = batch.maximum.tolist()
+        self._starts: list[int] = batch.sketch_start.tolist()
+        self._buckets: list[int] = batch.sketch_bucket.tolist()
+        self._weights: list[int] = batch.sketch_weight.tolist()
 
-    def add_to(self, pane: Pane, row: int, role: str) -> None:
-        """Merge one row into a group's pane.
+    def feed(self, panes: Panes, row: int, role: str) -> None:
+        """Merge one row into a group's pane of the batch's window.
 
         Args:
-            pane: of the batch's window.
+            panes: of the group.
             row: in the batch.
             role: ``value``, ``sketch`` (value with its sketch), ``numerator`` or ``denominator``.
         """
+        pane = panes.by_start.get(self._batch.start_ns)
+        if pane is None:
+            pane = panes.by_start[self._batch.start_ns] = Pane()
         if role == "numerator":
             pane.numerator += self._sum[row]
         elif role == "denominator":
             pane.denominator += self._sum[row]
         else:
-            self._add_value(pane, row)
+            pane.count += self._count[row]
+            pane.sum += self._sum[row]
+            pane.minimum = min(pane.minimum, self._minimum[row])
+            pane.maximum = max(pane.maximum, self._maximum[row])
             if role == "sketch":
-                self._add_sketch(pane, row)
+                self._feed_sketch(panes, pane, row)
 
-    def _add_value(self, pane: Pane, row: int) -> None:
-        pane.count += self._count[row]
-        pane.sum += self._sum[row]
-        pane.minimum = min(pane.minimum, self._minimum[row])
-        pane.maximum = max(pane.maximum, self._maximum[row])
-
-    def _add_sketch(self, pane: Pane, row: int) -> None:
-        batch = self._batch
-        first, last = batch.sketch_start[row], batch.sketch_start[row + 1]
-        for bucket, weight in zip(
-            batch.sketch_bucket[first:last].tolist(), batch.sketch_weight[first:last].tolist(), strict=True
-        ):
+    def _feed_sketch(self, panes: Panes, pane: Pane, row: int) -> None:
+        first, last = self._starts[row], self._starts[row + 1]
+        for bucket, weight in zip(self._buckets[first:last], self._weights[first:last], strict=True):
             pane.sketch[bucket] = pane.sketch.get(bucket, 0) + weight
+            panes.sketch[bucket] = panes.sketch.get(bucket, 0) + weight
 
 
-def statistic(rule: Rule, panes: Mapping[int, Pane]) -> tuple[float, int] | None:
+class Panes:
+    """The panes of one group inside its rule's window.
+
+    Attributes:
+        by_start: window start in ns -> pane.
+        sketch: sum of the panes' sketches, kept up to date by adding and taking away whole numbers (exact).
+    """
+
+    __slots__ = ("by_start", "sketch")
+
+    def __init__(self) -> None:
+        self.by_start: dict[int, Pane] = {}
+        self.sketch: dict[int, int] = {}
+
+    def expire(self, first_ns: int) -> None:
+        """Forget panes that start before the window."""
+        for start_ns in [start for start in self.by_start if start < first_ns]:
+            for bucket, weight in self.by_start.pop(start_ns).sketch.items():
+                left = self.sketch[bucket] - weight
+                if left:
+                    self.sketch[bucket] = left
+                else:
+                    del self.sketch[bucket]
+
+    def dump(self) -> list[Any]:
+        """As JSON-able data."""
+        return [[start, pane.dump()] for start, pane in sorted(self.by_start.items())]
+
+    def load(self, state: Sequence[Any]) -> None:
+        """The inverse of :meth:`dump`."""
+        for start, values in state:
+            pane = self.by_start[start] = load_pane(values)
+            for bucket, weight in pane.sketch.items():
+                self.sketch[bucket] = self.sketch.get(bucket, 0) + weight
+
+
+def statistic(rule: Rule, panes: Panes) -> tuple[float, int] | None:
     """The rule's number over the panes of its window, and how many events (for a ratio: its denominator) it is of.
 
     Args:
         rule: a threshold rule.
-        panes: window start in ns -> pane, only those inside the rule's window.
+        panes: only those inside the rule's window.
 
     Returns:
         None where there are fewer than ``min_count`` events, or too few panes for growth: no evidence either way.
     """
+    found = panes.by_start.values()
     if rule.statistic == "growth_per_minute":
-        return _growth(rule, panes)
-    total = Pane()
-    for pane in panes.values():
-        total.add(pane)
+        return _growth(rule, panes.by_start)
     if rule.statistic == "ratio":
-        if total.denominator <= 0 or total.denominator < rule.min_count:
+        denominator = sum([pane.denominator for pane in found])
+        if denominator <= 0 or denominator < rule.min_count:
             return None
-        return total.numerator / total.denominator, int(total.denominator)
-    if total.count < rule.min_count:
+        return sum([pane.numerator for pane in found]) / denominator, int(denominator)
+    count = sum([pane.count for pane in found])
+    if count < rule.min_count:
         return None
-    return _number(rule, total), total.count
+    return _number(rule, panes, count), count
 
 
-def _number(rule: Rule, total: Pane) -> float:
-    name = rule.statistic
+def _number(rule: Rule, panes: Panes, count: int) -> float:
+    found, name = panes.by_start.values(), rule.statistic
+    if name == "max":
+        return max([pane.maximum for pane in found])
+    if name == "min":
+        return min([pane.minimum for pane in found])
     if name in PERCENTILES:
-        return _percentile(total, PERCENTILES[name])
-    if name == "rate":
-        return total.sum / rule.window_seconds
-    return {"mean": total.sum / total.count, "sum": total.sum, "max": total.maximum, "min": total.minimum}[name]
+        return _percentile(panes, PERCENTILES[name])
+    total = sum([pane.sum for pane in found])
+    return {"mean": total / count, "sum": total, "rate": total / rule.window_seconds}[name]
 
 
-def _percentile(total: Pane, share: float) -> float:
+def _percentile(panes: Panes, share: float) -> float:
     """Value of the first bucket whose cumulative weight reaches the share; within 2 %, and within the extremes."""
-    buckets = sorted(total.sketch)
-    if not buckets:
-        return total.maximum
-    weights = np.cumsum([total.sketch[bucket] for bucket in buckets])
-    place = min(int(np.searchsorted(weights, share * weights[-1])), len(buckets) - 1)
-    value = float(bucket_value(np.array([buckets[place]], np.int32))[0])
-    return min(max(value, total.minimum), total.maximum)
+    least = min([pane.minimum for pane in panes.by_start.values()])
+    most = max([pane.maximum for pane in panes.by_start.values()])
+    wanted, below = share * sum(panes.sketch.values()), 0
+    for bucket in sorted(panes.sketch):
+        below += panes.sketch[bucket]
+        if below >= wanted:
+            return min(max(BUCKET_VALUES[bucket + LAST_BUCKET], least), most)
+    return most
 
 
 def _growth(rule: Rule, panes: Mapping[int, Pane]) -> tuple[float, int] | None:

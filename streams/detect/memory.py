@@ -33,19 +33,22 @@ class NoveltyMemory:
     def span(self) -> float:
         """Remembered range, at least :data:`FLOOR`."""
         values = self.values
-        return max(values[-1] - values[0], FLOOR) if values else FLOOR
+        width = values[-1] - values[0] if values else FLOOR
+        return width if width > FLOOR else FLOOR
 
     def distance(self, value: float) -> float:
         """Distance to the nearest remembered value (0 while nothing is remembered)."""
         values = self.values
-        size = len(values)
-        if size == 0:
+        if not values:
             return 0.0
         place = bisect_left(values, value)
         if place == 0:
             return values[0] - value
         below = value - values[place - 1]
-        return below if place == size else min(below, values[place] - value)
+        if place == len(values):
+            return below
+        above = values[place] - value
+        return below if below < above else above
 
     def strangeness(self, value: float, root_seen: float) -> float:
         """log(1 + distance / range * sqrt(number seen)): 0 for what was seen before, about 2 to 5 for news.
@@ -60,14 +63,9 @@ class NoveltyMemory:
     def add(self, value: float) -> None:
         """Remember a value, or count on a neighbour that is close enough."""
         values = self.values
-        place = bisect_left(values, value)
-        if values:
-            near = RESOLUTION * self.span
-            if place < len(values) and values[place] - value < near:
-                return
-            if place > 0 and value - values[place - 1] < near:
-                return
-        values.insert(place, value)
+        if values and self.distance(value) < RESOLUTION * self.span:
+            return
+        values.insert(bisect_left(values, value), value)
         if len(values) > CAPACITY:
             self._thin()
 

@@ -42,16 +42,19 @@ class NoveltyMemories(base.SupervisedAnomalyDetector):
         self.recent = RecentMeans()
         self.day = DayProfile()
         self.memories = (NoveltyMemory(), NoveltyMemory(), NoveltyMemory())
+        self._last: tuple[float, float, tuple[float, float, float]] | None = None
 
     def score_one(self, x: dict[str, float], y: float) -> float:
         """How strange a value is: the weighted sum of the three memories' strangeness."""
         if self.seen < SCALE_WINDOWS:
             return 0.0
         root_seen = math.sqrt(self.seen)
-        features = self._features(self._scaled(y), x["second_of_day"])
-        return sum(
-            weight * memory.strangeness(feature, root_seen)
-            for weight, memory, feature in zip(WEIGHTS, self.memories, features, strict=True)
+        value, level, season = self._features(self._scaled(y), x["second_of_day"])
+        of_value, of_level, of_season = self.memories
+        return (
+            WEIGHTS[0] * of_value.strangeness(value, root_seen)
+            + WEIGHTS[1] * of_level.strangeness(level, root_seen)
+            + WEIGHTS[2] * of_season.strangeness(season, root_seen)
         )
 
     def learn_one(self, x: dict[str, float], y: float) -> None:
@@ -79,16 +82,23 @@ class NoveltyMemories(base.SupervisedAnomalyDetector):
         return max(-LARGEST, min(LARGEST, y / scale))
 
     def _features(self, value: float, second_of_day: float) -> tuple[float, float, float]:
+        """What the memories are asked about; kept between scoring and learning the same value."""
+        last = self._last
+        if last is not None and last[0] == value and last[1] == second_of_day:
+            return last[2]
         recent = self.recent
         level = recent.long.get() if recent.long.n else value
         season = recent.smoothed(value) - self.day.expected(second_of_day, level)
-        return math.asinh(value), value - level, season
+        features = (math.asinh(value), value - level, season)
+        self._last = (value, second_of_day, features)
+        return features
 
     def _remember(self, value: float, second_of_day: float) -> None:
         for memory, feature in zip(self.memories, self._features(value, second_of_day), strict=True):
             memory.add(feature)
         self.day.update(second_of_day, self.recent.smoothed(value))
         self.recent.update(value)
+        self._last = None
 
     def dump(self) -> dict[str, Any]:
         """State as JSON-able data."""
@@ -109,3 +119,4 @@ class NoveltyMemories(base.SupervisedAnomalyDetector):
         self.day.load(state["day"])
         for memory, text in zip(self.memories, state["memories"], strict=True):
             memory.values = unpack("f", text)
+        self._last = None

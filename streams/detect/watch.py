@@ -55,13 +55,11 @@ class Watch:
         self.hold_left = 0
         self.peak = RecentPeak(GATE_WINDOWS)
         self.band = Band()
-        self._last: tuple[float, int, float] | None = None
+        self._last: tuple[float, int, tuple[float, float]] | None = None
 
     def score(self, value: float, at_ns: int) -> Score:
         """Judge a value before it is learned (see the protocol)."""
-        judged = 0.0
-        if self.seen >= self.warmup_windows and usable(value):
-            judged = self._judge(value, self._strangeness(value, at_ns))
+        judged = self._judge(value, at_ns)[1] if usable(value) else 0.0
         mean, reach = self.band.mean, self.band.reach
         return Score(judged, mean, mean - reach, mean + reach, self.seen < self.warmup_windows)
 
@@ -69,10 +67,10 @@ class Watch:
         """Take a value into account (see the protocol)."""
         if not usable(value):
             return
-        strangeness = self._strangeness(value, at_ns)
+        strangeness, judged = self._judge(value, at_ns)
         warm = self.seen >= self.warmup_windows
-        if warm:
-            self._hold(value, self._judge(value, strangeness))
+        if judged or self.hold_left:
+            self._hold(value, judged)
         if self.seen >= GATE_AFTER_WINDOWS:
             self.peak.push(strangeness)
         self.scorer.learn_one(_context(at_ns), value)
@@ -80,19 +78,20 @@ class Watch:
         self.seen += 1
         self._last = None
 
-    def _strangeness(self, value: float, at_ns: int) -> float:
+    def _judge(self, value: float, at_ns: int) -> tuple[float, float]:
+        """(strangeness, score); kept between ``score`` and ``learn`` of the same value."""
         last = self._last
         if last is not None and last[0] == value and last[1] == at_ns:
             return last[2]
         strangeness = self.scorer.score_one(_context(at_ns), value)
-        self._last = (value, at_ns, strangeness)
-        return strangeness
-
-    def _judge(self, value: float, strangeness: float) -> float:
-        passed = 1.0 - self.tail(strangeness) if strangeness > self.peak.maximum else 0.0
-        if self.hold_left and not self.band.contains(value):
-            return max(passed, self.held)
-        return passed
+        judged = 0.0
+        if self.seen >= self.warmup_windows:
+            if strangeness > self.peak.maximum:
+                judged = 1.0 - self.tail(strangeness)
+            if self.hold_left and self.held > judged and not self.band.contains(value):
+                judged = self.held
+        self._last = (value, at_ns, (strangeness, judged))
+        return strangeness, judged
 
     def _hold(self, value: float, judged: float) -> None:
         if self.band.contains(value) or judged == 0.0:

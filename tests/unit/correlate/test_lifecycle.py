@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from streams.correlate import template
 from streams.correlate.lifecycle import Reading, new_alert
-from streams.correlate.pane import Pane, Row, load_pane, statistic
+from streams.correlate.pane import Pane, Panes, Row, load_pane, statistic
 from streams.correlate.rule import Level, Rule
 from streams.domain.alert import fingerprint
 from tests.unit.correlate.scenes import rule
-from tests.unit.window_batches import batch, series
+from tests.unit.window_batches import EPOCH, WINDOW, batch, series
 
 SECOND = 1_000_000_000
 GOLDEN = Path(__file__).parents[2] / "golden" / "alert_fingerprints.json"
@@ -127,17 +127,13 @@ def test_fingerprints_are_those_of_the_golden_file() -> None:
 
 # statistics
 
-WINDOW = 10 * SECOND
 
-
-def panes_of(found: Rule, columns: list[list[float]]) -> dict[int, Pane]:
+def panes_of(found: Rule, columns: list[list[float]]) -> Panes:
     which, role = series("m", "histogram"), "sketch" if found.statistic.startswith("p") else "value"
-    panes: dict[int, Pane] = {}
+    panes = Panes()
     for number, values in enumerate(columns):
         if values:
-            window = batch(number, {which: values})
-            panes[window.start_ns] = Pane()
-            Row(window).add_to(panes[window.start_ns], 0, role)
+            Row(batch(number, {which: values})).feed(panes, 0, role)
     return panes
 
 
@@ -172,15 +168,26 @@ def test_growth_needs_half_a_window_and_is_per_minute() -> None:
     assert result == (pytest.approx(6.0), 4)
 
 
+def ratio_panes(*columns: Pane) -> Panes:
+    panes = Panes()
+    panes.by_start = dict(enumerate(columns))
+    return panes
+
+
 def test_ratio_of_nothing_is_no_evidence() -> None:
     found = replace(rule("AgentErrorsHigh"), min_count=1)
-    assert statistic(found, {0: Pane(numerator=3.0)}) is None
-    assert statistic(found, {0: Pane(numerator=1.0, denominator=4.0), 1: Pane(denominator=4.0)}) == (0.125, 8)
+    assert statistic(found, ratio_panes(Pane(numerator=3.0))) is None
+    assert statistic(found, ratio_panes(Pane(numerator=1.0, denominator=4.0), Pane(denominator=4.0))) == (0.125, 8)
 
 
-def test_panes_come_back_from_their_dump() -> None:
-    for pane in panes_of(rule("InferenceSlow"), [[1.0, 2.0, 900.0]]).values():
-        assert load_pane(json.loads(json.dumps(pane.dump()))) == pane
+def test_panes_expire_with_their_share_of_the_sketch_and_come_back_from_their_dump() -> None:
+    columns = [[1.0, 2.0, 900.0], [2.0], [0.5, 2.0]]
+    panes, later = panes_of(rule("InferenceSlow"), columns), panes_of(rule("InferenceSlow"), [[], *columns[1:]])
+    panes.expire(EPOCH + WINDOW)
+    back = Panes()
+    back.load(json.loads(json.dumps(panes.dump())))
+    for found in (panes, back):
+        assert (found.by_start, found.sketch) == (later.by_start, later.sketch)
     assert load_pane(Pane(numerator=2.0).dump()) == Pane(numerator=2.0)
 
 
