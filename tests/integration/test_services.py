@@ -311,9 +311,11 @@ class TestStack:
         before = {child.pid for child in psutil.Process().children(recursive=True)}
         rules = tmp_path / "rules.yml"
         rules.write_text("not: rules\n")
+        stack = Stack(tmp_path, cache_folder=cache_folder, rule_files=[rules])
         with pytest.raises(ServiceUnavailable, match="prometheus: ended"):
-            Stack(tmp_path, cache_folder=cache_folder, rule_files=[rules]).start()
+            stack.start()
         assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+        assert stack.webhook is None
 
     def test_without_the_packages_it_goes_on_and_says_so(
         self, tmp_path: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
