@@ -117,39 +117,37 @@ def add_samples(begin, slot, value, count, high, low, minimum, maximum, squares,
 
 
 @njit(cache=True)
+def blocks_of(start, bucket):
+    """How many sketch blocks finished aggregates touch (their entries are in ascending order)."""
+    found = 0
+    for i in range(start.shape[0] - 1):
+        last = -1
+        for e in range(start[i], start[i + 1]):
+            block = (bucket[e] + BUCKET_OFFSET) >> BLOCK_BITS
+            if block != last:
+                found += 1
+                last = block
+    return found
+
+
+@njit(cache=True)
 def add_aggregates(
-    begin,
-    slot,
-    n,
-    high_in,
-    low_in,
-    min_in,
-    max_in,
-    squares_in,
-    start,
-    bucket,
-    weight,
-    count,
-    high,
-    low,
-    minimum,
-    maximum,
-    squares,
-    keys,
-    rows,
-    pool,
-    used,
-):
-    """Adds finished aggregates (a closed pane, a producer's histogram); sketch entries in CSR form."""
-    for i in range(begin, slot.shape[0]):
+    slot, n, high_in, low_in, min_in, max_in, squares_in, start, bucket, weight,
+    count, high, low, minimum, maximum, squares, keys, rows, pool, used,
+):  # fmt: skip
+    """Adds finished aggregates (a closed pane, a producer's histogram); sketch entries in CSR form, ascending.
+
+    The caller has made room for :func:`blocks_of` more blocks.
+    """
+    for i in range(slot.shape[0]):
         s = slot[i]
+        last, row = -1, -1
         for e in range(start[i], start[i + 1]):
             at = bucket[e] + BUCKET_OFFSET
-            if _find(s * BLOCKS_PER_SLOT + (at >> BLOCK_BITS), keys, rows, used) < 0:
-                return i
-        for e in range(start[i], start[i + 1]):
-            at = bucket[e] + BUCKET_OFFSET
-            row = _find(s * BLOCKS_PER_SLOT + (at >> BLOCK_BITS), keys, rows, used)
+            block = at >> BLOCK_BITS
+            if block != last:
+                row = _find(s * BLOCKS_PER_SLOT + block, keys, rows, used)
+                last = block
             pool[row, at & (BLOCK - 1)] += weight[e]
         count[s] += n[i]
         v = high_in[i]
@@ -160,7 +158,6 @@ def add_aggregates(
         minimum[s] = min(minimum[s], min_in[i])
         maximum[s] = max(maximum[s], max_in[i])
         squares[s] += squares_in[i]
-    return slot.shape[0]
 
 
 @njit(cache=True)

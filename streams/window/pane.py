@@ -176,10 +176,10 @@ class Pane:
             part.bucket,
             part.weight,
         )
-        done = kernel.add_aggregates(0, *columns, *self._state())
-        while done < len(part.slot):
+        blocks = kernel.blocks_of(part.start, part.bucket)
+        while (int(self._used[0]) + blocks) * 2 > len(self._keys):
             self._grow_sketch()
-            done = kernel.add_aggregates(done, *columns, *self._state())
+        kernel.add_aggregates(*columns, *self._state())
 
     def close(self, rank: I32) -> Aggregates:
         """The compact form, series in order of ``rank`` (int32 over slots)."""

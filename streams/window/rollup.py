@@ -20,7 +20,11 @@ class Span(NamedTuple):
 class Rollup:
     """Keeps the closed panes that open windows still need, and merges them when a window ends.
 
-    Bounded by age: panes older than the longest window are forgotten.
+    A window is merged from the longest tumbling windows that divide it (five minutes from one minute from panes): each
+    pane is merged about once per level. A part that is not kept (after a restart) is merged again from the level below:
+    the same operations in the same order, so the same bits.
+
+    Bounded by age: parts older than the longest window are forgotten.
     """
 
     def __init__(self, spans: tuple[Span, ...], pane_ns: int) -> None:
@@ -30,6 +34,14 @@ class Rollup:
         self._spans = spans
         self._pane_ns = pane_ns
         self.panes: dict[int, Aggregates] = {}
+        self._merged: dict[tuple[int, int], Aggregates] = {}
+        self._part_ns = {span: self._largest_part(span) for span in spans}
+
+    def _largest_part(self, span: Span) -> int:
+        """Size of the windows that a window of this kind is merged from."""
+        tumbling = [s.size_ns for s in self._spans if s.size_ns == s.slide_ns < span.size_ns]
+        fits = [size for size in tumbling if span.size_ns % size == 0 and span.slide_ns % size == 0]
+        return max(fits, default=self._pane_ns)
 
     def add(self, start_ns: int, pane: Aggregates) -> None:
         """Remembers a closed pane."""
@@ -41,10 +53,34 @@ class Rollup:
         In the order of their ends; panes that no later window needs are forgotten.
         """
         for end_ns, span in sorted(self._ends(before_ns, now_ns)):
-            parts = [self.panes[s] for s in range(end_ns - span.size_ns, end_ns, self._pane_ns) if s in self.panes]
-            yield end_ns - span.size_ns, span.size_ns, merge(parts, slots, rank)
-        for start in [s for s in self.panes if s < self.needed_from(now_ns)]:
-            del self.panes[start]
+            start_ns = end_ns - span.size_ns
+            window = self._window(start_ns, span, slots, rank)
+            if window is not None:
+                yield start_ns, span.size_ns, window
+        self._forget(self.needed_from(now_ns))
+
+    def _window(self, start_ns: int, span: Span, slots: int, rank: I32) -> Aggregates | None:
+        known = self._merged.get((start_ns, span.size_ns))
+        if known is not None:
+            return known
+        step_ns = self._part_ns[span]
+        found = (self._part(s, step_ns, slots, rank) for s in range(start_ns, start_ns + span.size_ns, step_ns))
+        parts = [part for part in found if part is not None]
+        if not parts:
+            return None
+        window = merge(parts, slots, rank)
+        if span.size_ns in self._part_ns.values():
+            self._merged[start_ns, span.size_ns] = window
+        return window
+
+    def _part(self, start_ns: int, size_ns: int, slots: int, rank: I32) -> Aggregates | None:
+        if size_ns == self._pane_ns:
+            return self.panes.get(start_ns)
+        return self._window(start_ns, Span(size_ns, size_ns), slots, rank)
+
+    def _forget(self, from_ns: int) -> None:
+        self.panes = {start: pane for start, pane in self.panes.items() if start >= from_ns}
+        self._merged = {key: part for key, part in self._merged.items() if key[0] >= from_ns}
 
     def _ends(self, before_ns: int, now_ns: int) -> set[tuple[int, Span]]:
         """Ends of windows that hold at least one kept pane."""
