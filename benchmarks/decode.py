@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA
 
@@ -107,6 +108,33 @@ def otlp(count: int, points: int) -> Iterator[bytes]:
         yield request.SerializeToString()
 
 
+def histograms(count: int, points: int) -> Iterator[bytes]:
+    """OTLP protobuf, one delta histogram of 15 bounds a request, five non-empty buckets, two attributes a point."""
+    bounds = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30]
+    for i in range(count):
+        request = ExportMetricsServiceRequest()
+        resource = request.resource_metrics.add()
+        attribute = resource.resource.attributes.add()
+        attribute.key, attribute.value.string_value = "service.instance.id", f"agent-{i % AGENTS}"
+        metric = resource.scope_metrics.add().metrics.add(name="gen_ai.client.operation.duration", unit="s")
+        metric.histogram.aggregation_temporality = AGGREGATION_TEMPORALITY_DELTA
+        for p in range(points):
+            point = metric.histogram.data_points.add(
+                time_unix_nano=BASE_NS + i, count=15, sum=9.5, min=0.03, max=4.0, explicit_bounds=bounds
+            )
+            point.bucket_counts.extend([0, 0, 0, 1, 2, 3, 4, 5] + [0] * 8)
+            for key, value in (("gen_ai.operation.name", f"o{p}"), ("gen_ai.request.model", "m")):
+                attribute = point.attributes.add()
+                attribute.key, attribute.value.string_value = key, value
+        yield request.SerializeToString()
+
+
+def as_json(requests: Iterator[bytes]) -> Iterator[bytes]:
+    """The same requests as OTLP JSON."""
+    for request in requests:
+        yield json.dumps(MessageToDict(ExportMetricsServiceRequest.FromString(request))).encode()
+
+
 def spans(count: int, per_record: int) -> Iterator[bytes]:
     """Our span batches, six attributes a span."""
     rng = random.Random(4)
@@ -178,6 +206,8 @@ PATHS: dict[str, Callable[[], Callable[[], int]]] = {
     "batch-100-plain": lambda: metrics_pass(rows(batches(400, 100, 50, "plain"))),
     "single": lambda: metrics_pass(rows(singles(20_000))),
     "otlp-100": lambda: metrics_pass(rows(otlp(300, 100))),
+    "otlp-100-json": lambda: metrics_pass(rows(as_json(otlp(60, 100)))),
+    "otlp-histogram-20": lambda: metrics_pass(rows(histograms(100, 20))),
     "spans-10": lambda: spans_pass(rows(spans(500, 10))),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
@@ -12,6 +12,8 @@ from streams.decode import reasons
 from streams.decode.labels import MAX_DEPTH, json_text
 from streams.decode.numbers import integer, real
 from streams.decode.reasons import Refused, show
+
+_SCALARS: Final = frozenset({str, bool, int, float})
 
 
 def from_json(items: object) -> dict[str, Any]:
@@ -88,8 +90,8 @@ def flatten(attributes: dict[str, Any]) -> dict[str, Any]:
 
 def _flatten_into(flat: dict[str, Any], prefix: str, attributes: dict[str, Any], depth: int) -> None:
     for key, value in attributes.items():
-        name = prefix + key
-        if isinstance(value, str | bool | int | float):
+        name = prefix + key if prefix else key
+        if type(value) in _SCALARS:
             flat[name] = value
         elif isinstance(value, dict):
             if depth > 1:
@@ -97,4 +99,4 @@ def _flatten_into(flat: dict[str, Any], prefix: str, attributes: dict[str, Any],
             else:
                 flat[name] = json_text(value)
         elif isinstance(value, list):
-            flat[name] = [v if isinstance(v, str | bool | int | float) else json_text(v) for v in value]
+            flat[name] = [v if type(v) in _SCALARS else json_text(v) for v in value]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -15,6 +16,8 @@ MAX_SCALE: Final = 30
 """OpenTelemetry's SDKs use -10 .. 20; beyond this a bucket bound cannot be computed in a float."""
 _MAX_COUNT: Final = 2**63 - 1
 _MAX_EXPONENT: Final = 1023.0
+_MEMO_BOUNDS: Final = 256
+"""Layouts of more bounds are not kept, so that the memo stays below 20 MB."""
 
 
 class Distribution(NamedTuple):
@@ -60,16 +63,23 @@ def explicit(summary: Summary, bounds: Sequence[float], counts: Sequence[int], *
     Raises:
         Refused: bad_buckets, not_finite.
     """
-    if any(math.isnan(b) for b in bounds) or any(b <= a for a, b in pairwise(bounds)):
-        raise Refused(reasons.BAD_BUCKETS, "bounds do not ascend")
     if len(counts) != (len(bounds) + 1 if counts else len(bounds)):
         raise Refused(reasons.BAD_BUCKETS, f"{len(counts)} buckets for {len(bounds)} bounds")
-    edges = (-math.inf, *bounds, math.inf)
-    found = [Bucket(edges[i], edges[i + 1], _middle(edges[i], edges[i + 1]), n) for i, n in enumerate(counts) if n]
+    layout = _layout(tuple(bounds)) if len(bounds) <= _MEMO_BOUNDS else _layout.__wrapped__(tuple(bounds))
+    found = [Bucket(*layout[i], n) for i, n in enumerate(counts) if n]
     if len(counts) <= 1:
         found = []
-        counts = [summary.observations]
+        counts = counts or [summary.observations]
     return _finish(summary, found, counts, cumulative=cumulative)
+
+
+@lru_cache(maxsize=1024)
+def _layout(bounds: tuple[float, ...]) -> tuple[tuple[float, float, float], ...]:
+    """Low, high and representative value of each bucket; the sets of bounds in use are few."""
+    if any(math.isnan(b) for b in bounds) or any(b <= a for a, b in pairwise(bounds)):
+        raise Refused(reasons.BAD_BUCKETS, "bounds do not ascend")
+    edges = (-math.inf, *bounds, math.inf)
+    return tuple((low, high, _middle(low, high)) for low, high in pairwise(edges))
 
 
 def exponential(
@@ -125,7 +135,7 @@ def _finish(summary: Summary, found: list[Bucket], counts: Sequence[int], *, cum
     count = summary.observations
     if len(counts) > MAX_BUCKETS + 1:
         raise Refused(reasons.BAD_BUCKETS, f"{len(counts)} buckets, at most {MAX_BUCKETS}")
-    if any(n < 0 for n in counts) or not 0 <= count <= _MAX_COUNT or sum(counts) != count:
+    if min(counts, default=0) < 0 or not 0 <= count <= _MAX_COUNT or sum(counts) != count:
         raise Refused(reasons.BAD_BUCKETS, f"count {count}, buckets hold {sum(counts)}")
     if count == 0:
         return Distribution(0, 0.0, 0.0, 0.0, (), ())

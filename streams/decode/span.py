@@ -134,8 +134,8 @@ def from_json(item: object, resource: dict[str, Any], read: Attributes) -> Span:
         status_message=_text(status.get("message"), "message")[:MAX_MESSAGE],
         attributes=attributes.flatten(read(span.get("attributes"))),
         resource=resource,
-        events=tuple(_event(e, read) for e in _list(span.get("events"), "events")[:MAX_EVENTS]),
-        links=tuple(_link(e, read) for e in _list(span.get("links"), "links")[:MAX_LINKS]),
+        events=_several(span.get("events"), "events", MAX_EVENTS, _event, read),
+        links=_several(span.get("links"), "links", MAX_LINKS, _link, read),
         phase=phase,
     )
 
@@ -218,6 +218,14 @@ def _text(value: object, field: str) -> str:
     if isinstance(value, str):
         return value
     raise Refused(reasons.BAD_TYPE, f"{field} is {show(value)}")
+
+
+def _several(
+    items: object, field: str, most: int, convert: Callable[[object, Attributes], dict[str, Any]], read: Attributes
+) -> tuple[dict[str, Any], ...]:
+    if items is None or items == []:
+        return ()
+    return tuple([convert(item, read) for item in _list(items, field)[:most]])
 
 
 def _event(item: object, read: Attributes) -> dict[str, Any]:

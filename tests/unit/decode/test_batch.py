@@ -180,6 +180,8 @@ def test_plain_values_of_a_wrong_type_fall_alone() -> None:
     found = decode(orjson.dumps(body))
     assert found.only()[1] == 1.0
     assert found.reasons() == {"bad_type": 2, "not_finite": 1, "bad_columns": 1, "bad_time": 1}
+    body["index"], body["value"] = [True, 0, 0, 0, 0, 0], [1.0] * 6
+    assert decode(orjson.dumps(body)).reasons() == {"bad_columns": 1, "bad_time": 1}
 
 
 def test_a_batch_without_samples_keeps_its_number() -> None:

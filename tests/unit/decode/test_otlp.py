@@ -200,6 +200,7 @@ BAD_HISTOGRAMS: list[tuple[dict[str, Any], str]] = [
     ({"count": "2", "sum": 1.0, "min": 3, "max": 1, "explicitBounds": [1], "bucketCounts": ["1", "1"]}, "bad_buckets"),
     ({"count": "2", "sum": "Infinity", "explicitBounds": [1], "bucketCounts": ["1", "1"]}, "not_finite"),
     ({"count": "2", "timeUnixNano": "0", "explicitBounds": [1], "bucketCounts": ["1", "1"]}, "bad_time"),
+    ({"count": "2", "sum": 1.0, "explicitBounds": [], "bucketCounts": ["1"]}, "bad_buckets"),
     ({"flags": 1}, "no_recorded_value"),
 ]
 
