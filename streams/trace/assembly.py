@@ -31,6 +31,8 @@ FATES: Final = (ASSEMBLED, LATE, DUPLICATE, OVERFLOW, ANNOUNCED)
 """What became of a span: taken into an open trace; taken into one whose record was already out (a revision follows);
 seen before; over the cap of its trace; a mere announcement (phase start). Their counts add up to the spans given."""
 
+_FRESH: Final = frozenset({ASSEMBLED, LATE, OVERFLOW})
+
 QUIET: Final = "quiet"
 CAP: Final = "cap"
 EVICTED: Final = "evicted"
@@ -61,12 +63,15 @@ class TraceResult:
 
     Attributes:
         traces: records to publish (key = trace id), in the order in which they became due.
+        fresh: spans seen for the first time (modernised; those over a trace's cap too), in the order of the log: what
+            the metrics of spans should count. A span that was sent twice outside its batch's numbering is not in it.
         calls: completed calls between services, in the order of the log (``streams.trace.red.graph_batches``).
         fates: spans by fate. left: records by reason; the sum is the number of ``traces``.
         unpaired: spans that turned out to be one side of a call only, counted when their trace first leaves.
     """
 
     traces: list[TraceRecord] = field(default_factory=list)
+    fresh: list[Span] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     fates: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
@@ -104,10 +109,9 @@ class _Trace:
         if span.phase == "start":
             if span.span_id in self.announced:
                 return DUPLICATE
-            if len(self.announced) >= limit:
-                return OVERFLOW
-            self.announced.add(span.span_id)
-            self.dirty = True
+            if len(self.announced) < limit:
+                self.announced.add(span.span_id)
+                self.dirty = True
             return ANNOUNCED
         self.dirty = True
         if len(self.spans) >= limit:
@@ -271,6 +275,8 @@ class TraceOperator:
                 result.calls.extend(trace.calls(span, offset))
         if result is not None:
             result.fates[fate] += 1
+            if fate in _FRESH:
+                result.fresh.append(span)
         self._touch(span.trace_id, trace, result)
 
     def _open_trace(self, trace_id: str, offset: int, clock_before_ns: int) -> _Trace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
@@ -46,10 +46,12 @@ class Run:
     fates: Counter[str]
     left: Counter[str]
     unpaired: int = 0
+    fresh: list[Span] = field(default_factory=list)
 
     def take(self, result: TraceResult) -> None:
         self.traces += result.traces
         self.calls += result.calls
+        self.fresh += result.fresh
         self.fates += result.fates
         self.left += result.left
         self.unpaired += result.unpaired
@@ -279,6 +281,7 @@ def test_any_order_and_any_runs_within_quiet_time_equal_the_brute_force(spans: l
     assert latest(run.traces) == brute_force(sent)
     assert len(run.traces) == len(latest(run.traces))
     assert sum(run.fates.values()) == len(sent)
+    assert len(run.fresh) == len(sent) - run.fates[assembly.DUPLICATE]
     assert run.fates[assembly.DUPLICATE] == len(sent) - len({(s.trace_id, s.span_id) for s in sent})
     assert Counter((call.client, call.server) for call in run.calls) == pair_count(sent)
 
