@@ -294,6 +294,7 @@ def test_health_counts_what_the_publisher_does(fake: FakeAlertmanager) -> None:
 
     async def scenario() -> None:
         fake.fail.append(503)
+        fake.refuse = lambda alert: True
         settings = AlertmanagerSettings(backoff_seconds=(0.01, 0.05), max_alerts=1)
         publisher = AlertmanagerPublisher([fake.url], clock_ns=time.time_ns, stats=health, settings=settings)
         await publisher.start()
@@ -309,7 +310,8 @@ def test_health_counts_what_the_publisher_does(fake: FakeAlertmanager) -> None:
         return registry.get_sample_value(name, labels)
 
     assert figure("streams_alertmanager_posts_total", peer=peer, code="503") == 1
-    assert figure("streams_alertmanager_posts_total", peer=peer, code="200") == 1
+    assert figure("streams_alertmanager_posts_total", peer=peer, code="400") == 1
+    assert figure("streams_alerts_refused_total", peer=peer) == 1
     assert figure("streams_alertmanager_post_duration_seconds_count", peer=peer) == 2
     assert figure("streams_alerts_unsent", peer=peer) == 0
     assert figure("streams_alerts_dropped_total") == 1

@@ -63,6 +63,18 @@ def test_what_is_too_large_is_cut_and_says_so() -> None:
     assert read.detail == "x?"
 
 
+def test_detail_is_bounded() -> None:
+    made = dead_letter(key=None, value=b"", reason="r", detail="x" * 600, topic="t", partition=0, offset=0, at_ns=0)
+    assert len(read_dead_letter(Read(*made)).detail) == 512
+
+
+def test_a_newer_version_is_refused_whole_as_it_is() -> None:
+    made = dead_letter(key=None, value=b"", reason="r", detail="", topic="t", partition=0, offset=0, at_ns=0)
+    headers = [(name, b"streams.dead-letter/2" if name == "schema" else item) for name, item in made.headers]
+    with pytest.raises(ValueError, match="schema 'streams.dead-letter/2'"):
+        read_dead_letter(Read(None, b"", headers))
+
+
 @pytest.mark.parametrize(
     "headers", [[], [("schema", b"streams.dead-letter/2")], [("schema", b"streams.dead-letter/1"), ("reason", b"x")]]
 )

@@ -24,7 +24,7 @@ class Worker:
         self.live = [Check("loop", True)]
         self.ready = [Check("assigned", True), Check("lag", True, "0 records")]
         registry = CollectorRegistry()
-        make_health(registry, version="1").events.labels("agents.metrics", "aggregated").inc(7)
+        make_health(registry, version="1").dead_letters.labels("agents.metrics", "json").inc(7)
         registry.register(WindowCollector([mixed()]))
         self.server = WorkerServer(registry, live=lambda: self.live, ready=lambda: self.ready)
 
@@ -43,7 +43,7 @@ def worker() -> Iterator[Worker]:
 def test_metrics_in_the_format_that_is_asked_for(worker: Worker) -> None:
     plain = worker.get("/metrics")
     assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'streams_events_total{fate="aggregated",topic="agents.metrics"} 7.0\n' in plain.text
+    assert 'streams_dead_letters_total{reason="json",topic="agents.metrics"} 7.0\n' in plain.text
     assert "_created" not in plain.text
     asked = worker.get("/metrics", accept="application/openmetrics-text; version=1.0.0, text/plain; q=0.5")
     assert asked.headers["content-type"].startswith("application/openmetrics-text")
@@ -54,14 +54,24 @@ def test_compression_is_negotiated(worker: Worker) -> None:
     assert "content-encoding" not in worker.get("/metrics", **{"accept-encoding": "identity"}).headers
     packed = worker.get("/metrics", **{"accept-encoding": "gzip"})
     assert packed.headers["content-encoding"] == "gzip"
-    assert "streams_events_total" in packed.text
+    assert "streams_dead_letters_total" in packed.text
 
 
 def test_single_metrics_can_be_asked_for(worker: Worker) -> None:
-    answer = worker.get("/metrics?name[]=streams_events_total")
+    answer = worker.get("/metrics?name[]=streams_dead_letters_total")
     assert [line.split("{")[0] for line in answer.text.splitlines() if not line.startswith("#")] == [
-        "streams_events_total"
+        "streams_dead_letters_total"
     ]
+
+
+def test_head_has_no_body(worker: Worker) -> None:
+    host, port = worker.server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"HEAD /metrics HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 " in head.splitlines()[0]
+    assert body == b""
 
 
 def test_readiness_is_the_checks(worker: Worker) -> None:

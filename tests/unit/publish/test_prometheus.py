@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Iterable
 
@@ -83,6 +84,15 @@ def test_each_record_of_a_window_that_travels_in_parts_counts_once() -> None:
     restored.restore(fold.snapshot())
     assert [restored.apply(part) for part in (*parts, *parts)] == [False, True, False, False]
     assert value(exposed([restored]), "agents_steps_total") == 3
+
+
+def test_a_late_part_of_an_older_window_is_not_new() -> None:
+    fold = PrometheusFold(TOPIC, 0)
+    old = [batch({STEPS: [1]}, start=0, chunk=chunk, chunks=2) for chunk in (0, 1)]
+    for part in (*old, batch({STEPS: [5]}, start=10, chunk=0, chunks=2)):
+        assert fold.apply(part)
+    assert not fold.apply(old[1])
+    assert value(exposed([fold]), "agents_steps_total") == 7
 
 
 def test_only_base_windows_are_folded_and_only_of_the_own_partition() -> None:
@@ -217,6 +227,12 @@ def test_observations_at_a_bound_are_in() -> None:
     assert value(samples, "agents_inference_duration_seconds_bucket", le="0.1") == 0
 
 
+def test_what_is_above_a_bound_for_certain_is_not_counted_at_it() -> None:
+    fold = PrometheusFold(TOPIC, 0)
+    fold.apply(batch({INFERENCE: [5.01, 5.02]}))
+    assert value(exposed([fold]), "agents_inference_duration_seconds_bucket", le="5.0") == 0
+
+
 def test_a_snapshot_restores_everything() -> None:
     fold = PrometheusFold(TOPIC, 3)
     odd = series("odd näme", "1", "counter", text='quote " and \\ and \n', session__id="s1")
@@ -244,6 +260,8 @@ def test_a_snapshot_restores_everything() -> None:
         lambda good: good.replace(b'"value":"', b'"value":"!!!'),
         lambda good: good.replace(b'"seen_ns":"', b'"seen_ns":"AAAAAAAAAAA='),
         lambda good: good.replace(b'"counter"', b"7"),
+        lambda good: good.replace(b'"cells":""', b'"cells":"AAAAAAAAAAA="'),
+        lambda good: re.sub(b'"mean":"[^"]*"', b'"mean":"AAAAAAAAAAAAAAAAAAAAAA=="', good),
     ],
 )
 def test_a_snapshot_that_does_not_fit_is_refused_and_changes_nothing(broken: object) -> None:
