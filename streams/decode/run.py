@@ -1,7 +1,9 @@
 """Decode a run of records of a metrics or log topic: every format, recognised by content, mixed at will.
 
 The rule of counting: for every record, events decoded plus events rejected equal the events in it; a record that cannot
-be taken apart is one event. Nothing here raises for any bytes.
+be taken apart is one event (a batch of ours that says how many samples it holds counts as that many). Ticks and batches
+without samples hold none. The number of a batch is given even where all its samples are rejected: it is not lost.
+Nothing here raises for any bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from agents_emitter import events
+from streams import topics
 from streams.decode import batch, logs, reasons, single, sniff
 from streams.decode.gather import Gather, append_times_ns
 from streams.decode.head import HeadCache
@@ -24,12 +27,12 @@ from streams.domain.series import SeriesTable
 
 __all__ = ["HeadCache", "decode_run"]
 
-LOG_HINTS: Final = frozenset({events.LOGS_TOPIC, "otlp_logs"})
+LOG_HINTS: Final = frozenset({topics.LOGS, topics.OTLP_LOGS})
 _SINGLE_BYTES: Final = 2_048
 """Runs whose records are larger on average are not looked through for known single events: they are batches."""
 _LESSONS: Final = 64
 """New skeletons a run may teach beside as many as it matched: a stream that never repeats itself is not learned."""
-METRIC_HINTS: Final = frozenset({events.METRICS_TOPIC, "otlp_metrics", "agents.red"})
+METRIC_HINTS: Final = frozenset({topics.METRICS, topics.OTLP_METRICS, topics.RED})
 
 
 def decode_run(records: Sequence[Record], table: SeriesTable, cache: HeadCache, *, hint: str = "") -> Columns:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from agents_emitter import events
+from streams import topics
 from streams.decode import reasons, sniff
 from streams.decode.gather import Gather
 from streams.decode.logs import batch_of
@@ -21,7 +22,7 @@ from streams.decode.span import SpanReader
 from streams.domain.columns import BatchId, Record, Rejected, Tick
 from streams.domain.span import Span
 
-SPAN_HINTS = frozenset({events.SPANS_TOPIC, "otlp_spans"})
+SPAN_HINTS: Final = frozenset({topics.SPANS, topics.OTLP_SPANS})
 
 
 @dataclass
