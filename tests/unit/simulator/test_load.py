@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents_emitter import events
@@ -15,6 +15,7 @@ from tests.unit.simulator.runs import SECOND_NS, START_NS, read
 
 
 @settings(max_examples=20, deadline=None)
+@example(rate=100.0, duration_seconds=2.5, agents=12, batch_seconds=1.0)
 @given(
     rate=st.floats(1.0, 5_000.0),
     duration_seconds=st.floats(0.1, 12.0),
@@ -32,6 +33,7 @@ def test_constant_load_is_exact(rate: float, duration_seconds: float, agents: in
     length_ns = round(duration_seconds * SECOND_NS)
     assert len(found.samples) == round(rate * length_ns / SECOND_NS)
     assert all(START_NS <= s.time_ns < START_NS + length_ns for s in found.samples)
+    assert [e.time_ns for e in found.emissions] == sorted(e.time_ns for e in found.emissions)
     shares = Counter(s.agent for s in found.samples)
     slices = length_ns / SECOND_NS / batch_seconds + 1
     assert max(shares.values(), default=0) - min(shares.values(), default=0) <= slices or len(shares) < agents
