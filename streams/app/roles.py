@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from streams import topics
-from streams.app import alerts, metrics, traces
+from streams.app import alerts, metrics, rekey, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
 from streams.app.factory import make_runtime
 from streams.app.metrics import MetricsPartition
+from streams.app.rekey import RekeyPart
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
 from streams.correlate.operator import CorrelateOperator
@@ -65,7 +66,7 @@ class Roles:
         """One runtime per role of this worker."""
         made: dict[str, tuple[tuple[str, ...], Any]] = {
             "metrics": (metrics.SOURCES, self._metrics),
-            "traces": (traces.SOURCES, self._traces),
+            "traces": ((*traces.SOURCES, *rekey.SOURCES), self._traces),
             "alerts": (alerts.SOURCES, self._alerts),
         }
         self.runtimes = [make_runtime(self._settings, name, *made[name], choose) for name in self.names]
@@ -79,8 +80,10 @@ class Roles:
         self._collector.add(part.fold)
         return part
 
-    def _traces(self, topic: str, partition: int) -> TracesPart:
+    def _traces(self, topic: str, partition: int) -> TracesPart | RekeyPart:
         settings = self._settings
+        if topic in rekey.SOURCES:
+            return RekeyPart(topic, partition, settings.partitions)
         operator = TraceOperator(
             quiet_seconds=settings.trace_quiet_seconds,
             cap_seconds=settings.trace_cap_seconds,
@@ -112,7 +115,7 @@ class Roles:
         )
 
     def _correlate(self) -> CorrelateOperator:
-        return CorrelateOperator(self._rules)
+        return CorrelateOperator(self._rules, window_seconds=self._settings.pane_seconds)
 
     def _notify(self, transition: AlertTransition) -> None:
         labels = (transition.previous or "new", transition.state, transition.severity)

@@ -14,6 +14,7 @@ from streams import topics
 from streams.app.blob import BlobWriter, Snapshot
 from streams.app.outbox import Step
 from streams.app.part import Restored
+from streams.app.rekey import PRODUCER_PREFIX
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.spans import SpanRun, decode_spans
 from streams.domain.columns import Rejected
@@ -24,7 +25,7 @@ from streams.trace.assembly import TraceMark, TraceOperator, TraceResult
 from streams.trace.red import Names, RedBatch, graph_batches, red_batches
 from streams.window.sequence import SequenceFilter
 
-SOURCES: Final = (topics.SPANS, topics.OTLP_SPANS)
+SOURCES: Final = (topics.SPANS,)
 MS_NS: Final = 1_000_000
 TICK_NS: Final = 2 * 10**9
 CHECKPOINT_NS: Final = 10**9
@@ -65,6 +66,7 @@ class TracesPart:
         self.operator.resume(mark)
         self.sequences.restore(body["sequences"])
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
+        self.names.numbers = Counter(body["numbers"])
         self._applied = self._counted = snapshot.applied
         return Restored(mark.held_offset)
 
@@ -84,9 +86,10 @@ class TracesPart:
         for span, record in zip(run.spans, run.record, strict=True):
             groups.setdefault(record, []).append(span)
         ticks = {tick.record for tick in run.ticks}
+        foreign = {b.record for b in run.batches if b.producer.startswith(PRODUCER_PREFIX)}
         for position, record in enumerate(records):
             spans = [] if position in duplicates else groups.get(position, [])
-            results += self._record(record, spans, position in ticks)
+            results += self._record(record, spans, position in ticks, foreign=position in foreign)
         results += self._reject(run.rejected, records, now_ns)
         self._applied = max(self._applied, records[-1].offset)
         if now_ns - self._checkpoint_ns >= CHECKPOINT_NS and self._applied > self._counted:
@@ -104,7 +107,7 @@ class TracesPart:
                     self.counts["duplicate"] += int(run.events[record])
         return found
 
-    def _record(self, record: ConsumerRecord, spans: list[Span], tick: bool) -> list[Output]:
+    def _record(self, record: ConsumerRecord, spans: list[Span], tick: bool, *, foreign: bool) -> list[Output]:
         arrival_ns = record.timestamp * MS_NS
         if tick:
             return self._results(self.operator.advance(arrival_ns, record.offset))
@@ -116,12 +119,11 @@ class TracesPart:
         for fate, count in found.fates.items():
             self.counts["aggregated" if fate == "assembled" else fate] += count
         batches = red_batches(
-            spans,
+            found.fresh,
             source_topic=self.topic,
             partition=self.partition,
-            offset=record.offset,
             names=self.names,
-            gen_ai=self.topic != topics.SPANS,  # agents_emitter's agents measure gen_ai.* themselves
+            gen_ai=foreign,  # agents_emitter's agents measure gen_ai.* themselves
         )
         return self._red(batches) + self._results(found)
 
@@ -154,6 +156,7 @@ class TracesPart:
                 "sequences": self.sequences.snapshot(),
                 "counts": self.counts,
                 "reasons": self.reasons,
+                "numbers": self.names.numbers,
             }
         )
         records = self._blob.records(Snapshot(self._applied, body))

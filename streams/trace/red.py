@@ -12,6 +12,7 @@ meet in one partition of ``agents.red``.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -70,11 +71,14 @@ class Names:
     """The bounded vocabularies of the labels that a span's author chooses; one per source partition.
 
     ``span``: names per service. ``service``: services. ``word``: values of each other label (model, tool, error type).
+    ``numbers``: batches made so far by producer. It belongs into the caller's checkpoint: a replay then numbers the
+    same batches alike and their reader drops them; bounded by the vocabularies.
     """
 
     span: Vocabulary = field(default_factory=lambda: Vocabulary(limit=200))
     service: Vocabulary = field(default_factory=lambda: Vocabulary(limit=2_000))
     word: Vocabulary = field(default_factory=lambda: Vocabulary(limit=500))
+    numbers: Counter[str] = field(default_factory=Counter)
 
     @property
     def overflowed(self) -> int:
@@ -97,29 +101,29 @@ class _Samples:
         self.time_ns.append(time_ns)
         self.value.append(value)
 
-    def batches(self, key: str, resource: Labels, producer: str, seq: int) -> list[RedBatch]:
+    def batches(self, key: str, resource: Labels, producer: str, numbers: Counter[str]) -> list[RedBatch]:
         definitions = list(self.definitions)
         found = []
-        for part, first in enumerate(range(0, len(self.index), MAX_SAMPLES_PER_BATCH)):
+        for first in range(0, len(self.index), MAX_SAMPLES_PER_BATCH):
             rows = slice(first, first + MAX_SAMPLES_PER_BATCH)
             used = sorted(set(self.index[rows]))
             place = {number: i for i, number in enumerate(used)}
-            name = f"{producer}#{part}" if part else producer
             value = encode_metric_batch(
-                encode_metric_head(dict(resource), [definitions[number] for number in used], name),
-                seq=seq,
+                encode_metric_head(dict(resource), [definitions[number] for number in used], producer),
+                seq=numbers[producer],
                 dropped_total=0,
                 base_time_unix_nano=self.time_ns[first],
                 index=[place[number] for number in self.index[rows]],
                 offset_ns=[time - self.time_ns[first] for time in self.time_ns[rows]],
                 value=self.value[rows],
             )
+            numbers[producer] += 1
             found.append(RedBatch(key, value))
         return found
 
 
 def red_batches(
-    spans: Iterable[Span], *, source_topic: str, partition: int, offset: int, names: Names, gen_ai: bool = True
+    spans: Iterable[Span], *, source_topic: str, partition: int, names: Names, gen_ai: bool = True
 ) -> list[RedBatch]:
     """The metrics of the spans of one source record, a batch for each resource, ordered by resource.
 
@@ -128,9 +132,8 @@ def red_batches(
 
     Args:
         spans: all spans of the record, in its order.
-        source_topic: with ``partition`` and ``offset``: where the record stands.
+        source_topic: with ``partition``: where the record stands.
         partition: of the source topic.
-        offset: of the record; becomes ``seq``.
         names: the partition's vocabularies. A replay after a restart begins with empty ones: a name may then come
             through that was ``other`` before, but only in batches that are dropped as duplicates or that are new.
         gen_ai: False for sources whose agents measure ``gen_ai.*`` themselves (those of ``agents_emitter`` do), where
@@ -150,7 +153,7 @@ def red_batches(
     return [
         batch
         for resource in sorted(groups)
-        for batch in _batches(prefix, resource[0][1], resource, offset, groups[resource])
+        for batch in _batches(prefix, resource[0][1], resource, names, groups[resource])
     ]
 
 
@@ -163,9 +166,9 @@ def _resource(span: Span, names: Names) -> Labels:
     return tuple(kept)
 
 
-def _batches(prefix: str, key: str, resource: Labels, offset: int, samples: _Samples) -> list[RedBatch]:
+def _batches(prefix: str, key: str, resource: Labels, names: Names, samples: _Samples) -> list[RedBatch]:
     digest = hashlib.sha256(repr((key, resource)).encode()).hexdigest()[:12]
-    return samples.batches(key, resource, f"{prefix}/{digest}", offset)
+    return samples.batches(key, resource, f"{prefix}/{digest}", names.numbers)
 
 
 def _span_samples(span: Span, service: str, names: Names, samples: _Samples) -> None:
@@ -237,9 +240,9 @@ def graph_batches(calls: Sequence[Call], *, source_topic: str, partition: int, n
         _call_samples(call, client, names, groups.setdefault((call.offset, client, environment), _Samples()))
     prefix = f"graph/{source_topic}/{partition}"
     found = []
-    for (offset, client, environment), samples in sorted(groups.items(), key=lambda item: item[0]):
+    for (_, client, environment), samples in sorted(groups.items(), key=lambda item: item[0]):
         resource = (("deployment.environment.name", environment),) if environment else ()
-        found.extend(_batches(prefix, client, resource, offset, samples))
+        found.extend(_batches(prefix, client, resource, names, samples))
     return found
 
 

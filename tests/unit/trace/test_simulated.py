@@ -41,7 +41,7 @@ def assemble(log: list[Record], operator: TraceOperator) -> tuple[TraceResult, C
         assert not run.rejected
         count = len(run.spans)
         result = operator.apply(run.spans, [record.offset] * count, [record.timestamp * 1_000_000] * count)
-        batches = red_batches(run.spans, source_topic=SPANS_TOPIC, partition=0, offset=record.offset, names=names)
+        batches = red_batches(run.spans, source_topic=SPANS_TOPIC, partition=0, names=names)
         batches += graph_batches(result.calls, source_topic=SPANS_TOPIC, partition=0, names=names)
         for batch in batches:
             samples[batch.key] += orjson.loads(batch.value)["count"]
