@@ -68,7 +68,7 @@ class MetricsPartition:
         self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
         self._own_windows = f"{self.topic}/{self.partition}/".encode()
         self.operator = WindowOperator(self.topic, self.partition, self.spec)
-        self.fold = PrometheusFold(self.topic, self.partition)
+        self.fold = PrometheusFold(self.topic, self.partition, window_seconds=self.spec.pane_ns / SECOND_NS)
 
     def restore(self, state: Mapping[str, bytes]) -> Restored:
         """Fills the operator and the totals from the state topic."""
