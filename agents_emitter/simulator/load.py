@@ -1,7 +1,7 @@
 """``burst_free``: a constant load of metric samples, made fast enough to measure the pipeline and not the simulator.
 
-No workflows, spans or logs: every agent reports the same thirty series at a steady rate. Index and value are slices,
-at random places, of one pool drawn per run, so that no Python object is made per sample.
+No workflows, spans or logs: every agent reports the same series (one of each metric) at a steady rate. Index and value
+are slices, at random places, of one pool drawn per run, so that no Python object is made per sample.
 """
 
 from __future__ import annotations

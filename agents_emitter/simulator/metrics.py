@@ -1,4 +1,7 @@
-"""The metrics that simulated agents report: names, units and kinds in one table."""
+"""The metrics that simulated agents report: names, units and kinds in one table.
+
+``agents.log.records`` is not among them: the pipeline makes it from the logs themselves.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,6 @@ METRICS: Final[dict[str, tuple[str, Kind]]] = {
     "agents.auth.attempts": ("1", "counter"),
     "agents.security.events": ("1", "counter"),
     "agents.access.violations": ("1", "counter"),
-    "agents.log.records": ("1", "counter"),
     "gen_ai.client.token.usage": ("{token}", "histogram"),
     "gen_ai.client.operation.duration": ("s", "histogram"),
     "gen_ai.invoke_agent.duration": ("s", "histogram"),

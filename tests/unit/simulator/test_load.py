@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agents_emitter import events
 from agents_emitter.simulator import simulate
+from agents_emitter.simulator.metrics import METRICS
 from agents_emitter.simulator.season import DAY_SECONDS, season_factor
 from tests.unit.simulator.runs import SECOND_NS, START_NS, read
 
@@ -46,7 +47,7 @@ def test_constant_load_is_spread_over_time_and_series() -> None:
     tenths = Counter((s.time_ns - START_NS) // (SECOND_NS // 10) for s in found.samples)
     assert max(tenths.values()) < 2 * 200
     series = Counter(s.name for s in found.samples)
-    assert len(series) == 30
+    assert set(series) == set(METRICS)
     assert min(series.values()) > 1_000
 
 

@@ -151,16 +151,20 @@ def test_steps_and_errors_are_those_of_spans(scenario: str) -> None:
 
 
 @pytest.mark.parametrize("scenario", TRACED)
-def test_logs_belong_to_spans_and_are_counted(scenario: str) -> None:
+def test_logs_belong_to_spans_and_are_not_counted_twice(scenario: str) -> None:
     found = shared(scenario)
-    ids = {(span["traceId"], span["spanId"]) for _, span in found.spans}
-    written = Counter((r["gen_ai.agent.id"], log["severityText"]) for r, log in found.logs)
-    reported: Counter[tuple[str, str]] = Counter()
-    for sample in found.select("agents.log.records"):
-        reported[sample.agent, sample.labels["severity"]] += int(sample.value)
-    assert written == reported
-    lost = [log for _, log in found.logs if (log["traceId"], log["spanId"]) not in ids]
-    assert not lost or not _whole(scenario)
+    ids = {(span["traceId"], span["spanId"]): (resource, span) for resource, span in found.spans}
+    lost = 0
+    for resource, log in found.logs:
+        assert {"INFO": 9, "WARN": 13, "ERROR": 17}[log["severityText"]] == log["severityNumber"]
+        if (log["traceId"], log["spanId"]) not in ids:
+            lost += 1
+            continue
+        owner, span = ids[log["traceId"], log["spanId"]]
+        assert owner["gen_ai.agent.id"] == resource["gen_ai.agent.id"]
+        assert span["startTimeUnixNano"] <= log["timeUnixNano"] <= span["endTimeUnixNano"]
+    assert lost == 0 or not _whole(scenario)
+    assert found.select("agents.log.records") == []  # the pipeline makes it from the logs
 
 
 def test_agents_of_a_trace_send_their_own_batches() -> None:
