@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -256,17 +255,20 @@ _PARENT = """
 import sys, time
 from pathlib import Path
 from streams.services.stack import Stack
-stack = Stack(Path(sys.argv[1]), cache_folder=Path(sys.argv[2])).start()
-print(*(service.pid for service in (stack.kafka, stack.prometheus, stack.alertmanager, stack.rotel)), flush=True)
-{then}
+stack = Stack(Path(sys.argv[1]), cache_folder=Path(sys.argv[2]))
+try:
+    with stack:
+        services = (stack.kafka, stack.prometheus, stack.alertmanager, stack.rotel)
+        print(*(service.pid for service in services), flush=True)
+        time.sleep(600)
+except KeyboardInterrupt:
+    print(*(service.running for service in services), flush=True)
 """
 
 
 class TestStack:
-    def _parent(
-        self, folder: Path, cache_folder: Path, then: str
-    ) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
-        command = [sys.executable, "-c", _PARENT.format(then=textwrap.dedent(then)), str(folder), str(cache_folder)]
+    def _parent(self, folder: Path, cache_folder: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+        command = [sys.executable, "-c", _PARENT, str(folder), str(cache_folder)]
         parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert parent.stdout is not None
         children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
@@ -277,7 +279,7 @@ class TestStack:
     def test_no_orphan_after_kill_9_of_the_parent(
         self, tmp_path: Path, cache_folder: Path, monitoring_packages: None
     ) -> None:
-        parent, children = self._parent(tmp_path, cache_folder, "time.sleep(600)")
+        parent, children = self._parent(tmp_path, cache_folder)
         with parent:
             children[0].suspend()  # a stopped child must go too
             parent.kill()
@@ -288,18 +290,11 @@ class TestStack:
     def test_ctrl_c_stops_everything_in_order(
         self, tmp_path: Path, cache_folder: Path, monitoring_packages: None
     ) -> None:
-        then = """
-        try:
-            time.sleep(600)
-        except KeyboardInterrupt:
-            stack.stop()
-            print(stack.kafka.running, stack.rotel.running, flush=True)
-        """
-        parent, children = self._parent(tmp_path, cache_folder, then)
+        parent, children = self._parent(tmp_path, cache_folder)
         with parent:
             parent.send_signal(signal.SIGINT)
             assert parent.stdout is not None
-            assert parent.stdout.readline().split() == ["False", "False"]
+            assert parent.stdout.readline().split() == ["False"] * 4
             assert parent.wait(30) == 0
         _, alive = psutil.wait_procs(children, timeout=20)
         assert alive == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from streams import topics
+from streams.cli import parser
 from streams.services import jars
 from streams.settings import Settings, unknown
 
@@ -42,16 +44,13 @@ def test_every_variable_is_a_setting_with_an_allowed_value(name: str) -> None:
 
 
 def test_the_commands_are_the_command_lines_of_the_program() -> None:
-    assert SERVICES["topics"]["command"] == ["topics", "create"]
-    roles = set()
-    for name in WORKERS:
-        *command, role = SERVICES[name]["command"]
-        assert command == ["worker", "--role"]
-        assert Settings(role=role).role == role
-        assert name == f"worker-{role}"
-        roles.add(role)
-    assert roles == {"metrics", "traces", "alerts"}
+    parsed = {name: parser().parse_args(SERVICES[name]["command"]) for name in OURS}
+    assert (parsed["topics"].command, parsed["topics"].action) == ("topics", "create")
+    roles = {name: (parsed[name].command, parsed[name].role) for name in WORKERS}
+    assert roles == {f"worker-{role}": ("worker", role) for role in ("metrics", "traces", "alerts")}
     assert 'ENTRYPOINT ["streams"]' in DOCKERFILE
+    (default,) = re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)
+    assert parser().parse_args(json.loads(default)).role == "all"
 
 
 def test_workers_start_when_the_topics_are_made_and_topics_when_the_broker_is_healthy() -> None:
