@@ -56,6 +56,11 @@ class Lane:
         self.encoder.reset(identity)
         self._clear_accounts()
 
+    @property
+    def backlogged(self) -> bool:
+        """More batches wait than can be sent at once: the broker is away or slow."""
+        return len(self.spool) > WINDOW_BATCHES
+
     def drain(self) -> int:
         """Encode what the ring holds now. Returns the number below which these batches stand in the spool."""
         left = len(self.ring.items)

@@ -38,7 +38,6 @@ class Registry:
         self.overflowed = 0
         self.lock = threading.RLock()
         self._numbers: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
-        self._overflow_rows = 0
         self._page_bytes = 0
 
     def number(self, name: str, unit: str, kind: Kind, labels: tuple[tuple[str, str], ...]) -> tuple[int, bool]:
@@ -47,12 +46,11 @@ class Registry:
             known = self._numbers.get((name, labels))
             if known is not None:
                 return known, True
-            if len(self.rows) - self._overflow_rows < self.limit:
+            if len(self.rows) < self.limit:
                 return self._add(SeriesDefinition(name, unit, kind, labels)), True
             self.overflowed += 1
             known = self._numbers.get((name, OVERFLOW))
             if known is None:
-                self._overflow_rows += 1
                 known = self._add(SeriesDefinition(name, unit, kind, OVERFLOW))
             return known, False
 

@@ -21,6 +21,9 @@ from agents_emitter.transport import Connect, Transport, Undeliverable, quiet_cl
 
 POLL_SECONDS = 0.05
 """How often a ring is looked at, so that a burst is encoded before the flush interval ends."""
+BACKLOG_INTERVALS = 20
+"""A backlogged lane encodes full batches, or what is there after so many flush intervals: in an outage the bound of
+the spool is not spent on heads of tiny batches."""
 LANE_FAILURES = 5
 """After so many failures in a row a lane asks for a new connection although the other lanes are well."""
 MAX_ERROR_NAMES = 100
@@ -49,6 +52,8 @@ class Sender:
         self._stopping = asyncio.Event()
         self._full = asyncio.Event()
         self._work = [asyncio.Event() for _ in lanes]
+        self._encoded = [0.0 for _ in lanes]
+        self._restore_logs: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="agents-emitter", daemon=True)
 
     @property
@@ -73,6 +78,7 @@ class Sender:
     def disarm(self) -> None:
         """In a forked child: this copy has no thread; keep it from touching what the parent still uses."""
         self._selector.disarm()
+        self._restore_logs()
 
     def count_error(self, error: BaseException) -> None:
         """Remember that something failed, by name. Bounded: beyond 100 names the rest count as ``other``."""
@@ -91,14 +97,14 @@ class Sender:
             event.set()
 
     def _run(self) -> None:
-        restore_logs = quiet_client_logs()
+        self._restore_logs = quiet_client_logs()
         self._loop.set_exception_handler(self._loop_error)
         try:
             self._loop.run_until_complete(self._main())
         except Exception as error:  # noqa: BLE001  the thread's boundary: never into the agent's stderr
             self.count_error(error)
         finally:
-            restore_logs()
+            self._restore_logs()
             self._loop.close()
 
     def _loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -137,16 +143,21 @@ class Sender:
                     continue
             self._full.clear()
             last = time.monotonic()
-            await self._encode_all()
+            for number in range(len(self._lanes)):
+                self._encode(number, last)
+                await asyncio.sleep(0)
 
-    async def _encode_all(self) -> None:
-        for lane, event in zip(self._lanes, self._work, strict=True):
-            try:
-                lane.drain()
-            except Exception as error:  # noqa: BLE001  a fault in one drain must not end encoding, counted
-                self.count_error(error)
-            event.set()
-            await asyncio.sleep(0)
+    def _encode(self, number: int, now: float) -> None:
+        lane = self._lanes[number]
+        patience = BACKLOG_INTERVALS * self._options.flush_interval_seconds
+        if lane.backlogged and not self._is_full(lane) and now - self._encoded[number] < patience:
+            return
+        self._encoded[number] = now
+        try:
+            lane.drain()
+        except Exception as error:  # noqa: BLE001  a fault in one drain must not end encoding, counted
+            self.count_error(error)
+        self._work[number].set()
 
     def _is_full(self, lane: Lane) -> bool:
         return len(lane.ring.items) >= self._options.max_batch_samples

@@ -139,7 +139,7 @@ def test_a_childs_destructors_do_not_touch_the_parents_connection() -> None:
     def destroy() -> bool:
         loop = emitter._inherited[0]._loop
         for descriptor in descriptors:
-            loop._remove_reader(descriptor)  # what the destructor of a connection does
+            loop._remove_reader(descriptor)  # type: ignore[attr-defined]  # what the destructor of a connection does
         return True
 
     server = threading.Thread(target=echo)

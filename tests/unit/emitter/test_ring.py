@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import gc
 import threading
+import time
+import tracemalloc
 from collections import deque
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents_emitter.instruments import BoundCounter
+from agents_emitter.options import SAMPLE_BYTES
 from agents_emitter.ring import Ring, SizedRing, Tally
 
 
@@ -56,3 +61,18 @@ def test_taking_more_than_there_is_keeps_what_was_there() -> None:
     ring.items.extend("abc")
     assert ring.take(10) == ["a", "b", "c"]
     assert ring.take(10) == []
+
+
+def test_a_buffered_sample_costs_no_more_memory_than_is_said() -> None:
+    ring = Ring(20_000)
+    bound = BoundCounter(ring, 70_000, time.time_ns)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for i in range(20_000):
+            bound.add(i + 0.5)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(ring.items) == 20_000
+    assert used / 20_000 <= SAMPLE_BYTES

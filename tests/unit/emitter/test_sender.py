@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents_emitter import Emitter
+from agents_emitter.lane import WINDOW_BATCHES
 from tests.unit.emitter.broker import Broker, agree, emitter_for, eventually
 
 
@@ -59,7 +60,7 @@ def test_what_was_not_acknowledged_is_sent_again_with_the_same_bytes() -> None:
         stats = emitter.stats()
     assert stats.connects > 1
     assert stats.samples.delivered == 2
-    by_seq = {}
+    by_seq: dict[int, set[bytes]] = {}
     for record in broker.records:
         by_seq.setdefault(record.body["seq"], set()).add(record.value)
     assert [len(by_seq[seq]) for seq in sorted(by_seq)] == [1, 1]
@@ -203,3 +204,27 @@ def test_whatever_the_client_raises_is_counted_and_tried_again(error: Exception)
         emitter.counter("c").add(1)
         assert emitter.flush()
         assert emitter.stats().errors == {type(error).__name__: 2}
+
+
+def test_in_an_outage_small_batches_are_put_together() -> None:
+    """Every batch repeats its head: encoding each few samples at once would fill the spool with heads."""
+    broker = Broker()
+    broker.up = False
+    hour = 3600.0
+    with emitter_for(broker, flush_interval_seconds=hour) as emitter:
+        sender, ring = emitter._sender, emitter._samples
+        assert sender is not None
+        counter = emitter.counter("c").labels()
+        for _ in range(WINDOW_BATCHES + 1):
+            counter.add(1)
+            emitter.flush(timeout_seconds=0)
+        assert emitter.stats().samples.spooled_batches == WINDOW_BATCHES + 1
+        sender._encode(0, 0.0)
+        counter.add(1)
+        sender._encode(0, 19 * hour)
+        assert len(ring.items) == 1
+        sender._encode(0, 20 * hour)
+        assert len(ring.items) == 0
+        broker.up = True
+        assert emitter.flush()
+    assert total(broker) == WINDOW_BATCHES + 2
