@@ -62,6 +62,12 @@ TABLES = {
         [11, 25, 11, 9, 8],
         ["pending warning", "firing critical", "firing warning", "", "resolved"],
     ),
+    "a milder level takes over at once, with its own hysteresis": (
+        [CRITICAL, replace(WARNING, for_seconds=100)],
+        0,
+        [25, 11, 9, 8],
+        ["firing critical", "firing warning", "", "resolved"],
+    ),
     "pending may change its severity too": (
         [replace(CRITICAL, for_seconds=50), WARNING],
         0,

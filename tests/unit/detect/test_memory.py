@@ -51,7 +51,7 @@ def test_peak_is_the_maximum_of_the_last_pushes(values: list[float], windows: in
 def test_recent_means_equal_plain_means_also_after_something_huge() -> None:
     rng, recent, seen = random.Random(4), RecentMeans(), []
     for place in range(4 * LONG_WINDOWS):
-        value = 1e12 if place == 100 else rng.gauss(10, 1)
+        value = 1e15 if place == 100 else rng.gauss(10, 1)
         seen.append(value)
         recent.update(value)
         if place > 100 + 2 * LONG_WINDOWS:
