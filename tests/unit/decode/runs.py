@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hypothesis import HealthCheck, settings
+
 from agents_emitter import events
 from streams.decode.run import HeadCache, decode_run
 from streams.domain.columns import Columns
 from streams.domain.series import Series, SeriesTable
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For property tests: how fast a busy machine is must not decide them."""
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 NOW_NS = 1_700_000_000_000_000_000

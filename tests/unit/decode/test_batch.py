@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agents_emitter.events import SeriesDefinition
 from streams.decode.run import HeadCache
-from tests.unit.decode.runs import NOW_NS, Decoder, batch, decode, head, one_by_one
+from tests.unit.decode.runs import NOW_NS, Decoder, batch, decode, head, one_by_one, patient
 
 DURATION = SeriesDefinition("agents.inference.duration", "s", "histogram", (("operation", "chat"),))
 STEPS = SeriesDefinition("agents.steps", "1", "counter", (("outcome", "ok"),))
@@ -35,6 +35,7 @@ def test_samples_carry_series_time_value_and_the_number_of_their_batch() -> None
     assert found.events == [2]
 
 
+@patient
 @given(samples)
 def test_packed_and_plain_columns_are_the_same(content: list[tuple[int, int, float]]) -> None:
     packed = batch(FRONT, content)
@@ -42,6 +43,7 @@ def test_packed_and_plain_columns_are_the_same(content: list[tuple[int, int, flo
     assert decode(packed) == decode(batch(FRONT, content, columns="plain"))
 
 
+@patient
 @given(st.lists(samples, min_size=1, max_size=5), st.lists(st.sampled_from(["packed", "plain"]), min_size=5))
 def test_a_run_on_a_warm_cache_equals_each_record_alone(
     contents: list[list[tuple[int, int, float]]], forms: list[str]

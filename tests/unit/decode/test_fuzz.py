@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agents_emitter.events import SeriesDefinition, encode_log_batch, encode_single, encode_span_batch, encode_tick
 from streams.decode.reasons import REASONS
 from streams.decode.spans import decode_spans
-from tests.unit.decode.runs import NOW_NS, RESOURCE, Decoder, Row, batch, head, one_by_one, sample
+from tests.unit.decode.runs import NOW_NS, RESOURCE, Decoder, Row, batch, head, one_by_one, patient, sample
 
 FRONT = head(SeriesDefinition("a", "1", "counter"), SeriesDefinition("b", "s", "histogram", (("x", "y"),)))
 SPAN = {
@@ -106,6 +106,7 @@ replaced = st.builds(replace, st.sampled_from(PATHS), anything)
 records = st.one_of(st.binary(max_size=60), mutated, replaced, st.sampled_from(VALID), st.none())
 
 
+@patient
 @given(st.lists(records, min_size=1, max_size=6), st.sampled_from(HINTS))
 def test_any_run_decodes_as_its_records_do_alone(values: list[bytes | None], hint: str) -> None:
     expected = one_by_one(*values, hint=hint)
@@ -124,6 +125,7 @@ def test_any_run_decodes_as_its_records_do_alone(values: list[bytes | None], hin
     assert all(count or record in silent for record, count in enumerate(fates))
 
 
+@patient
 @given(st.lists(records, min_size=1, max_size=4), st.sampled_from(HINTS))
 def test_any_run_of_spans_decodes(values: list[bytes | None], hint: str) -> None:
     run = decode_spans([Row(value) for value in values], hint=hint)

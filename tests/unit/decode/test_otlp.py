@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from tests.unit.decode.runs import NOW_NS, Decoder, Facts, decode, one_by_one, sample
+from tests.unit.decode.runs import NOW_NS, Decoder, Facts, decode, one_by_one, patient, sample
 
 DELTA, CUMULATIVE = 1, 2
 ATTRIBUTES = [{"key": "region", "value": {"stringValue": "eu"}}]
@@ -86,6 +86,12 @@ def test_sums(monotonic: bool, temporality: int, kind: str, fate: str) -> None:
         ((_, series, at, start, value),) = found.cumulatives
         assert start == 5
     assert (series.kind, series.unit, at, value) == (kind, "By", NOW_NS, 7.0)
+
+
+def test_a_start_beyond_64_bits_is_unknown() -> None:
+    late = point(asInt="7", startTimeUnixNano=str(2**63))
+    data = {"dataPoints": [late], "isMonotonic": True, "aggregationTemporality": CUMULATIVE}
+    assert [entry[3] for entry in both(request({"name": "m", "sum": data})).cumulatives] == [0]
 
 
 def test_enums_by_name_and_numbers_as_numbers() -> None:
@@ -366,6 +372,7 @@ metrics = st.one_of(
 requests = st.builds(lambda ms, r: request(*ms, resource=r), st.lists(metrics, max_size=3), attribute_lists)
 
 
+@patient
 @given(st.lists(requests, min_size=1, max_size=3))
 def test_protobuf_equals_json_of_the_same_data_on_any_cache(bodies: list[dict[str, Any]]) -> None:
     raws = [wire(body) for body in bodies]

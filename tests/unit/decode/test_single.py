@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_emitter.events import encode_single
-from tests.unit.decode.runs import NOW_NS, Decoder, decode, one_by_one
+from tests.unit.decode.runs import NOW_NS, Decoder, decode, one_by_one, patient
 
 APPENDED_NS = NOW_NS
 
@@ -145,6 +145,7 @@ TEMPLATES = (
 records = st.builds(lambda t, n, m: t.format(n, m).encode(), st.sampled_from(TEMPLATES), numbers, times)
 
 
+@patient
 @given(st.lists(records, min_size=1, max_size=12))
 def test_known_skeletons_change_nothing(values: list[bytes]) -> None:
     decoder = Decoder()
