@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,12 +17,15 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.operator import CorrelateOperator
-from streams.detect.operator import DetectOperator
+from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import encode_anomaly
 from streams.domain.window import WINDOW_SCHEMA, WindowAssembler, WindowBatch, decode_window_batch
+from streams.errors import StateError
+from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 
+log = logging.getLogger(__name__)
 SOURCES: Final = (topics.WINDOWS,)
 TICK_NS: Final = 5 * 10**9
 
@@ -54,7 +58,9 @@ class AlertsPart:
     notify: Callable[[AlertTransition], None]
     snapshot_every: int
     pane_ns: int
+    detector: str
     lag_ns: int
+    health: Health = field(default_factory=unobserved)
     committable: int | None = None
     counts: AlertCounts = field(default_factory=AlertCounts)
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
@@ -70,19 +76,29 @@ class AlertsPart:
 
     def restore(self, state: Mapping[str, bytes]) -> Restored:
         """Detectors and alerts as of the last snapshot; what came after it is read again."""
-        snapshot = self._blob.restore(state)
+        try:
+            snapshot = self._blob.restore(state)
+        except StateError as error:  # detectors learn anew, alerts begin anew: nothing is resolved by it
+            log.warning("alert state of partition %d begins anew: %s", self.partition, error)
+            self.health.snapshot_discarded.labels("alerts", "damaged").inc()
+            snapshot = None
         if snapshot is None:
             return Restored()
         body: dict[str, Any] = orjson.loads(snapshot.value)
         for topic, data in body["detect"].items():
             self.detectors[topic] = self.make_detect()
-            self.detectors[topic].restore(data.encode())
-        self.correlate.restore(body["correlate"].encode())
+            self._restored("detect", self.detectors[topic].restore(data.encode()).reason)
+        self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
         self._last_tick_ns = body["last_tick_ns"]
         self._applied = snapshot.applied
         for transition in self.correlate.active():
             self.notify(transition)
         return Restored(snapshot.applied + 1)
+
+    def _restored(self, room: str, reason: str) -> None:
+        if reason:
+            log.warning("%s state of partition %d is not used: %s", room, self.partition, reason)
+            self.health.snapshot_discarded.labels("alerts", room).inc()
 
     def read_back(self, record: ConsumerRecord) -> None:
         """Windows are this role's source: nothing to read back."""
@@ -107,6 +123,7 @@ class AlertsPart:
             body = decode_record(record.value or b"")
         except (ValueError, KeyError, TypeError) as error:
             self.counts.rejected += 1
+            self.health.dead_letters.labels(self.topic, "not_a_window").inc()
             return [dead_letter_output(record, "not_a_window", str(error), self.topic, now_ns)]
         if isinstance(body, int):
             self._last_tick_ns = max(self._last_tick_ns, body)
@@ -122,11 +139,22 @@ class AlertsPart:
         self.counts.scored += found.scored
         self.counts.warming_up += found.warming_up
         self.counts.anomalies += len(found.anomalies)
+        self._observe(found)
         self._since_snapshot += 1
         outputs = [
             Output(topics.ANOMALIES, anomaly.series.id.encode(), encode_anomaly(anomaly)) for anomaly in found.anomalies
         ]
         return outputs + self._transitions(self.correlate.apply(batch, found.anomalies))
+
+    def _observe(self, found: DetectResult) -> None:
+        name = self.detector
+        for verdict, count in (
+            ("normal", found.scored - len(found.anomalies)),
+            ("anomaly", len(found.anomalies)),
+            ("warming_up", found.warming_up),
+            ("stale", found.stale),
+        ):
+            self.health.detector_verdicts.labels(name, verdict).inc(max(0, count))
 
     def _transitions(self, transitions: Sequence[AlertTransition]) -> list[Output]:
         self.counts.transitions += len(transitions)

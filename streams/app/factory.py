@@ -11,6 +11,7 @@ from streams.app.part import Part
 from streams.app.runtime import Runtime
 from streams.app.state import Choose
 from streams.app.transport import RunTransport
+from streams.publish.health import Health, unobserved
 from streams.settings import Settings
 
 
@@ -48,11 +49,16 @@ def make_app(settings: Settings, role: str) -> faust.App:
 
 
 def make_runtime(
-    settings: Settings, role: str, sources: Sequence[str], make: Callable[[str, int], Part], choose: Choose
+    settings: Settings,
+    role: str,
+    sources: Sequence[str],
+    make: Callable[[str, int], Part],
+    choose: Choose,
+    health: Health | None = None,
 ) -> Runtime:
     """A role wired to its app: an agent per source topic, restore on assignment, ticks."""
     app = make_app(settings, role)
-    runtime = Runtime(app, role, sources, make, choose, settings)
+    runtime = Runtime(app, role, sources, make, choose, settings, health or unobserved())
     for topic in sources:
         channel = app.topic(topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
         app.agent(channel, concurrency=1, name=f"{role}.{topic}")(_agent(runtime))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from streams.domain.window import (
     series_fragment,
     split,
 )
+from streams.errors import StateError
+from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.publish.prometheus import PrometheusFold
 from streams.settings import Settings
@@ -32,6 +35,7 @@ from streams.window.checkpoint import checkpoint, restore
 from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
 from streams.window.rollup import Span
 
+log = logging.getLogger(__name__)
 SOURCES: Final = (topics.METRICS, topics.LOGS, topics.RED, topics.OTLP_METRICS, topics.OTLP_LOGS)
 
 
@@ -49,6 +53,7 @@ class MetricsPartition:
     partition: int
     spec: WindowSpec
     snapshot_every: int
+    health: Health = field(default_factory=unobserved)
     epoch: str = ""
     operator: WindowOperator = field(init=False)
     fold: PrometheusFold = field(init=False)
@@ -77,10 +82,17 @@ class MetricsPartition:
             return Restored()
         self._rows_written = len(self.operator.table)
         self._windows_offset = resume.windows_offset
-        snapshot = self._totals.restore(state)
-        if snapshot is not None:
-            self.fold.restore(snapshot.value)
+        self._restore_totals(state)
         return Restored(resume.held, resume.windows_offset)
+
+    def _restore_totals(self, state: Mapping[str, bytes]) -> None:
+        try:
+            snapshot = self._totals.restore(state)
+            if snapshot is not None:
+                self.fold.restore(snapshot.value)
+        except StateError as error:  # totals begin anew, as after a counter reset; windows are not affected
+            log.warning("totals of %s/%d begin anew: %s", self.topic, self.partition, error)
+            self.health.snapshot_discarded.labels("metrics", "totals").inc()
 
     def read_back(self, record: ConsumerRecord) -> None:
         """A published window, seen again after a restart: what the checkpoint covers is merged and counted again."""
@@ -111,6 +123,7 @@ class MetricsPartition:
         columns = decode_run(records, self.operator.table, self.heads, hint=self.topic)
         outcome = self.operator.apply(columns)
         results = [self._dead_letter(records, rejected, now_ns) for rejected in outcome.rejected]
+        self._observe(outcome.closed, now_ns)
         marks = []
         for batch in outcome.closed:
             if batch.end_ns - batch.start_ns == self.spec.pane_ns:
@@ -123,10 +136,17 @@ class MetricsPartition:
 
     def _dead_letter(self, records: Sequence[ConsumerRecord], rejected: Rejected, now_ns: int) -> Output:
         record = records[rejected.record]
+        self.health.dead_letters.labels(self.topic, rejected.reason).inc()
         return dead_letter_output(record, rejected.reason, rejected.detail, self.topic, now_ns)
 
+    def _observe(self, closed: Sequence[WindowBatch], now_ns: int) -> None:
+        for batch in closed:
+            self.closed_total += len(batch)
+            self.health.windows_closed.labels(self.topic, f"{batch.size_seconds:g}").inc(len(batch))
+            if batch.end_ns - batch.start_ns == self.spec.pane_ns:
+                self.health.window_emit_delay.labels(self.topic).observe((now_ns - batch.end_ns) / 1e9)
+
     def _outputs(self, batch: WindowBatch) -> list[Output]:
-        self.closed_total += len(batch)
         outputs = []
         for part in split(batch):
             fragments = [self._fragment(series) for series in part.series]
@@ -147,6 +167,8 @@ class MetricsPartition:
         )
         records += [Output(topics.STATE, key, value, self.partition) for key, value in core]
         self._rows_written = len(self.operator.table)
+        size = sum(len(record.value or b"") for record in records)
+        self.health.checkpoint_bytes.labels(self.topic, str(self.partition)).set(size)
 
         def delivered(offsets: Sequence[int]) -> None:
             self._window_offsets.extend((start_ns, offsets[index]) for start_ns, index in marks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -25,15 +26,23 @@ class Outbox:
     broker's ends the worker through ``failed``.
     """
 
-    def __init__(self, sink: Sink, failed: Callable[[BaseException], Awaitable[None]], depth: int = 4) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        failed: Callable[[BaseException], Awaitable[None]],
+        observe: Callable[[float], None] = lambda _: None,
+        depth: int = 4,
+    ) -> None:
+        """``observe`` is told the seconds between handing over a step and its checkpoint being durable."""
         self._sink = sink
+        self._observe = observe
         self._failed = failed
-        self._steps: asyncio.Queue[Step] = asyncio.Queue(depth)
+        self._steps: asyncio.Queue[tuple[float, Step]] = asyncio.Queue(depth)
         self._task = asyncio.create_task(self._run())
 
     async def put(self, step: Step) -> None:
         """Hands a step over; waits while too many are under way."""
-        await self._steps.put(step)
+        await self._steps.put((time.monotonic(), step))
 
     async def drained(self) -> None:
         """Returns when everything handed over has been delivered."""
@@ -47,11 +56,13 @@ class Outbox:
     async def _run(self) -> None:
         try:
             while True:
-                step = await self._steps.get()
+                begin, step = await self._steps.get()
                 offsets = await self._sink.deliver(step.results)
                 for record in step.checkpoint:  # in order: the core counts what was written before it
                     await self._sink.deliver([record])
                 step.done(offsets)
+                if step.checkpoint:
+                    self._observe(time.monotonic() - begin)
                 self._steps.task_done()
         except Exception as error:  # noqa: BLE001 - the counted boundary of delivery
             await self._failed(error)

@@ -23,6 +23,7 @@ from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.spans import decode_spans
 from streams.domain.span import Span
+from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 
 SOURCES: Final = (topics.OTLP_SPANS,)
@@ -43,6 +44,7 @@ class RekeyPart:
     topic: str
     partition: int
     partitions: int
+    health: Health = field(default_factory=unobserved)
     committable: int | None = None
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -79,6 +81,7 @@ class RekeyPart:
         for item in run.rejected:
             self.reasons[item.reason] += item.events
             self.counts["rejected"] += item.events
+            self.health.dead_letters.labels(self.topic, item.reason).inc()
             results.append(dead_letter_output(records[item.record], item.reason, item.detail, self.topic, now_ns))
         return [self._checkpointed(results, records[-1].offset)]
 

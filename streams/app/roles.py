@@ -19,7 +19,7 @@ from streams.app.traces import TracesPart
 from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
-from streams.domain.alert import AlertTransition
+from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.publish.health import Health
 from streams.publish.progress import Progress
@@ -69,28 +69,28 @@ class Roles:
             "traces": ((*traces.SOURCES, *rekey.SOURCES), self._traces),
             "alerts": (alerts.SOURCES, self._alerts),
         }
-        self.runtimes = [make_runtime(self._settings, name, *made[name], choose) for name in self.names]
+        self.runtimes = [make_runtime(self._settings, name, *made[name], choose, self._health) for name in self.names]
         return self.runtimes
 
     def _metrics(self, topic: str, partition: int) -> MetricsPartition:
         spec = self._spec
         if topic == topics.RED:  # spans reach us when they end and are sent: later than samples
             spec = dataclasses.replace(spec, lateness_ns=spec.lateness_ns + RED_LATENESS_NS)
-        part = MetricsPartition(topic, partition, spec, self._settings.state_snapshot_windows)
+        part = MetricsPartition(topic, partition, spec, self._settings.state_snapshot_windows, self._health)
         self._collector.add(part.fold)
         return part
 
     def _traces(self, topic: str, partition: int) -> TracesPart | RekeyPart:
         settings = self._settings
         if topic in rekey.SOURCES:
-            return RekeyPart(topic, partition, settings.partitions)
+            return RekeyPart(topic, partition, settings.partitions, self._health)
         operator = TraceOperator(
             quiet_seconds=settings.trace_quiet_seconds,
             cap_seconds=settings.trace_cap_seconds,
             max_spans_per_trace=settings.trace_span_limit,
             max_open_traces=settings.open_trace_limit,
         )
-        return TracesPart(topic, partition, operator)
+        return TracesPart(topic, partition, operator, self._health)
 
     def _alerts(self, topic: str, partition: int) -> AlertsPart:
         settings = self._settings
@@ -102,6 +102,8 @@ class Roles:
             notify=self._notify,
             snapshot_every=settings.state_snapshot_windows,
             pane_ns=self._spec.pane_ns,
+            detector=settings.detector,
+            health=self._health,
             lag_ns=self._spec.pane_ns + self._spec.lateness_ns + 5 * SECOND_NS,
         )
 
@@ -123,9 +125,17 @@ class Roles:
         if self._publisher is not None:
             self._publisher.update(transition)
 
+    def _show_firing(self) -> None:
+        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        active = [t for part in parts if isinstance(part, AlertsPart) for t in part.correlate.active()]
+        for severity in SEVERITIES:
+            firing = sum(1 for t in active if t.state == "firing" and t.severity == severity)
+            self._health.alerts_firing.labels(severity).set(firing)
+
     def progress(self) -> Iterable[Progress]:
         """All partitions of this worker; called in the scrape's thread, returns values."""
         now_ns = time.time_ns()  # noqa: TID251 - the shell reads the clock
+        self._show_firing()
         return [
             part.progress(runtime.lag(tp), now_ns)
             for runtime in self.runtimes

@@ -18,6 +18,7 @@ from streams.app.outbox import Outbox
 from streams.app.part import Part, Restored
 from streams.app.sink import Output, Sink
 from streams.app.state import Choose, read_state, read_to_end
+from streams.publish.health import Health
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,14 @@ class Runtime:
         make: Callable[[str, int], Part],
         choose: Choose,
         settings: Settings,
+        health: Health,
         *,
         clock_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - the shell's default clock
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app, self.role, self.sources = app, role, tuple(sources)
         self._make, self._choose, self._settings = make, choose, settings
+        self._health = health
         self._clock_ns, self._monotonic = clock_ns, monotonic
         self.sink = Sink(app, topics.BY_NAME[topics.STATE].max_record_bytes - 4096)
         self.parts: dict[TP, Part] = {}
@@ -78,12 +81,14 @@ class Runtime:
         now = self._monotonic()
         self._last_seen = dict.fromkeys(owned, now)
         self.last_progress, self.restored_seconds = now, now - begin
+        self._health.rebalances.labels(self.role).inc()
+        self._health.restore_duration.labels(self.role).set(self.restored_seconds)
         self.ready = True
         log.info("role %s owns %d partitions, restored in %.2f s", self.role, len(owned), self.restored_seconds)
 
     def _restore(self, tp: TP, state: Mapping[str, bytes]) -> Restored:
         part = self.parts[tp] = self._make(tp.topic, tp.partition)
-        self._outboxes[tp] = Outbox(self.sink, self._failed)
+        self._outboxes[tp] = Outbox(self.sink, self._failed, self._health.checkpoint_duration.labels(self.role).observe)
         return part.restore(state)
 
     async def _read_back(self, restored: Mapping[TP, Restored]) -> None:
@@ -101,6 +106,8 @@ class Runtime:
                     part.read_back(record)
 
     async def _drop(self) -> None:
+        for tp in self.parts:
+            self._health.forget_partition(tp.topic, tp.partition)
         outboxes, self._outboxes, self.parts = self._outboxes, {}, {}
         for outbox in outboxes.values():
             await outbox.close()

@@ -20,6 +20,7 @@ from streams.decode.spans import SpanRun, decode_spans
 from streams.domain.columns import Rejected
 from streams.domain.span import Span
 from streams.domain.trace import encode_edge, encode_trace
+from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.trace.assembly import TraceMark, TraceOperator, TraceResult
 from streams.trace.red import Names, RedBatch, graph_batches, red_batches
@@ -44,6 +45,7 @@ class TracesPart:
     topic: str
     partition: int
     operator: TraceOperator
+    health: Health = field(default_factory=unobserved)
     committable: int | None = None
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -128,6 +130,10 @@ class TracesPart:
         return self._red(batches) + self._results(found)
 
     def _results(self, found: TraceResult) -> list[Output]:
+        self.health.open_traces.labels(self.topic, str(self.partition)).set(self.operator.open_traces)
+        for outcome, count in found.left.items():
+            self.health.traces_closed.labels(outcome).inc(count)
+        self.health.orphan_spans.inc(sum(len(trace.orphans) for trace in found.traces))
         outputs = [Output(topics.TRACES, trace.trace_id.encode(), encode_trace(trace)) for trace in found.traces]
         outputs += [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found.edges]
         graph = graph_batches(found.calls, source_topic=self.topic, partition=self.partition, names=self.names)
@@ -143,6 +149,7 @@ class TracesPart:
             if record.offset > self._counted:
                 self.reasons[item.reason] += item.events
                 self.counts["rejected"] += item.events
+                self.health.dead_letters.labels(self.topic, item.reason).inc()
                 outputs.append(dead_letter_output(record, item.reason, item.detail, self.topic, now_ns))
         return outputs
 

@@ -314,8 +314,6 @@ HEALTH: Final[dict[str, HealthMetric]] = {
         "streams_alert_transitions", "counter", "Transitions of alerts.", ("from", "to", "severity")
     ),
     "alerts_firing": HealthMetric("streams_alerts_firing", "gauge", "Alerts that fire.", ("severity",)),
-    "alerts_suppressed": HealthMetric("streams_alerts_suppressed", "counter", "Alerts not published.", ("reason",)),
-    "incidents_open": HealthMetric("streams_incidents_open", "gauge", "Open incidents.", ("severity",)),
     # delivery
     "alertmanager_posts": HealthMetric(
         "streams_alertmanager_posts", "counter", "Posts by answer (HTTP code or error).", ("peer", "code")

@@ -32,8 +32,6 @@ class Health:
     detector_verdicts: Counter
     alert_transitions: Counter
     alerts_firing: Gauge
-    alerts_suppressed: Counter
-    incidents_open: Gauge
     alertmanager_posts: Counter
     alertmanager_post_duration: Histogram
     alerts_unsent: Gauge
@@ -78,6 +76,11 @@ def make_health(registry: CollectorRegistry, *, version: str, commit: str = "", 
     health = Health(**made)
     health.build_info.labels(version, commit, python).set(1)
     return health
+
+
+def unobserved() -> Health:
+    """Health metrics on a registry that nobody reads: for tests, benchmarks and warm-up."""
+    return make_health(CollectorRegistry(), version="")
 
 
 def _make(declared: HealthMetric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
