@@ -176,7 +176,7 @@ def test_any_series_of_an_agent_is_a_sign_of_life_but_only_heartbeats_enrol() ->
     correlate = only("AgentSilent")
     thought = of("agents.inference.duration", "histogram", "s")
     assert beats(correlate, 0, 5, {thought: [1.0]}) == []
-    assert beats(correlate, 5, 15, dict(QUIET(0))) == []
+    assert beats(correlate, 5, 15, {series("agents.cpu", agent__id="a2"): [1.0]}) == []
     other = series("agents.heartbeat", "counter", agent__id="a2")
     assert beats(correlate, 15, 20, {HEARTBEAT: [1.0], other: [1.0]}) == []
     assert beats(correlate, 20, 40, {thought: [1.0], other: [1.0]}) == []
