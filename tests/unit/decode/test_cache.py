@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from streams.decode import matcher
 from streams.decode.cache import Generations
 from streams.decode.skeleton import Skeletons
 
@@ -72,6 +75,16 @@ def test_many_skeletons_are_told_apart() -> None:
         table.learn(raw(i), event(i), lambda _, slot=i: slot)  # type: ignore[misc]
     found = table.match([raw(i) for i in range(3_000)])
     assert found.target.tolist() == list(range(3_000))
+
+
+def test_skeletons_with_the_same_hash_are_told_apart_by_their_bytes() -> None:
+    arena = np.array([1, 2, 1, 3], dtype=np.uint64)
+    place = np.zeros((4, 6), dtype=np.int64)
+    place[1] = (5, 0, 16, 3, 9, 70)
+    place[2] = (5, 2, 16, 3, 9, 80)
+    assert [matcher.find_slot(arena[at : at + 2], 16, 3, 9, 5, place, arena) for at in (0, 2)] == [1, 2]
+    assert matcher.find_slot(np.array([1, 4], dtype=np.uint64), 16, 3, 9, 5, place, arena) == -1 - 3
+    assert matcher.find_slot(arena[:2], 16, 3, 8, 5, place, arena) == -1 - 3
 
 
 def test_what_is_not_an_exact_skeleton_is_not_learned() -> None:

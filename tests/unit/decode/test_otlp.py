@@ -159,6 +159,25 @@ def test_attribute_types_become_text() -> None:
     }
 
 
+def test_nested_attribute_values_are_cut_at_sixteen_levels() -> None:
+    value: dict[str, Any] = {"stringValue": "x"}
+    for _ in range(20):
+        value = {"arrayValue": {"values": [value]}}
+    attributes = [{"key": "deep", "value": value}]
+    found = both(request({"name": "g", "gauge": {"dataPoints": [point(asInt=1, attributes=attributes)]}}))
+    assert found.only()[0].label("deep") == "[" * 15 + "null" + "]" * 15
+
+
+def test_one_name_with_two_temporalities_is_two_kinds_of_point() -> None:
+    sums = [
+        {"dataPoints": [point(asInt=i)], "isMonotonic": monotonic, "aggregationTemporality": temporality}
+        for i, (monotonic, temporality, _, _) in enumerate(SUMS)
+    ]
+    found = both(request(*({"name": "m", "sum": data} for data in sums)))
+    assert {(s[1].kind, s[3]) for s in found.samples} == {("counter", 0.0), ("updowncounter", 2.0), ("gauge", 3.0)}
+    assert [(c[1].kind, c[4]) for c in found.cumulatives] == [("counter", 1.0)]
+
+
 def histogram(temporality: int, **fields: Any) -> dict[str, Any]:
     data = {"dataPoints": [point(**fields)], "aggregationTemporality": temporality}
     return request({"name": "h", "unit": "s", "histogram": data})

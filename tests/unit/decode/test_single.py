@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents_emitter.events import encode_single
+from streams.decode import reasons
 from tests.unit.decode.runs import NOW_NS, Decoder, decode, one_by_one, patient
 
 APPENDED_NS = NOW_NS
@@ -116,6 +117,12 @@ def test_what_cannot_be_used_has_a_reason(raw: bytes, reason: str) -> None:
 
 def test_no_payload() -> None:
     assert decode(None).rejected == [(0, "empty", 1)]
+
+
+def test_a_record_above_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reasons, "MAX_RECORD_BYTES", 30)
+    found = decode(b'{"name":"n","value":1}', b'{"name":"n","value":1,"unit":"seconds"}')
+    assert found.rejected == [(1, "oversize", 1)]
 
 
 numbers = st.one_of(
