@@ -31,7 +31,7 @@ from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.publish.prometheus import PrometheusFold
 from streams.settings import Settings
-from streams.window.checkpoint import checkpoint, restore
+from streams.window.checkpoint import checkpoint, restore, series_keys
 from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
 from streams.window.rollup import Span
 
@@ -62,6 +62,7 @@ class MetricsPartition:
     closed_total: int = 0
     _fragments: dict[Series, bytes] = field(default_factory=dict)
     _rows_written: int = 0
+    _generation: int = 0
     _window_offsets: deque[tuple[int, int]] = field(default_factory=deque)
     _windows_offset: int = 0
     _since_snapshot: int = 0
@@ -81,6 +82,7 @@ class MetricsPartition:
         if resume is None:
             return Restored()
         self._rows_written = len(self.operator.table)
+        self._generation = self.operator.generation
         self._windows_offset = resume.windows_offset
         self._restore_totals(state)
         return Restored(resume.held, resume.windows_offset)
@@ -162,10 +164,12 @@ class MetricsPartition:
     def _checkpointed(self, results: list[Output], marks: list[tuple[int, int]]) -> Step:
         held = self.operator.held_offset
         records = self._fold_snapshot(len(marks))
+        gone = self._generation_change()
         core = checkpoint(
             self.operator, epoch=self.epoch, windows_offset=self._oldest_needed(), rows_written=self._rows_written
         )
         records += [Output(topics.STATE, key, value, self.partition) for key, value in core]
+        records += gone  # after the core: until then the older one needs them
         self._rows_written = len(self.operator.table)
         size = sum(len(record.value or b"") for record in records)
         self.health.checkpoint_bytes.labels(self.topic, str(self.partition)).set(size)
@@ -175,6 +179,15 @@ class MetricsPartition:
             self.committable = held
 
         return Step(results, records, delivered)
+
+    def _generation_change(self) -> list[Output]:
+        """When the operator has a smaller table, its rows are written anew; returns what then deletes the old ones."""
+        if self._generation == self.operator.generation:
+            return []
+        keys = series_keys(self.topic, self.partition, self._generation, self._rows_written)
+        self._generation, self._rows_written = self.operator.generation, 0
+        self._fragments.clear()
+        return [Output(topics.STATE, key, None, self.partition) for key in keys]
 
     def _fold_snapshot(self, panes: int) -> list[Output]:
         """The totals are written every so many panes; what lies between is read back from the windows."""
@@ -228,4 +241,5 @@ def window_spec(settings: Settings) -> WindowSpec:
         lateness_ns=round(settings.lateness_seconds * SECOND_NS),
         future_ns=round(settings.future_seconds * SECOND_NS),
         series_limit=settings.series_limit,
+        series_idle_ns=round(settings.series_idle_seconds * SECOND_NS),
     )

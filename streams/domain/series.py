@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 OVERFLOW_LABEL: Final = "otel.metric.overflow"
 """OpenTelemetry's name for the label of the series that collects what is over the budget."""
+
+OVERFLOW_LIMIT: Final = 1000
+"""Metrics that get an overflow series of their own."""
+OVERFLOW_METRIC: Final = "agents.overflow"
+"""Where events of further metrics over the budget are counted, one series per kind."""
 
 RESOURCE_LABELS: Final[Mapping[str, str]] = {
     "service.name": "service.name",
@@ -65,8 +70,8 @@ class SeriesTable:
     """Numbers series 0, 1, 2, ... (their *slots*) so that arrays can stand for maps.
 
     Bounded by count: beyond ``limit`` a new series gets the slot of its metric's overflow series, which carries only
-    the label ``otel.metric.overflow=true``; ``overflowed`` counts how often. Slots are never reused in a table's life;
-    age is bounded by the operator, which starts a compacted table when most slots are stale.
+    the label ``otel.metric.overflow=true``; beyond :data:`OVERFLOW_LIMIT` metrics they share one. Slots are never
+    reused in a table's life; age is bounded by the operator, which starts a smaller table when most of one is idle.
     """
 
     limit: int = 100_000
@@ -86,8 +91,12 @@ class SeriesTable:
     def _overflow(self, series: Series) -> int:
         key = (series.name, series.kind)
         known = self.overflow_slots.get(key)
+        if known is None and len(self.overflow_slots) >= OVERFLOW_LIMIT:
+            key = (OVERFLOW_METRIC, series.kind)
+            known = self.overflow_slots.get(key)
         if known is None:
-            known = self._add(Series(series.name, series.unit, series.kind, ((OVERFLOW_LABEL, "true"),)))
+            unit = series.unit if key[0] == series.name else "1"
+            known = self._add(Series(key[0], unit, series.kind, ((OVERFLOW_LABEL, "true"),)))
             self.overflow_slots[key] = known
         return known
 
@@ -96,6 +105,18 @@ class SeriesTable:
         self.rows.append(series)
         self.slots[series] = slot
         return slot
+
+    def only(self, slots: Sequence[int]) -> SeriesTable:
+        """A new table with the series of these slots, numbered anew in their order; overflow series stay ones."""
+        table = SeriesTable(limit=self.limit)
+        for slot in slots:
+            table._add(self.rows[slot])
+        overflow = set(self.overflow_slots.values())
+        for slot in slots:
+            if slot in overflow:
+                series = self.rows[slot]
+                table.overflow_slots[series.name, series.kind] = table.slots[series]
+        return table
 
     def __len__(self) -> int:
         return len(self.rows)

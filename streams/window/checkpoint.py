@@ -1,8 +1,9 @@
 """A window operator as records of the state topic, and back.
 
 One core record per source partition, plus its series in chunks of :data:`CHUNK` that are written only when they change
-(slots are never reused, so a chunk only grows). Chunks are written before the core that counts their rows: a crash
-between leaves rows that the core does not count, and they are written again.
+(slots are never reused, so a chunk only grows; a smaller table is a new generation with chunks of its own). Chunks are
+written before the core that counts their rows: a crash between leaves rows that the core does not count, and they are
+written again.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ def prefix(topic: str, partition: int) -> str:
     return f"window/{topic}/{partition}/"
 
 
+def series_keys(topic: str, partition: int, generation: int, rows: int) -> list[bytes]:
+    """Keys of the chunks that hold the series of a table."""
+    return [f"{prefix(topic, partition)}series/{generation}/{i}".encode() for i in range(-(-rows // CHUNK))]
+
+
 def checkpoint(
     operator: WindowOperator, *, epoch: str, windows_offset: int, rows_written: int
 ) -> Iterator[tuple[bytes, bytes]]:
@@ -54,17 +60,18 @@ def checkpoint(
         operator: settled up to its held-back offset by this call.
         epoch: id of the source topic.
         windows_offset: offset in ``agents.windows`` of the oldest base window that is still needed.
-        rows_written: how many series earlier checkpoints have written.
+        rows_written: how many series of this generation earlier checkpoints have written.
     """
     held = operator.held_offset
     operator.sequences.settle(held)
     operator.cumulatives.settle(held)
     base = prefix(operator.topic, operator.partition)
     rows = operator.table.rows
+    series = f"{base}series/{operator.generation}"
     for chunk in range(rows_written // CHUNK, -(-len(rows) // CHUNK)) if len(rows) > rows_written else ():
         part = rows[chunk * CHUNK : (chunk + 1) * CHUNK]
         body = [[s.name, s.unit, s.kind, s.labels] for s in part]
-        yield f"{base}series/{chunk}".encode(), orjson.dumps(body)
+        yield f"{series}/{chunk}".encode(), orjson.dumps(body)
     core = {
         "v": FORMAT,
         "epoch": epoch,
@@ -73,6 +80,7 @@ def checkpoint(
         "watermark_ns": operator.watermark_ns,
         "windows_offset": windows_offset,
         "series": len(rows),
+        "generation": operator.generation,
         "overflow": [[name, kind, slot] for (name, kind), slot in operator.table.overflow_slots.items()],
         "fates": operator.fates.snapshot(),
         "sequences": operator.sequences.snapshot(),
@@ -105,7 +113,8 @@ def restore(operator: WindowOperator, records: Mapping[str, bytes]) -> Resume | 
             f"state of {operator.topic}/{operator.partition} has format {core['v']}, this version reads up "
             f"to {FORMAT}: upgrade this worker, or delete the state topic to start from the log's beginning"
         )
-    for series in _rows(base, records, core["series"]):
+    operator.generation = core["generation"]
+    for series in _rows(f"{base}series/{operator.generation}", records, core["series"]):
         operator.table.slots[series] = len(operator.table.rows)
         operator.table.rows.append(series)
     operator.table.overflow_slots = {(name, kind): slot for name, kind, slot in core["overflow"]}
@@ -119,10 +128,10 @@ def restore(operator: WindowOperator, records: Mapping[str, bytes]) -> Resume | 
 
 def _rows(base: str, records: Mapping[str, bytes], count: int) -> Iterator[Series]:
     for chunk in range(-(-count // CHUNK)):
-        raw = records.get(f"{base}series/{chunk}")
+        raw = records.get(f"{base}/{chunk}")
         part = orjson.loads(raw) if raw is not None else []
         wanted = min(CHUNK, count - chunk * CHUNK)
         if len(part) < wanted:
-            raise StateError(f"state record {base}series/{chunk} has {len(part)} of {wanted} series")
+            raise StateError(f"state record {base}/{chunk} has {len(part)} of {wanted} series")
         for name, unit, kind, labels in part[:wanted]:
             yield Series(name, unit, kind, tuple((k, v) for k, v in labels))

@@ -6,8 +6,11 @@ Like the duplicate filter, the kept state is as of the held-back offset, so that
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 FIRST_INTERVAL_NS: Final = 300 * 10**9
 """A total seen for the first time counts as an increment only if it began at most this long before (else it would put
@@ -58,6 +61,13 @@ class CumulativeState:
             young = total.start_ns > 0 and total.time_ns - total.start_ns <= FIRST_INTERVAL_NS
             return _all_of(total) if young else Increment((0.0,) * len(total.numbers), {}, whole=False)
         return _all_of(total) if _was_reset(last, total) else _difference(last, total)
+
+    def move(self, place: Sequence[int] | NDArray[np.int32]) -> None:
+        """Follows a table in which slot s has become ``place[s]``; -1: it is gone (its next total is a baseline)."""
+        self._kept = {int(place[slot]): total for slot, total in self._kept.items() if place[slot] >= 0}
+        self._current = {int(place[slot]): total for slot, total in self._current.items() if place[slot] >= 0}
+        moved = ((offset, int(place[slot]), total) for offset, slot, total in self._recent if place[slot] >= 0)
+        self._recent = deque(moved)
 
     def settle(self, held_offset: int) -> None:
         """Moves what was seen before the held-back offset into the kept state."""

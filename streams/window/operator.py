@@ -28,6 +28,7 @@ _NEW: Final = 0
 _DUPLICATE: Final = 1
 _TOO_OLD: Final = 2
 _VERDICTS: Final = {"new": _NEW, "duplicate": _DUPLICATE, "too_old": _TOO_OLD}
+_COMPACT_AT_LEAST: Final = 1000
 _SPARSE: Final = 64
 """A run that spans more panes than this is grouped by sorting instead of by one comparison per pane."""
 
@@ -41,6 +42,7 @@ class WindowSpec:
         lateness_ns: how far an event may be behind the largest event time before it.
         future_ns: how far an event may be ahead of the broker's clock.
         series_limit: series per partition; more go to overflow series.
+        series_idle_ns: a series without events for so long (event time) gives its place back.
     """
 
     pane_ns: int = 10 * SECOND_NS
@@ -48,6 +50,7 @@ class WindowSpec:
     lateness_ns: int = 5 * SECOND_NS
     future_ns: int = 60 * SECOND_NS
     series_limit: int = 100_000
+    series_idle_ns: int = 900 * SECOND_NS
 
 
 @dataclass
@@ -69,7 +72,7 @@ class WindowOperator:
     """State of one source partition. Not thread-safe; one caller applies runs in log order.
 
     Attributes:
-        table: numbers the series; give it to decode.
+        table: numbers the series; give it to decode. It is replaced (``generation`` counts) when most of it is idle.
         applied: the highest source offset applied. counted: up to which offset fates were counted before a restart.
         watermark_ns: no earlier event is expected; never goes back.
         fates: counts up to ``applied``.
@@ -86,7 +89,9 @@ class WindowOperator:
         self._watermark = np.zeros(1, np.int64)
         self.panes: dict[int, Pane] = {}
         self.rollup = Rollup(spec.spans, spec.pane_ns)
+        self.generation = self._ranked = 0
         self._rank = np.zeros(0, np.int32)
+        self._seen_ns = np.zeros(0, np.int64)
 
     @property
     def watermark_ns(self) -> int:
@@ -208,18 +213,41 @@ class WindowOperator:
         closed = []
         for start_ns in sorted(s for s in self.panes if s + pane_ns <= now_ns):
             pane = self.panes.pop(start_ns).close(rank)
+            self._seen_ns[pane.slot] = start_ns + pane_ns
             self.rollup.add(start_ns, pane)
             closed.append(self._batch(pane, start_ns, pane_ns))
         for start_ns, size_ns, part in self.rollup.ended(before_ns, now_ns, len(self.table), rank):
             closed.append(self._batch(part, start_ns, size_ns))
+        self._compact(now_ns)
         return closed
+
+    def _compact(self, now_ns: int) -> None:
+        """Starts a smaller table when at least half of this one, and 1,000 series, have been idle for long."""
+        idle = self._seen_ns < now_ns - self.spec.series_idle_ns
+        if idle.sum() < max(_COMPACT_AT_LEAST, len(self.table) // 2):
+            return
+        for slots in [*(pane.slots() for pane in self.panes.values()), *(part.slot for part in self.rollup.parts())]:
+            idle[slots] = False
+        kept = np.nonzero(~idle)[0]
+        place = np.full(len(self.table), -1, np.int32)
+        place[kept] = np.arange(len(kept), dtype=np.int32)
+        rank = self.rank()
+        self.panes = {start: pane.moved(rank, place, len(kept)) for start, pane in self.panes.items()}
+        self.rollup.move(place)
+        self.cumulatives.move(place)
+        self.table = self.table.only(kept.tolist())
+        self._seen_ns = self._seen_ns[kept]
+        self.generation += 1
 
     def _batch(self, part: Aggregates, start_ns: int, size_ns: int) -> WindowBatch:
         return part.batch(self.topic, self.partition, start_ns, start_ns + size_ns, self.table.rows)
 
     def rank(self) -> I32:
         """Position of each slot in the order of series ids: the order in which windows list their series."""
-        if len(self._rank) != len(self.table):
+        if len(self._rank) != len(self.table) or self._ranked != self.generation:
+            self._ranked = self.generation
+            unseen = np.full(len(self.table) - len(self._seen_ns), self.closed_ns, np.int64)
+            self._seen_ns = np.concatenate([self._seen_ns, unseen])
             order = np.argsort(np.array([series.id for series in self.table.rows]), kind="stable")
             self._rank = np.empty(len(order), np.int32)
             self._rank[order] = np.arange(len(order), dtype=np.int32)

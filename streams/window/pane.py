@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,6 +42,10 @@ class Aggregates:
     start: I32
     bucket: I32
     weight: I64
+
+    def moved(self, place: I32) -> Aggregates:
+        """The same for a table in which slot s has become ``place[s]``."""
+        return replace(self, slot=place[self.slot])
 
     def batch(self, topic: str, partition: int, start_ns: int, end_ns: int, rows: Sequence[Series]) -> WindowBatch:
         """The record that is published: quantiles computed, slots replaced by their series."""
@@ -184,7 +188,7 @@ class Pane:
     def close(self, rank: I32) -> Aggregates:
         """The compact form, series in order of ``rank`` (int32 over slots)."""
         c = self._columns
-        slot = np.nonzero(c["count"])[0].astype(np.int32)
+        slot = self.slots()
         slot = slot[np.argsort(rank[slot], kind="stable")]
         sort_key, weight = kernel.entries(self._keys, self._rows, self._pool, rank)
         order = np.argsort(sort_key)
@@ -207,6 +211,18 @@ class Pane:
             bucket=bucket,
             weight=weight[order],
         )
+
+    def slots(self) -> I32:
+        """The slots that have events, ascending."""
+        return np.nonzero(self._columns["count"])[0].astype(np.int32)
+
+    def moved(self, rank: I32, place: I32, slots: int) -> Pane:
+        """The same pane for a table in which slot s has become ``place[s]``."""
+        part = self.close(rank)
+        pane = Pane(slots)
+        pane.add(part.moved(place))
+        pane.first_offset = self.first_offset
+        return pane
 
 
 def merge(parts: Sequence[Aggregates], slots: int, rank: I32) -> Aggregates:

@@ -47,6 +47,16 @@ class Rollup:
         """Remembers a closed pane."""
         self.panes[start_ns] = pane
 
+    def parts(self) -> Iterator[Aggregates]:
+        """Everything that is kept."""
+        yield from self.panes.values()
+        yield from self._merged.values()
+
+    def move(self, place: I32) -> None:
+        """Follows a table in which slot s has become ``place[s]``."""
+        self.panes = {start: part.moved(place) for start, part in self.panes.items()}
+        self._merged = {key: part.moved(place) for key, part in self._merged.items()}
+
     def ended(self, before_ns: int, now_ns: int, slots: int, rank: I32) -> Iterator[tuple[int, int, Aggregates]]:
         """Windows whose end is in ``(before_ns, now_ns]`` and that hold events, as (start, size, aggregates).
 

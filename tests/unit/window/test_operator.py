@@ -95,7 +95,7 @@ def crash_and_resume(log: list[Entry], cuts: list[int], crashes: list[int]) -> t
     topic: dict[bytes, bytes] = {}
     state: dict[str, bytes] = {}
     operator = WindowOperator("t", 0, WindowSpec())
-    rows, at = 0, 0
+    rows, at, generation = 0, 0, 0
     edges = sorted({*cuts, *crashes, len(log)})
     for edge in edges:
         if edge > at:
@@ -105,6 +105,8 @@ def crash_and_resume(log: list[Entry], cuts: list[int], crashes: list[int]) -> t
                 outcome = operator.apply(columns(log[low:high], low, operator.table))
                 topic.update(contents(outcome.closed))
                 if outcome.closed:
+                    rows = rows if generation == operator.generation else 0
+                    generation = operator.generation
                     records = list(checkpoint(operator, epoch="e", windows_offset=0, rows_written=rows))
                     rows = len(operator.table)
                     state.update({k.decode(): v for k, v in records})
@@ -113,6 +115,7 @@ def crash_and_resume(log: list[Entry], cuts: list[int], crashes: list[int]) -> t
             operator = WindowOperator("t", 0, WindowSpec())
             resume = restore(operator, state)
             rows, at = (len(operator.table), resume.held) if resume else (0, 0)
+            generation = operator.generation
             for value in topic.values():
                 operator.read_back(decode_window_batch(value))
             for low, high in pairwise(sorted({at, min(operator.counted + 1, edge), edge})):
@@ -210,3 +213,40 @@ def test_decode_rejections_are_counted_and_passed_on() -> None:
     outcome = operator.apply(columns(log, 0, operator.table))
     assert [(r.record, r.reason, r.events) for r in outcome.rejected] == [(0, "not_finite", 2), (1, "not_json", 1)]
     assert operator.fates.total == 4
+
+
+def churn_log(rounds: int, names: int) -> list[Entry]:
+    """Every round brings new series; those of earlier rounds fall silent."""
+    log = []
+    for r in range(rounds):
+        now = BASE + r * 400 * SECOND
+        log.append(Entry([(f"r{r}.{i}", now + i, float(i)) for i in range(names)] + [("steady", now, 1.0)]))
+        log.append(Entry(totals=[("total", now + 1, BASE - SECOND, float(r + 1))]))
+    log.append(Entry(tick_ns=BASE + rounds * 400 * SECOND + 60 * SECOND))
+    return log
+
+
+def test_idle_series_give_their_place_back_and_nothing_is_lost() -> None:
+    log = churn_log(rounds=12, names=700)
+    operator = WindowOperator("t", 0, WindowSpec())
+    closed = run(operator, log, list(range(1, len(log))))
+    assert operator.generation > 0
+    assert len(operator.table) < 4 * 701
+    expected = brute_force(log, SIZES)
+    got = {(w.start_ns, w.end_ns - w.start_ns, w.series.name): w for batch in closed for w in batch.rows()}
+    totals = {key: window for key, window in got.items() if key[2] == "total"}
+    assert got.keys() - totals.keys() == expected.windows.keys()
+    for key, values in expected.windows.items():
+        same(got[key], values)
+    assert sum(w.sum for (_, size, _), w in totals.items() if size == PANE) == 12
+
+
+@pytest.mark.parametrize("crash", [7, 11, 16, 20])
+def test_a_crash_around_a_smaller_table_changes_nothing(crash: int) -> None:
+    log = churn_log(rounds=12, names=700)
+    cuts = list(range(1, len(log)))
+    undisturbed = WindowOperator("t", 0, WindowSpec())
+    expected = contents(run(undisturbed, log, cuts))
+    topic, fates = crash_and_resume(log, cuts, [crash])
+    assert topic == expected
+    assert fates == undisturbed.fates
