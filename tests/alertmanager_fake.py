@@ -53,7 +53,7 @@ class FakeAlertmanager:
     posts: bodies of all posts that were parsed, oldest first; codes: what each post was answered.
     fail: codes to answer next instead of looking at the body, each once. ``fail_always``: the same until unset.
     max_alerts: more in one post is 413. headers: sent with failures.
-    refuse: an alert for which it is true is refused with ``refuse_code``.
+    refuse: an alert for which it is true is refused: with 400 by itself, with 422 together with its whole batch.
     """
 
     def __init__(self) -> None:
@@ -63,6 +63,7 @@ class FakeAlertmanager:
         self.fail_always = 0
         self.headers: dict[str, str] = {}
         self.max_alerts = 10_000
+        self.refuse_code = 400
         self.refuse: Callable[[dict[str, Any]], bool] = lambda alert: False
         self._alerts: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -93,6 +94,8 @@ class FakeAlertmanager:
             url = alert.get("generatorURL")
             if url and not urlsplit(url).scheme:
                 return 422
+        if self.refuse_code == 422 and any(self.refuse(alert) for alert in alerts):
+            return 422
         now = datetime.now(UTC)
         stored = [self._store(alert, now) for alert in alerts]  # all of them, whatever the first says
         return 200 if all(stored) else 400

@@ -5,7 +5,7 @@ Agents' metrics are declared under their OpenTelemetry names; the Prometheus nam
 exceptions that have a budget: ``agents.memory`` and ``agents.cpu`` keep ``agent.id``. What agents report and this table
 does not know is exported by :func:`default_metric`.
 
-Bucket bounds are the owners' baselines (``docs/``) and, for ``gen_ai.*``, OpenTelemetry's GenAI conventions. A change
+Bucket bounds are the owners' performance baselines and, for ``gen_ai.*``, OpenTelemetry's GenAI conventions. A change
 of this file changes ``tests/golden/metrics_catalogue.txt``.
 """
 

@@ -82,6 +82,17 @@ def test_batches_hold_at_most_256_alerts(fake: FakeAlertmanager) -> None:
     asyncio.run(scenario())
 
 
+def test_an_update_is_sent_at_once_and_not_with_the_next_repetition(fake: FakeAlertmanager) -> None:
+    async def scenario() -> None:
+        async with publishing(fake.url, resend_seconds=3_600, valid_seconds=7_200) as (publisher, _):
+            for i in range(3):
+                publisher.update(alert(i))
+                await until(lambda: publisher.unsent == 0)
+            assert [len(post) for post in fake.posts] == [1, 1, 1]
+
+    asyncio.run(scenario())
+
+
 def test_what_fires_is_repeated_with_a_later_end(fake: FakeAlertmanager) -> None:
     async def scenario() -> None:
         async with publishing(fake.url, resend_seconds=0.05) as (publisher, _):
@@ -193,6 +204,7 @@ def test_every_peer_is_told(fake: FakeAlertmanager, other: FakeAlertmanager) -> 
 def test_wrong_alerts_are_found_and_set_aside(fake: FakeAlertmanager, code: int) -> None:
     async def scenario() -> None:
         wrong = {"A3", "A40"}
+        fake.refuse_code = code
         fake.refuse = lambda alert: alert["labels"]["alertname"] in wrong
         async with publishing(fake.url, resend_seconds=0.2) as (publisher, stats):
             for i in range(64):
@@ -201,7 +213,7 @@ def test_wrong_alerts_are_found_and_set_aside(fake: FakeAlertmanager, code: int)
             assert names(fake) == everyone(64) - wrong
             assert stats.refusals == 2
             posts = len(fake.posts)
-            assert posts < 30
+            assert posts < 40
             await until(lambda: len(fake.posts) > posts)
             assert all(a["labels"]["alertname"] not in wrong for post in fake.posts[posts:] for a in post)
             fake.refuse = lambda alert: False

@@ -71,7 +71,7 @@ def test_detail_is_bounded() -> None:
 def test_a_newer_version_is_refused_whole_as_it_is() -> None:
     made = dead_letter(key=None, value=b"", reason="r", detail="", topic="t", partition=0, offset=0, at_ns=0)
     headers = [(name, b"streams.dead-letter/2" if name == "schema" else item) for name, item in made.headers]
-    with pytest.raises(ValueError, match="schema 'streams.dead-letter/2'"):
+    with pytest.raises(ValueError, match=r"schema 'streams\.dead-letter/2'"):
         read_dead_letter(Read(None, b"", headers))
 
 

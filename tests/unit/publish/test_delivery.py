@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.domain.alert import AlertTransition, fingerprint
@@ -50,6 +50,7 @@ def test_labels_are_identity_name_and_severity_as_text() -> None:
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text(st.characters())))
+@example({"a": "\ud800"})
 def test_any_pairs_become_legal_text(pairs: dict[str, object]) -> None:
     for name, text in texts(pairs).items():
         assert name.isascii()
@@ -139,6 +140,16 @@ def test_an_answer_for_an_older_version_leaves_the_newer_one_unsent() -> None:
     of.update(transition(seq=1, state="resolved", ends_at_ns=NOW), NOW)
     ledger.told(desired, version, NOW)
     assert ledger.unsent(of) == 1
+
+
+def test_an_answer_does_not_cover_a_resolution_that_came_meanwhile() -> None:
+    of, ledger = board(), Ledger()
+    of.update(transition(seq=0), NOW)
+    (desired,) = ledger.due(of, NOW, 256)
+    version = desired.version
+    of.update(transition(seq=1, severity="critical"), NOW)  # resolves the label set that is on its way
+    ledger.told(desired, version, NOW)
+    assert [d.labels for d in ledger.due(of, NOW, 256)] == list(of.desired)
 
 
 def test_resolved_alerts_are_repeated_for_a_while_and_then_forgotten() -> None:
