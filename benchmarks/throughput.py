@@ -49,7 +49,7 @@ async def consume(settings: Settings, expected: int) -> dict[str, float]:
     gc.set_threshold(50_000, 20, 50)
     cpu, wall = time.process_time(), time.perf_counter()
     while (seen := sum(p.operator.fates.total for p in parts(runtime))) < expected:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     await asyncio.gather(*(outbox.drained() for outbox in runtime._outboxes.values()))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     figures = {

@@ -133,7 +133,7 @@ def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = 
         fragments: ``series_fragment`` of each row where the caller has them.
     """
     pieces = fragments if fragments is not None else [series_fragment(s) for s in batch.series]
-    weight_type = "<u4" if not len(batch.sketch_weight) or int(batch.sketch_weight.max()) < 2**32 else "<i8"
+    weight_type = _weight_type(batch.sketch_weight)
     head = {
         "v": 1,
         "schema": WINDOW_SCHEMA,
@@ -156,6 +156,12 @@ def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = 
         "weight_type": weight_type,
     }
     return b"".join((orjson.dumps(head)[:-1], b',"series":[', b",".join(pieces), b"]}"))
+
+
+def _weight_type(weight: NDArray[np.int64]) -> str:
+    """The narrowest unsigned type that holds every counter: most are small, and the record is mostly counters."""
+    largest = int(weight.max()) if len(weight) else 0
+    return next(dtype for dtype, bits in (("<u2", 16), ("<u4", 32), ("<u8", 64)) if largest < 1 << bits)
 
 
 def decode_window_batch(value: bytes) -> WindowBatch:
