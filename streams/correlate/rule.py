@@ -163,7 +163,12 @@ class Thresholds:
 def shortened(rule: Rule, ratio: float) -> Rule:
     """The same rule with its waiting times multiplied by ``ratio`` (a demonstration has no ten minutes).
 
-    Windows and limits stay as they are; ``for`` and keep-firing shrink.
+    Windows and limits stay as they are; ``for`` and keep-firing shrink. The ``for`` of a ratio does not shrink below
+    its window: one burst stays in the window that long, and would carry the alert alone.
     """
-    levels = tuple(replace(level, for_seconds=level.for_seconds * ratio) for level in rule.levels)
+    least = rule.window_seconds if rule.statistic == "ratio" else 0.0
+    levels = tuple(
+        replace(level, for_seconds=min(level.for_seconds, max(level.for_seconds * ratio, least)))
+        for level in rule.levels
+    )
     return replace(rule, levels=levels, keep_firing_seconds=rule.keep_firing_seconds * ratio)

@@ -65,6 +65,10 @@ def test_shortened_touches_waiting_times_only() -> None:
     assert memory.window_seconds == rule("AgentMemoryHigh").window_seconds
 
 
+def test_shortened_leaves_a_ratio_its_window() -> None:
+    assert [level.for_seconds for level in shortened(rule("HighErrorRatio"), 0.1).levels] == [60, 60]
+
+
 def test_selector_matches_values_lists_and_beginnings() -> None:
     selector = Selector("http.requests", (("method", ("GET", "POST")), ("status", ("5*", "429"))))
     assert selector.matches(series("http.requests", method="GET", status="503"))
