@@ -11,7 +11,7 @@ A pure generator (:func:`simulate`) and a thin shell that sends its records in t
 from __future__ import annotations
 
 from agents_emitter.simulator.emission import Emission
-from agents_emitter.simulator.pacing import pace
+from agents_emitter.simulator.pacing import follow, pace
 from agents_emitter.simulator.simulation import SCENARIOS, Simulation, ground_truth, recount, simulate
 from agents_emitter.simulator.truth import Calls, Fault, GroundTruth
 
@@ -22,6 +22,7 @@ __all__ = [
     "GroundTruth",
     "SCENARIOS",
     "Simulation",
+    "follow",
     "ground_truth",
     "pace",
     "recount",

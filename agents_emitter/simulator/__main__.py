@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import orjson
 
-from agents_emitter.simulator import SCENARIOS, Emission, GroundTruth, Simulation, ground_truth, pace, simulate
+from agents_emitter.simulator import SCENARIOS, Emission, GroundTruth, Simulation, follow, ground_truth, pace, simulate
+
+Clock = Callable[[], int]
 
 
 class Tally:
@@ -44,13 +47,26 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--heartbeat-seconds", type=float, default=5.0)
     parser.add_argument("--plain", action="store_true", help="metric columns as JSON arrays instead of base64")
     parser.add_argument("--start-ns", type=int, help="nanoseconds since the epoch; now by default")
+    parser.add_argument("--fault-from-seconds", type=float, help="the fault's begin after the start of the run")
+    parser.add_argument("--fault-seconds", type=float, default=30.0, help="its length, where its begin is given")
     parser.add_argument("--speed", type=float, default=1.0, help="simulated seconds per second; inf: at once")
+    parser.add_argument(
+        "--catch-up", action="store_true", help="what lies in the past at once, the rest by the clock; says so between"
+    )
+    parser.add_argument(
+        "--live-only",
+        action="append",
+        default=[],
+        metavar="TOPIC",
+        help="with --catch-up: records of this topic that lie in the past are not sent; may be repeated",
+    )
     parser.add_argument("--brokers", help="host:port[,host:port]")
     parser.add_argument("--dry-run", action="store_true", help="count only, send nothing")
     return parser
 
 
 def _settings(options: argparse.Namespace, start_ns: int) -> dict[str, Any]:
+    fault_from = options.fault_from_seconds
     return {
         "scenario": options.scenario,
         "seed": options.seed,
@@ -62,6 +78,7 @@ def _settings(options: argparse.Namespace, start_ns: int) -> dict[str, Any]:
         "batch_seconds": options.batch_seconds,
         "columns": "plain" if options.plain else "packed",
         "heartbeat_seconds": options.heartbeat_seconds,
+        "fault_seconds": None if fault_from is None else (fault_from, fault_from + options.fault_seconds),
     }
 
 
@@ -80,35 +97,71 @@ def summary(simulation: Simulation, truth: GroundTruth, tally: Tally) -> dict[st
     }
 
 
-async def send_all(
-    simulation: Simulation, brokers: str, speed: float, tally: Tally, clock_ns: Callable[[], int]
-) -> None:
-    """Sends everything at its time; a record counts once the broker has acknowledged it.
+class Delivery:
+    """Hands records to a Kafka producer; a record counts once the broker has acknowledged it.
+
+    Attributes:
+        withheld: topics that get nothing for now.
+    """
+
+    def __init__(self, producer: Any, tally: Tally) -> None:
+        self._producer, self._tally = producer, tally
+        self.withheld: Collection[str] = ()
+        self._waiting: list[tuple[Emission, asyncio.Future[Any]]] = []
+
+    async def send(self, emission: Emission) -> None:
+        """Sends one; at most 1,000 are on their way.
+
+        Raises:
+            aiokafka.errors.KafkaError: the broker did not take a record.
+        """
+        if emission.topic in self.withheld:
+            return
+        future = await self._producer.send(emission.topic, key=emission.key, value=emission.value)
+        self._waiting.append((emission, future))
+        if len(self._waiting) >= 1_000:
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Waits for what is on its way."""
+        for emission, acknowledged in self._waiting:
+            await acknowledged
+            self._tally.add(emission)
+        self._waiting.clear()
+
+
+async def send_all(simulation: Simulation, options: argparse.Namespace, tally: Tally, clock_ns: Clock) -> None:
+    """Sends everything at its time, until the end or a signal.
 
     Raises:
         aiokafka.errors.KafkaError: the broker did not take a record.
     """
     from aiokafka import AIOKafkaProducer
 
-    producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", linger_ms=20, max_request_size=4 * 1_048_576)
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=options.brokers, acks="all", linger_ms=20, max_request_size=4 * 1_048_576
+    )
     await producer.start()
-    waiting: list[tuple[Emission, asyncio.Future[Any]]] = []
+    delivery = Delivery(producer, tally)
 
-    async def settle() -> None:
-        for emission, acknowledged in waiting:
-            await acknowledged
-            tally.add(emission)
-        waiting.clear()
-
-    async def send(emission: Emission) -> None:
-        future = await producer.send(emission.topic, key=emission.key, value=emission.value)
-        waiting.append((emission, future))
-        if len(waiting) >= 1_000:
-            await settle()
+    async def caught_up() -> None:
+        await delivery.settle()
+        delivery.withheld = ()
+        told = {"caught_up_ns": clock_ns(), "events": tally.events, "events_total": sum(tally.events.values())}
+        sys.stdout.write(orjson.dumps(told).decode() + "\n")
+        sys.stdout.flush()
 
     try:
-        await pace(simulation, send, clock_ns=clock_ns, sleep=asyncio.sleep, speed=speed)
-        await settle()
+        shell: dict[str, Any] = {"clock_ns": clock_ns, "sleep": asyncio.sleep, "stop": stopping.is_set}
+        if options.catch_up:
+            delivery.withheld = options.live_only
+            await follow(simulation, delivery.send, caught_up=caught_up, **shell)
+        else:
+            await pace(simulation, delivery.send, speed=options.speed, **shell)
+        await delivery.settle()
     finally:
         await producer.stop()
 
@@ -131,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for emission in simulation:
             tally.add(emission)
     else:
-        asyncio.run(send_all(simulation, options.brokers, options.speed, tally, clock_ns))
+        asyncio.run(send_all(simulation, options, tally, clock_ns))
     sys.stdout.write(orjson.dumps(summary(simulation, truth, tally), option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0
 

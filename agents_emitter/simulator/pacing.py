@@ -56,6 +56,40 @@ async def pace(
     return sent
 
 
+async def follow(
+    emissions: Iterable[Emission],
+    send: Callable[[Emission], Awaitable[object] | object],
+    *,
+    clock_ns: Callable[[], int],
+    sleep: Callable[[float], Awaitable[object] | object],
+    stop: Callable[[], bool] | None = None,
+    caught_up: Callable[[], object] | None = None,
+) -> int:
+    """Sends each emission at its own time by the clock: what lies in the past goes at once, then the run is live.
+
+    Args:
+        emissions: as for :func:`pace`.
+        send: as for :func:`pace`.
+        clock_ns: as for :func:`pace`.
+        sleep: as for :func:`pace`.
+        stop: as for :func:`pace`.
+        caught_up: called once, before the first emission that lies in the future.
+
+    Returns:
+        How many emissions were sent.
+    """
+    sent = 0
+    for emission in emissions:
+        if caught_up is not None and emission.time_ns > clock_ns():
+            await _settled(caught_up())
+            caught_up = None
+        if not await _wait_until(emission.time_ns, clock_ns, sleep, stop):
+            break
+        await _settled(send(emission))
+        sent += 1
+    return sent
+
+
 async def _wait_until(
     due_ns: int,
     clock_ns: Callable[[], int],

@@ -40,6 +40,7 @@ class Plan(NamedTuple):
     services: int = 3
     columns: Columns = "packed"
     heartbeat_seconds: float = 5.0
+    fault_seconds: tuple[float, float] | None = None
 
     @property
     def interval(self) -> Interval:
@@ -59,7 +60,10 @@ class Plan(NamedTuple):
         if self.scenario not in BUILDERS:
             raise ValueError(f"no scenario {self.scenario!r}; there are {', '.join((*BUILDERS, 'burst_free'))}")
         rng = stream(self.seed, "fault", self.scenario)
-        return BUILDERS[self.scenario](topology, fault_interval(*self.interval, rng), rng)
+        placed = fault_interval(*self.interval, rng)
+        if self.fault_seconds is not None:
+            placed = Interval(*(self.start_ns + round(seconds * SECOND_NS) for seconds in self.fault_seconds))
+        return BUILDERS[self.scenario](topology, placed, rng)
 
     def seasonal(self) -> bool:
         """Whether the load follows day and week."""

@@ -50,6 +50,8 @@ def _check(plan: Plan) -> None:
         raise ValueError(f"duration_seconds is negative: {plan.duration_seconds}")
     if plan.batch_seconds <= 0 or plan.heartbeat_seconds <= 0:
         raise ValueError("batch_seconds and heartbeat_seconds must be positive")
+    if plan.fault_seconds is not None and not 0 <= plan.fault_seconds[0] < plan.fault_seconds[1]:
+        raise ValueError(f"a fault begins at 0 s or later and ends after that, got {plan.fault_seconds}")
     if plan.events_per_second is not None and plan.events_per_second <= 0:
         raise ValueError(f"events_per_second must be positive, got {plan.events_per_second}")
 
@@ -81,11 +83,12 @@ def simulate(
     services: int = 3,
     columns: Columns = "packed",
     heartbeat_seconds: float = 5.0,
+    fault_seconds: tuple[float, float] | None = None,
 ) -> Simulation:
     """A seeded scenario as Kafka records in order of time, made while they are taken (constant memory).
 
     The same arguments give the same bytes. Tasks arrive in [start, start + duration); their traces end and are sent
-    a few seconds later. A fault acts from about one third to about two thirds of the run.
+    a few seconds later. A fault acts from about one third to about two thirds of the run, unless it is placed.
 
     Args:
         scenario: one of :data:`SCENARIOS`.
@@ -100,6 +103,7 @@ def simulate(
         services: at least 1; roles share services below 5.
         columns: ``packed`` or ``plain`` metric batches.
         heartbeat_seconds: how often each agent reports that it is alive, and its gauges.
+        fault_seconds: half-open interval of the fault, in seconds from the start of the run.
 
     Raises:
         ValueError: an argument outside its range, or no scenario of that name.
@@ -116,6 +120,7 @@ def simulate(
             services=services,
             columns=columns,
             heartbeat_seconds=heartbeat_seconds,
+            fault_seconds=fault_seconds,
         )
     )
 
