@@ -60,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
     topics.add_argument("action", choices=("create", "describe"))
     config = commands.add_parser("config", help="check the settings (environment variables STREAMS_*)")
     config.add_argument("action", choices=("check",))
-    commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
+    demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
+    demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
+    demo.add_argument("--seconds", help="how long it shows the live pipeline; default: DEMO_SECONDS, else until Ctrl-C")
     return top
 
 
@@ -122,10 +124,12 @@ def _config(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(settings: Settings, _: argparse.Namespace) -> int:
+def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.demo.run import run_demo
 
-    return run_demo(settings)
+    given = arguments.seconds
+    seconds = configuration.demo_seconds() if given is None else configuration.checked_demo_seconds(given)
+    return run_demo(settings, scenario=arguments.scenario, seconds=seconds)
 
 
 _COMMANDS: Final = {"worker": _worker, "topics": _topics, "config": _config, "demo": _demo}

@@ -22,6 +22,9 @@ PREFIX: Final = "STREAMS_"
 FOREIGN_PREFIXES: Final = ("STREAMS_TEST_", "STREAMS_SERVICE_", "STREAMS_PORT")
 """Not settings: the test suite's own switches, and what Kubernetes sets for a service called ``streams``."""
 
+DEMO_SECONDS_MIN: Final = 60.0
+DEMO_SECONDS_MAX: Final = 10_800.0
+
 T = TypeVar("T")
 
 
@@ -209,10 +212,6 @@ class Settings:
     detector_warmup_windows: int = _number(
         750, "Windows of a series that are learnt in silence.", unit="windows", low=0, high=1_000_000
     )
-    confirm_k: int = _number(
-        3, "Anomalies needed among the last confirm_n windows before an alert.", unit="windows", low=1, high=100
-    )
-    confirm_n: int = _number(5, "See confirm_k.", unit="windows", low=1, high=100)
     thresholds_path: Path = _path("monitoring/thresholds.yml", "Rules and their limits.")
 
     alertmanager_urls: tuple[str, ...] = _setting(
@@ -317,7 +316,6 @@ class Settings:
             "at most a third of session_timeout_seconds",
             "session_timeout_seconds",
         )
-        self._require(self.confirm_k <= self.confirm_n, "confirm_k", "at most confirm_n", "confirm_n")
 
     def _require(self, holds: bool, name: str, allowed: str, other: str) -> None:
         if not holds:
@@ -368,6 +366,34 @@ def load() -> Settings:
         ConfigurationError: see :meth:`Settings.from_environ`.
     """
     return Settings.from_environ(os.environ)
+
+
+def demo_seconds() -> float | None:
+    """``DEMO_SECONDS``: how long ``streams demo`` shows the live pipeline; None = until Ctrl-C.
+
+    Raises:
+        ConfigurationError: it is no number of at least :data:`DEMO_SECONDS_MIN`.
+    """
+    text = os.environ.get("DEMO_SECONDS", "").strip()
+    return checked_demo_seconds(text) if text else None
+
+
+def checked_demo_seconds(text: str) -> float:
+    """Text to seconds.
+
+    Raises:
+        ConfigurationError: see :func:`demo_seconds`.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not DEMO_SECONDS_MIN <= seconds <= DEMO_SECONDS_MAX:
+        raise ConfigurationError(
+            f"DEMO_SECONDS={text}: allowed is {DEMO_SECONDS_MIN:g} to {DEMO_SECONDS_MAX:g} [s] "
+            "(a fault must begin, be found and pass)"
+        )
+    return seconds
 
 
 def read_thresholds(settings: Settings) -> str:

@@ -1,0 +1,50 @@
+"""What Alertmanager really notified: the posts at the webhook, with the time at which the demo first saw them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from streams.domain.alert import AlertTransition
+from streams.publish.delivery import alert_labels
+
+Labels = tuple[tuple[str, str], ...]
+MAX_NOTICES: Final = 50_000
+
+
+class Notice(NamedTuple):
+    """One alert in one notification."""
+
+    seen_ns: int
+    status: str
+    labels: Labels
+
+
+class Notices:
+    """Notices in the order of their arrival; the oldest of more than 50,000 are forgotten."""
+
+    def __init__(self) -> None:
+        self._notices: deque[Notice] = deque(maxlen=MAX_NOTICES)
+        self._taken = 0
+
+    def take(self, requests: Sequence[dict[str, Any]], now_ns: int) -> list[Notice]:
+        """Notes what is new in the webhook's growing list of requests; returns it."""
+        fresh = [
+            Notice(now_ns, alert["status"], tuple(sorted(alert["labels"].items())))
+            for request in requests[self._taken :]
+            for alert in request.get("alerts", ())
+        ]
+        self._taken = len(requests)
+        self._notices.extend(fresh)
+        return fresh
+
+    def first(self, transition: AlertTransition, status: str, after_ns: int) -> int | None:
+        """When an alert was first notified with a status after a moment; None if it was not."""
+        labels = alert_labels(transition)
+        found = (n.seen_ns for n in self._notices if n.status == status and n.labels == labels and n.seen_ns > after_ns)
+        return next(found, None)
+
+    def count(self, status: str) -> int:
+        """Different alerts notified with a status."""
+        return len({n.labels for n in self._notices if n.status == status})
