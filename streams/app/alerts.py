@@ -10,7 +10,6 @@ from typing import Any, Final
 import orjson
 from aiokafka import ConsumerRecord
 
-from agents_emitter.events import TICK_SCHEMA
 from streams import topics
 from streams.app.blob import BlobWriter, Snapshot
 from streams.app.outbox import Step
@@ -20,14 +19,13 @@ from streams.correlate.operator import CorrelateOperator
 from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import encode_anomaly
-from streams.domain.window import WINDOW_SCHEMA, WindowAssembler, WindowBatch, decode_window_batch
+from streams.domain.window import WindowAssembler, WindowBatch, decode_window_batch
 from streams.errors import StateError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 
 log = logging.getLogger(__name__)
 SOURCES: Final = (topics.WINDOWS,)
-TICK_NS: Final = 5 * 10**9
 
 
 @dataclass
@@ -47,8 +45,8 @@ class AlertsPart:
 
     Attributes:
         make_detect, make_correlate: new operators; one detector bank per source topic, one set of rules.
-        notify: takes each transition to Alertmanager's desired state; must not block.
-        lag_ns: how far behind the clock a tick's time counts: windows of that time may still be on their way.
+        notify: takes each transition to Alertmanager's desired state; must not block. resume: the same for alerts that
+            were open before a restart.
     """
 
     topic: str
@@ -56,10 +54,10 @@ class AlertsPart:
     make_detect: Callable[[], DetectOperator]
     make_correlate: Callable[[], CorrelateOperator]
     notify: Callable[[AlertTransition], None]
+    resume: Callable[[Sequence[AlertTransition]], None]
     snapshot_every: int
     pane_ns: int
     detector: str
-    lag_ns: int
     health: Health = field(default_factory=unobserved)
     committable: int | None = None
     counts: AlertCounts = field(default_factory=AlertCounts)
@@ -68,7 +66,6 @@ class AlertsPart:
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
     _since_snapshot: int = 0
     _applied: int = -1
-    _last_tick_ns: int = 0
 
     def __post_init__(self) -> None:
         self.correlate = self.make_correlate()
@@ -89,10 +86,8 @@ class AlertsPart:
             self.detectors[topic] = self.make_detect()
             self._restored("detect", self.detectors[topic].restore(data.encode()).reason)
         self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
-        self._last_tick_ns = body["last_tick_ns"]
         self._applied = snapshot.applied
-        for transition in self.correlate.active():
-            self.notify(transition)
+        self.resume(self.correlate.active())
         return Restored(snapshot.applied + 1)
 
     def _restored(self, room: str, reason: str) -> None:
@@ -104,11 +99,11 @@ class AlertsPart:
         """Windows are this role's source: nothing to read back."""
 
     def next_tick_ns(self) -> int | None:
-        """Every few seconds while alerts are open or agents are watched: absence needs time to pass."""
-        return self._last_tick_ns + TICK_NS
+        """Time comes with the windows: a partition that has fallen silent still closes empty ones for a while."""
+        return None
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
-        """Applies a run of window records and ticks."""
+        """Applies a run of window records."""
         results: list[Output] = []
         for record in records:
             results += self._record(record, now_ns)
@@ -120,14 +115,11 @@ class AlertsPart:
 
     def _record(self, record: ConsumerRecord, now_ns: int) -> list[Output]:
         try:
-            body = decode_record(record.value or b"")
+            body = decode_window_batch(record.value or b"")
         except (ValueError, KeyError, TypeError) as error:
             self.counts.rejected += 1
             self.health.dead_letters.labels(self.topic, "not_a_window").inc()
             return [dead_letter_output(record, "not_a_window", str(error), self.topic, now_ns)]
-        if isinstance(body, int):
-            self._last_tick_ns = max(self._last_tick_ns, body)
-            return self._transitions(self.correlate.advance(body - self.lag_ns))
         batch = self._assembler.add(body)
         return [] if batch is None or batch.end_ns - batch.start_ns != self.pane_ns else self._window(batch)
 
@@ -178,7 +170,6 @@ class AlertsPart:
         body = orjson.dumps(
             {
                 "v": 1,
-                "last_tick_ns": self._last_tick_ns,
                 "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
                 "correlate": self.correlate.snapshot().decode(),
             }
@@ -193,14 +184,3 @@ class AlertsPart:
             self.committable = applied + 1
 
         return Step(results, records, delivered)
-
-
-def decode_record(value: bytes) -> WindowBatch | int:
-    """A window record, or the time of a tick.
-
-    Raises:
-        ValueError, KeyError, TypeError: neither.
-    """
-    if TICK_SCHEMA.encode() in value[:200] and WINDOW_SCHEMA.encode() not in value[:200]:
-        return int(orjson.loads(value)["time_unix_nano"])
-    return decode_window_batch(value)

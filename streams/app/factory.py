@@ -55,10 +55,11 @@ def make_runtime(
     make: Callable[[str, int], Part],
     choose: Choose,
     health: Health | None = None,
+    release: Callable[[Part], None] = lambda _: None,
 ) -> Runtime:
     """A role wired to its app: an agent per source topic, restore on assignment, ticks."""
     app = make_app(settings, role)
-    runtime = Runtime(app, role, sources, make, choose, settings, health or unobserved())
+    runtime = Runtime(app, role, sources, make, choose, settings, health or unobserved(), release)
     for topic in sources:
         channel = app.topic(topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
         app.agent(channel, concurrency=1, name=f"{role}.{topic}")(_agent(runtime))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from streams import topics
@@ -13,6 +13,7 @@ from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
 from streams.app.factory import make_runtime
 from streams.app.metrics import MetricsPartition
+from streams.app.part import Part
 from streams.app.rekey import RekeyPart
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
@@ -69,7 +70,9 @@ class Roles:
             "traces": ((*traces.SOURCES, *rekey.SOURCES), self._traces),
             "alerts": (alerts.SOURCES, self._alerts),
         }
-        self.runtimes = [make_runtime(self._settings, name, *made[name], choose, self._health) for name in self.names]
+        self.runtimes = [
+            make_runtime(self._settings, name, *made[name], choose, self._health, self._release) for name in self.names
+        ]
         return self.runtimes
 
     def _metrics(self, topic: str, partition: int) -> MetricsPartition:
@@ -100,11 +103,11 @@ class Roles:
             make_detect=self._detect,
             make_correlate=self._correlate,
             notify=self._notify,
+            resume=self._resume,
             snapshot_every=settings.state_snapshot_windows,
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
             health=self._health,
-            lag_ns=self._spec.pane_ns + self._spec.lateness_ns + 5 * SECOND_NS,
         )
 
     def _detect(self) -> DetectOperator:
@@ -124,6 +127,17 @@ class Roles:
         self._health.alert_transitions.labels(*labels).inc()
         if self._publisher is not None:
             self._publisher.update(transition)
+
+    def _resume(self, alerts: Sequence[AlertTransition]) -> None:
+        if self._publisher is not None:
+            self._publisher.restore(alerts)
+
+    def _release(self, part: Part) -> None:
+        """Another worker may own the partition now: stop showing its figures and repeating its alerts."""
+        if isinstance(part, MetricsPartition):
+            self._collector.remove(part.topic, part.partition)
+        elif isinstance(part, AlertsPart) and self._publisher is not None:
+            self._publisher.forget([t.fingerprint for t in part.correlate.active()])
 
     def _show_firing(self) -> None:
         parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]

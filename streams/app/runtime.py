@@ -44,13 +44,14 @@ class Runtime:
         choose: Choose,
         settings: Settings,
         health: Health,
+        release: Callable[[Part], None] = lambda _: None,
         *,
         clock_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - the shell's default clock
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app, self.role, self.sources = app, role, tuple(sources)
         self._make, self._choose, self._settings = make, choose, settings
-        self._health = health
+        self._health, self._release = health, release
         self._clock_ns, self._monotonic = clock_ns, monotonic
         self.sink = Sink(app, topics.BY_NAME[topics.STATE].max_record_bytes - 4096)
         self.parts: dict[TP, Part] = {}
@@ -106,8 +107,9 @@ class Runtime:
                     part.read_back(record)
 
     async def _drop(self) -> None:
-        for tp in self.parts:
+        for tp, part in self.parts.items():
             self._health.forget_partition(tp.topic, tp.partition)
+            self._release(part)
         outboxes, self._outboxes, self.parts = self._outboxes, {}, {}
         for outbox in outboxes.values():
             await outbox.close()

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from agents_emitter import events
 from streams import topics
 from streams.app.metrics import MetricsPartition
+from streams.decode.warm import warm_up as warm_up_decode
 from streams.window.operator import WindowSpec
 
 _START_NS: Final = 10**18
@@ -28,6 +29,7 @@ class _Record(NamedTuple):
 
 def warm_up(spec: WindowSpec) -> int:
     """Decodes, aggregates, closes and merges one window of each kind of input; returns the windows closed."""
+    warm_up_decode()
     part = MetricsPartition(topics.METRICS, 0, spec, snapshot_every=1)
     series = [
         events.SeriesDefinition("warm.up", "s", "histogram"),

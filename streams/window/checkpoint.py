@@ -78,6 +78,7 @@ def checkpoint(
         "applied": operator.applied,
         "held": held,
         "watermark_ns": operator.watermark_ns,
+        "last_event_ns": operator.last_event_ns,
         "windows_offset": windows_offset,
         "series": len(rows),
         "generation": operator.generation,
@@ -121,7 +122,7 @@ def restore(operator: WindowOperator, records: Mapping[str, bytes]) -> Resume | 
     operator.fates = Fates.restore(core["fates"])
     operator.sequences.restore(core["sequences"])
     operator.cumulatives.restore(core["cumulatives"])
-    operator.watermark_ns = core["watermark_ns"]
+    operator.watermark_ns, operator.last_event_ns = core["watermark_ns"], core["last_event_ns"]
     operator.counted, operator.applied = core["applied"], core["held"] - 1
     return Resume(core["applied"], core["held"], operator.needed_from_ns, core["windows_offset"], core["epoch"])
 

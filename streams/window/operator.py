@@ -29,6 +29,9 @@ _DUPLICATE: Final = 1
 _TOO_OLD: Final = 2
 _VERDICTS: Final = {"new": _NEW, "duplicate": _DUPLICATE, "too_old": _TOO_OLD}
 _COMPACT_AT_LEAST: Final = 1000
+QUIET_PANES: Final = 90
+"""After the last event of a partition, so many empty base windows say that time moves on and nothing comes: what is
+absent is seen by them. Then the partition is silent until an event comes."""
 _SPARSE: Final = 64
 """A run that spans more panes than this is grouped by sorting instead of by one comparison per pane."""
 
@@ -58,7 +61,8 @@ class Outcome:
     """What a run of records led to.
 
     Attributes:
-        closed: windows to publish, base windows first, in order of time.
+        closed: windows to publish, base windows first, in order of time; base windows without events are empty for
+            :data:`QUIET_PANES` after the last event.
         rejected: events for the dead-letter topic (positions are in the run that was applied).
         fates: counts of this run (zero for records that a checkpoint had already counted).
     """
@@ -75,6 +79,7 @@ class WindowOperator:
         table: numbers the series; give it to decode. It is replaced (``generation`` counts) when most of it is idle.
         applied: the highest source offset applied. counted: up to which offset fates were counted before a restart.
         watermark_ns: no earlier event is expected; never goes back.
+        last_event_ns: end of the last closed base window that had events, 0 before there was one.
         fates: counts up to ``applied``.
     """
 
@@ -86,6 +91,7 @@ class WindowOperator:
         self.fates = Fates()
         self.applied = -1
         self.counted = -1
+        self.last_event_ns = 0
         self._watermark = np.zeros(1, np.int64)
         self.panes: dict[int, Pane] = {}
         self.rollup = Rollup(spec.spans, spec.pane_ns)
@@ -211,15 +217,32 @@ class WindowOperator:
             return []
         rank = self.rank()
         closed = []
-        for start_ns in sorted(s for s in self.panes if s + pane_ns <= now_ns):
-            pane = self.panes.pop(start_ns).close(rank)
-            self._seen_ns[pane.slot] = start_ns + pane_ns
-            self.rollup.add(start_ns, pane)
+        for start_ns in self._ended(before_ns, now_ns):
+            open_pane = self.panes.pop(start_ns, None)
+            pane = (open_pane or Pane(0)).close(rank)
+            if open_pane is not None:
+                self.last_event_ns = start_ns + pane_ns
+                self._seen_ns[pane.slot] = start_ns + pane_ns
+                self.rollup.add(start_ns, pane)
             closed.append(self._batch(pane, start_ns, pane_ns))
         for start_ns, size_ns, part in self.rollup.ended(before_ns, now_ns, len(self.table), rank):
             closed.append(self._batch(part, start_ns, size_ns))
         self._compact(now_ns)
         return closed
+
+    def _ended(self, before_ns: int, now_ns: int) -> list[int]:
+        """Starts of the base windows that end in ``(before_ns, now_ns]`` and are published, ascending."""
+        pane_ns = self.spec.pane_ns
+        with_events = sorted(s for s in self.panes if s + pane_ns <= now_ns)
+        found: list[int] = []
+        last_ns = self.last_event_ns
+        for start_ns in [*with_events, now_ns]:
+            quiet_from_ns = max(before_ns, last_ns)
+            quiet_to_ns = min(start_ns, last_ns + QUIET_PANES * pane_ns) if last_ns else quiet_from_ns
+            found += range(quiet_from_ns, quiet_to_ns, pane_ns)
+            found.append(start_ns)
+            last_ns = start_ns + pane_ns
+        return found[:-1]
 
     def _compact(self, now_ns: int) -> None:
         """Starts a smaller table when at least half of this one, and 1,000 series, have been idle for long."""
@@ -257,6 +280,8 @@ class WindowOperator:
         """The earliest watermark at which something would be published; None when nothing is open."""
         ends = [start_ns + self.spec.pane_ns for start_ns in self.panes]
         ends += self.rollup.open_ends(self.closed_ns)
+        if self.closed_ns < self.last_event_ns + QUIET_PANES * self.spec.pane_ns:
+            ends.append(self.closed_ns + self.spec.pane_ns)
         return min(ends, default=None)
 
     @property
@@ -267,7 +292,7 @@ class WindowOperator:
     def read_back(self, batch: WindowBatch) -> None:
         """Gives a published base window back to the merges (after a restart; others are ignored)."""
         base = batch.end_ns - batch.start_ns == self.spec.pane_ns
-        if base and self.needed_from_ns <= batch.start_ns and batch.end_ns <= self.closed_ns:
+        if base and len(batch) and self.needed_from_ns <= batch.start_ns and batch.end_ns <= self.closed_ns:
             slot = np.array([self.table.slot(series) for series in batch.series], np.int32)
             self.rollup.add(batch.start_ns, aggregates_of(batch, slot))
 

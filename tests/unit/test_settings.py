@@ -45,7 +45,6 @@ BAD = {
     "STREAMS_LOG_FORMAT": ["xml"],
     "STREAMS_SESSION_TIMEOUT_SECONDS": ["41"],
     "STREAMS_HEARTBEAT_SECONDS": ["4"],
-    "STREAMS_CONFIRM_K": ["6"],
 }
 
 
