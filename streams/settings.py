@@ -207,10 +207,10 @@ class Settings:
         "novelty", "Anomaly detector, by its name in the registry.", allowed=_NAME_RULE, check=_is_name
     )
     detector_threshold: float = _number(
-        0.99, "A window whose score is at least this is an anomaly.", unit="1", low=0, high=1
+        0.9999, "A window whose score is at least this is an anomaly.", unit="1", low=0, high=1
     )
     detector_warmup_windows: int = _number(
-        750, "Windows of a series that are learnt in silence.", unit="windows", low=0, high=1_000_000
+        750, "Windows of a series that are learnt in silence.", unit="windows", low=20, high=1_000_000
     )
     thresholds_path: Path = _path("monitoring/thresholds.yml", "Rules and their limits.")
 
