@@ -1,9 +1,10 @@
 """Events per CPU second of one worker on the whole metrics path, from a real broker through Faust.
 
 ``python -m benchmarks.throughput --json`` prints one JSON line per path: decode, 10 s panes, 1 m and 5 m merges,
-quantile sketch, windows published, checkpoint written, totals for Prometheus updated, offsets committed. The data is produced
-before the clock starts; each path runs in a process of its own with a broker of its own; compiling is not counted.
-``raw`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes thrown away.
+quantile sketch, windows published, checkpoint written, totals for Prometheus updated, offsets committed. The data is
+produced before the clock starts; each path runs in a process of its own with a broker of its own; compiling is not
+counted.
+``raw_events_per_cpu_second`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes thrown away.
 """
 
 from __future__ import annotations
