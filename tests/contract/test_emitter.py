@@ -70,7 +70,7 @@ def test_the_pipeline_recognises_repeated_heads() -> None:
     with emitter_for(broker) as emitter:
         for i in range(50):
             emitter.counter("agents.steps").add(1, n=i % 40)
-            assert emitter.flush()
+            assert emitter.flush(60)
     cache, table = HeadCache(), SeriesTable()
     columns = decode_run(stored(broker, topics.METRICS), table, cache, hint=topics.METRICS)
     assert [(b.seq, b.dropped_total) for b in columns.batches] == [(n, 0) for n in range(50)]

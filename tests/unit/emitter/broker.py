@@ -30,7 +30,7 @@ class Record(NamedTuple):
 
 
 class Broker:
-    """Keeps every record it accepted, in order. ``missing`` topics fail; records over ``limit_bytes`` are refused."""
+    """Keeps every record it accepted, in order. ``missing`` topics fail late; those over ``limit_bytes`` are refused."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -75,7 +75,12 @@ class _Connection:
         await asyncio.sleep(0)
         if len(value) > broker.limit_bytes:
             raise Undeliverable
-        if not broker.up or topic in broker.missing:
+        if topic in broker.missing:
+            before = len(broker.records)
+            while topic in broker.missing and len(broker.records) == before:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)  # as aiokafka, which looks for a missing topic for long
+            raise ConnectionResetError
+        if not broker.up:
             raise ConnectionResetError
         while not broker.answers:  # noqa: ASYNC110  set from another thread
             await asyncio.sleep(0.005)

@@ -42,7 +42,7 @@ def test_values_arrive_with_their_labels(emitter: Emitter, broker: Broker) -> No
     emitter.gauge("agents.memory", "By").set(4)
     emitter.updowncounter("agents.active", "{agent}").add(-1)
     emitter.counter("agents.belief.predictions").add(correct=True)
-    assert emitter.flush()
+    assert emitter.flush(60)
     plan = {"outcome": "success", "step_type": "plan"}
     assert broker.samples() == [
         ("agents.steps", plan, 2.0),
@@ -64,19 +64,19 @@ def test_what_is_no_number_is_dropped_and_counted(emitter: Emitter, broker: Brok
     counter.add(value)
     counter.labels().add(value)
     counter.add(5)
-    assert emitter.flush()
+    assert emitter.flush(60)
     samples = emitter.stats().samples
     assert (samples.emitted, samples.delivered, samples.dropped_by_reason) == (4, 2, {"invalid": 2})
     assert [value for _, _, value in broker.samples()] == [1.0, 5.0]
     counter.add(1)
-    assert emitter.flush()
+    assert emitter.flush(60)
     assert broker.of("agents.metrics")[-1].body["dropped_total"] == 2
 
 
 @pytest.mark.parametrize("value", [Decimal("1.5"), "1.5", True, 7])
 def test_what_can_become_a_number_is_one(emitter: Emitter, broker: Broker, value: Any) -> None:
     emitter.gauge("g").set(value)
-    assert emitter.flush()
+    assert emitter.flush(60)
     assert [v for _, _, v in broker.samples()] == [float(value)]
 
 
@@ -94,7 +94,7 @@ def test_odd_labels_become_text_within_bounds(emitter: Emitter, broker: Broker) 
     for _ in range(2):
         counter.add(1, **odd)
     counter.add(1, **{f"label{i:02d}": i for i in range(40)})
-    assert emitter.flush()
+    assert emitter.flush(60)
     (_, labels, _), again, (_, many, _) = broker.samples()
     assert again[1] == labels
     assert labels == {
@@ -124,7 +124,7 @@ def test_label_sets_over_the_bound_share_one_series(broker: Broker) -> None:
         for i in range(10):
             counter.add(1, user=i)
         gauge.set(1, user="x")
-        assert emitter.flush()
+        assert emitter.flush(60)
         stats = emitter.stats()
     assert stats.series == 5
     assert stats.overflowed == 8
@@ -156,7 +156,7 @@ def test_a_disabled_emitter_takes_everything_and_drops_it() -> None:
     emitter.counter("c").add(1)
     with emitter.span("x"):
         pass
-    assert emitter.flush()
+    assert emitter.flush(60)
     assert emitter.close()
     stats = emitter.stats()
     assert (stats.samples.dropped_by_reason, stats.spans.dropped_by_reason) == ({"closed": 1}, {"closed": 1})

@@ -31,7 +31,7 @@ def logger(emitter: Emitter) -> logging.Logger:
 
 
 def logs(emitter: Emitter, broker: Broker) -> list[dict[str, Any]]:
-    assert emitter.flush()
+    assert emitter.flush(60)
     return [log for record in broker.of("agents.logs") for log in record.body["logs"]]
 
 
@@ -99,9 +99,10 @@ def test_shipping_never_feeds_itself(broker: Broker) -> None:
     root.addHandler(handler)
     try:
         logging.getLogger("test_logs").warning("one")
+        client.error("the agent's own use of the client")
         eventually(lambda: sum(emitter.stats().errors.values()) > 5)
         broker.up = True
-        assert emitter.flush()
+        assert emitter.flush(60)
     finally:
         root.removeHandler(handler)
         emitter.close()
@@ -117,7 +118,7 @@ def test_the_clients_complaints_stay_out_of_the_agents_logs(broker: Broker, capl
 
     with emitter_for(broker, connect=connect) as emitter:
         emitter.counter("c").add(1)
-        assert emitter.flush()
+        assert emitter.flush(60)
         client.error("the agent's own")
     assert [record.message for record in caplog.records] == ["the agent's own"]
     assert client.filters == []

@@ -28,7 +28,7 @@ def emitter(broker: Broker) -> Iterator[Emitter]:
 
 
 def spans(emitter: Emitter, broker: Broker) -> dict[str, dict[str, Any]]:
-    assert emitter.flush()
+    assert emitter.flush(60)
     return {span["name"]: span for record in broker.of("agents.spans") for span in record.body["spans"]}
 
 
@@ -169,7 +169,7 @@ def test_spans_over_the_bound_are_dropped_and_counted() -> None:
             for _ in range(8):
                 with emitter.span("x"):
                     pass
-        assert emitter.flush()
+        assert emitter.flush(60)
         stats = emitter.stats().spans
         assert (stats.emitted, stats.delivered, stats.dropped_by_reason) == (8, 5, {"overflow": 3})
         assert agree(emitter)
@@ -180,7 +180,7 @@ def test_a_span_ends_once_and_ids_differ(emitter: Emitter, broker: Broker) -> No
     with span:
         pass
     span.end()
-    assert emitter.flush()
+    assert emitter.flush(60)
     assert emitter.stats().spans.emitted == 1
     made = [emitter.span("y").context for _ in range(1000)]
     assert len({c.trace_id for c in made}) == len({c.span_id for c in made}) == 1000
