@@ -13,7 +13,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streams import topics
 from streams.app.admin import create_topics
+from streams.app.metrics import window_spec
+from streams.app.roles import RED_LATENESS_NS
 from streams.decode.run import HeadCache, decode_run
 from streams.domain.window import WindowBatch, decode_window_batch, encode_window_batch, split
 from streams.services.kafka import KafkaService
@@ -140,6 +143,21 @@ class Pipeline:
         self.workers.append(made)
         return made
 
+    @cached_property
+    def producer(self) -> Producer:
+        """One for all records: they keep their order, also over a retry."""
+        return Producer(
+            {
+                "bootstrap.servers": self.broker.bootstrap,
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+                "message.max.bytes": 8_000_000,
+                "queue.buffering.max.messages": 1_000_000,
+                "log_level": 2,
+            }
+        )
+
     def produce(self, records: Iterable[Sent]) -> int:
         """Sends records in order and waits until the broker has all of them."""
         failures: list[Any] = []
@@ -148,17 +166,7 @@ class Pipeline:
             if error is not None:
                 failures.append(error)
 
-        producer = Producer(
-            {
-                "bootstrap.servers": self.broker.bootstrap,
-                "enable.idempotence": True,
-                "partitioner": "murmur2_random",
-                "linger.ms": 5,
-                "message.max.bytes": 8_000_000,
-                "queue.buffering.max.messages": 1_000_000,
-            }
-        )
-        count = 0
+        producer, count = self.producer, 0
         for record in records:
             producer.produce(
                 record.topic, key=record.key, value=record.value, partition=record.partition, on_delivery=delivered
@@ -191,11 +199,13 @@ class Pipeline:
         """Key to content of ``agents.windows``; the same key always has the same content."""
         return one_content_per_key(self.read(topics.WINDOWS))
 
-    def spec(self, **changes: Any) -> WindowSpec:
-        """How the workers' settings cut time."""
-        from streams.app.metrics import window_spec
-
-        return window_spec(Settings.from_environ({**self.variables, **changes}))
+    def truth(self, records: Sequence[Record]) -> Truth:
+        """What source logs come to by the workers' settings."""
+        spec = window_spec(Settings.from_environ(self.variables))
+        spans = replace(spec, lateness_ns=spec.lateness_ns + RED_LATENESS_NS)
+        truth = undisturbed([r for r in records if r.topic != topics.RED], spec)
+        red = undisturbed([r for r in records if r.topic == topics.RED], spans)
+        return Truth(truth.windows | red.windows, truth.fates | red.fates)
 
 
 def _read(consumer: Consumer, names: Sequence[str]) -> Iterator[Record]:

@@ -84,7 +84,7 @@ def _spoil(load: Load, rng: random.Random) -> None:
 
 
 def _add_late(load: Load, keys: list[bytes], start: int) -> None:
-    """At the end of each partition's log, from an agent that was cut off: events of an hour ago, and how many it lost."""
+    """At the end of each log, from an agent that was cut off: events of an hour ago, and how many it lost."""
     series = [events.SeriesDefinition("agents.steps", "1", "counter")]
     for number, key in enumerate(keys):
         head = events.encode_metric_head({"service.name": "cut-off"}, series, f"cut-off-{number}")
