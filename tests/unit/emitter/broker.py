@@ -30,7 +30,7 @@ class Record(NamedTuple):
 
 
 class Broker:
-    """Keeps every record it accepted, in order. ``missing`` topics fail late; those over ``limit_bytes`` are refused."""
+    """Keeps every record it accepted, in order. ``missing`` topics fail late; over ``limit_bytes`` is refused."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []

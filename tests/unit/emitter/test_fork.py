@@ -10,13 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from agents_emitter import Emitter
 from agents_emitter.transport import Transport
 from tests.unit.emitter.broker import Broker, agree, emitter_for, eventually
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
 def in_child(work: Callable[[], Any]) -> Any:
