@@ -13,6 +13,7 @@ from agents_emitter import events
 SECOND_NS: Final = 1_000_000_000
 AGENTS: Final = 20
 SERIES_PER_AGENT: Final = 50
+POOL: Final = 200_003
 START_NS: Final = 1_700_000_000 * SECOND_NS
 
 
@@ -48,7 +49,7 @@ def resource(agent: int) -> dict[str, str]:
 
 
 def values(seed: int, count: int) -> list[float]:
-    """Log-normal values, reused in turns: making them is not what is measured."""
+    """Log-normal values; enough of them that compression finds no repetition."""
     rng = random.Random(seed)
     return [rng.lognormvariate(-2, 1) for _ in range(count)]
 
@@ -59,13 +60,13 @@ def batches(
     """Our metric batches: each agent sends ``samples`` samples once a second."""
     rows = definitions(series)
     heads = [events.encode_metric_head(resource(a), rows, f"bench-{a}") for a in range(agents)]
-    pool = values(1, 8 * samples)
+    pool = values(1, POOL)
     index = [i % series for i in range(samples)]
     offsets = [i * SECOND_NS // samples for i in range(samples)]
     made, second = 0, 0
     while made < total:
         for agent in range(agents):
-            at = (second * 131 + agent * 17) % (7 * samples)
+            at = (second * AGENTS + agent) * 7919 % (POOL - samples)
             value = events.encode_metric_batch(
                 heads[agent],
                 seq=second,
@@ -83,7 +84,7 @@ def batches(
 def singles(total: int, *, agents: int = AGENTS, series: int = SERIES_PER_AGENT) -> Iterator[Record]:
     """One JSON event a record, about 200 bytes; 10,000 a second of event time."""
     rows = definitions(series)
-    pool = values(2, 10_007)
+    pool = values(2, POOL)
     for i in range(total):
         agent, row = i % agents, rows[(i // agents) % series]
         value = orjson.dumps(
@@ -104,7 +105,7 @@ def otlp(total: int, *, points: int = 100, agents: int = AGENTS, series: int = S
     """OTLP protobuf as a collector batches it: gauges and delta sums, ``points`` data points a record."""
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-    pool = values(3, 10_007)
+    pool = values(3, POOL)
     made, second = 0, 0
     per_metric = points // 10
     while made < total:

@@ -31,7 +31,7 @@ from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.publish.prometheus import PrometheusFold
 from streams.settings import Settings
-from streams.window.checkpoint import checkpoint, restore, series_keys
+from streams.window.checkpoint import checkpoint, prefix, restore, series_keys
 from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
 from streams.window.rollup import Span
 
@@ -71,6 +71,7 @@ class MetricsPartition:
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
 
     def __post_init__(self) -> None:
+        self._core = BlobWriter(f"{prefix(self.topic, self.partition)}checkpoint")
         self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
         self._own_windows = f"{self.topic}/{self.partition}/".encode()
         self.operator = WindowOperator(self.topic, self.partition, self.spec)
@@ -78,9 +79,10 @@ class MetricsPartition:
 
     def restore(self, state: Mapping[str, bytes]) -> Restored:
         """Fills the operator and the totals from the state topic."""
-        resume = restore(self.operator, state)
-        if resume is None:
+        core = self._core.restore(state)
+        if core is None:
             return Restored()
+        resume = restore(self.operator, core.value, state)
         self._rows_written = len(self.operator.table)
         self._generation = self.operator.generation
         self._windows_offset = resume.windows_offset
@@ -165,10 +167,11 @@ class MetricsPartition:
         held = self.operator.held_offset
         records = self._fold_snapshot(len(marks))
         gone = self._generation_change()
-        core = checkpoint(
+        *chunks, (_, core) = checkpoint(
             self.operator, epoch=self.epoch, windows_offset=self._oldest_needed(), rows_written=self._rows_written
         )
-        records += [Output(topics.STATE, key, value, self.partition) for key, value in core]
+        chunks += self._core.records(Snapshot(self.operator.applied, core))
+        records += [Output(topics.STATE, key, value, self.partition) for key, value in chunks]
         records += gone  # after the core: until then the older one needs them
         self._rows_written = len(self.operator.table)
         size = sum(len(record.value or b"") for record in records)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from streams.app.sink import Output, Sink
 
@@ -17,6 +18,11 @@ class Step:
     results: Sequence[Output] = ()
     checkpoint: Sequence[Output] = ()
     done: Callable[[Sequence[int]], None] = field(default=lambda _: None)
+
+
+def is_core(output: Output) -> bool:
+    """Whether a state record makes the chunks before it valid."""
+    return (output.key or b"").endswith(b"/core")
 
 
 class Outbox:
@@ -58,8 +64,8 @@ class Outbox:
             while True:
                 begin, step = await self._steps.get()
                 offsets = await self._sink.deliver(step.results)
-                for record in step.checkpoint:  # in order: the core counts what was written before it
-                    await self._sink.deliver([record])
+                for _, records in groupby(step.checkpoint, key=is_core):  # chunks, then the core that counts them
+                    await self._sink.deliver(records)
                 step.done(offsets)
                 if step.checkpoint:
                     self._observe(time.monotonic() - begin)

@@ -21,6 +21,8 @@ from streams.domain.series import Series
 WINDOW_SCHEMA: Final = "agents.window/1"
 QUANTILES: Final = (0.5, 0.95, 0.99)
 MAX_SERIES_PER_RECORD: Final = 1000
+MAX_COUNTERS_PER_RECORD: Final = 400_000
+"""About 5 MB as base64 at the widest: far below the topic's largest record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +201,11 @@ def decode_window_batch(value: bytes) -> WindowBatch:
 
 
 def split(batch: WindowBatch, max_series: int = MAX_SERIES_PER_RECORD) -> Iterator[WindowBatch]:
-    """Parts of at most ``max_series`` series, in order: each becomes one record."""
-    chunks = max(1, -(-len(batch) // max_series))
+    """Parts, in order, that each become one record: at most ``max_series`` series and about 400,000 sketch counters."""
+    edges = _edges(batch.sketch_start, max_series)
+    chunks = len(edges) - 1
     for chunk in range(chunks):
-        rows = slice(chunk * max_series, min((chunk + 1) * max_series, len(batch)))
+        rows = slice(edges[chunk], edges[chunk + 1])
         first, last = batch.sketch_start[rows.start], batch.sketch_start[rows.stop]
         yield replace(
             batch,
@@ -220,6 +223,17 @@ def split(batch: WindowBatch, max_series: int = MAX_SERIES_PER_RECORD) -> Iterat
             chunk=chunk,
             chunks=chunks,
         )
+
+
+def _edges(sketch_start: NDArray[np.int32], max_series: int) -> list[int]:
+    """Rows at which a window is cut; always at least one part, and at least one series in a part that is not alone."""
+    rows = len(sketch_start) - 1
+    edges = [0]
+    while edges[-1] < rows:
+        first = edges[-1]
+        fits = int(np.searchsorted(sketch_start, sketch_start[first] + MAX_COUNTERS_PER_RECORD, side="right")) - 1
+        edges.append(min(max(fits, first + 1), first + max_series, rows))
+    return edges if rows else [0, 0]
 
 
 def join(parts: Sequence[WindowBatch]) -> WindowBatch:

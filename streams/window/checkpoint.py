@@ -90,25 +90,23 @@ def checkpoint(
     yield f"{base}core".encode(), orjson.dumps(core)
 
 
-def restore(operator: WindowOperator, records: Mapping[str, bytes]) -> Resume | None:
+def restore(operator: WindowOperator, core_record: bytes, records: Mapping[str, bytes]) -> Resume:
     """Fills a new operator from the state topic's records of its partition.
 
     Args:
         operator: new, of the same topic and partition.
-        records: key to value; other keys are ignored.
+        core_record: the core of the checkpoint.
+        records: key to value of the chunks; other keys are ignored.
 
     Returns:
-        Where to go on, or None where no checkpoint exists.
+        Where to go on.
 
     Raises:
         StateVersionError: written by a newer version of this code.
         StateError: a chunk of series is missing.
     """
     base = prefix(operator.topic, operator.partition)
-    raw = records.get(f"{base}core")
-    if raw is None:
-        return None
-    core: dict[str, Any] = orjson.loads(raw)
+    core: dict[str, Any] = orjson.loads(core_record)
     if core["v"] > FORMAT:
         raise StateVersionError(
             f"state of {operator.topic}/{operator.partition} has format {core['v']}, this version reads up "

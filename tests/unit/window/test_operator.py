@@ -118,7 +118,7 @@ def crash_and_resume(log: list[Entry], cuts: list[int], crashes: list[int]) -> t
             at = edge
         if edge in crashes:
             operator = WindowOperator("t", 0, WindowSpec())
-            resume = restore(operator, state)
+            resume = restore(operator, state["window/t/0/core"], state) if state else None
             rows, at = (len(operator.table), resume.held) if resume else (0, 0)
             generation = operator.generation
             for value in topic.values():
