@@ -22,11 +22,12 @@ class Notice(NamedTuple):
 
 
 class Notices:
-    """Notices in the order of their arrival; the oldest of more than 50,000 are forgotten."""
+    """Notices in the order of their arrival; of more than 50,000 the oldest go, the last status of each alert stays."""
 
     def __init__(self) -> None:
         self._notices: deque[Notice] = deque(maxlen=MAX_NOTICES)
         self._taken = 0
+        self._last: dict[Labels, str] = {}
 
     def take(self, requests: Sequence[dict[str, Any]], now_ns: int) -> list[Notice]:
         """Notes what is new in the webhook's growing list of requests; returns it."""
@@ -37,6 +38,7 @@ class Notices:
         ]
         self._taken = len(requests)
         self._notices.extend(fresh)
+        self._last.update((notice.labels, notice.status) for notice in fresh)
         return fresh
 
     def first(self, transition: AlertTransition, status: str, after_ns: int) -> int | None:
@@ -45,6 +47,13 @@ class Notices:
         found = (n.seen_ns for n in self._notices if n.status == status and n.labels == labels and n.seen_ns > after_ns)
         return next(found, None)
 
-    def count(self, status: str) -> int:
-        """Different alerts notified with a status."""
-        return len({n.labels for n in self._notices if n.status == status})
+    def told(self, transition: AlertTransition) -> bool:
+        """Whether the last notification about an alert said what the transition says.
+
+        An alert that ends and begins again between two notifications is not notified twice.
+        """
+        return self._last.get(alert_labels(transition)) == transition.state
+
+    def count(self, status: str, after_ns: int) -> int:
+        """Different alerts notified with a status after a moment."""
+        return len({n.labels for n in self._notices if n.status == status and n.seen_ns > after_ns})

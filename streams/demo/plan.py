@@ -12,9 +12,9 @@ import orjson
 from streams import topics
 
 SECOND_NS: Final = 1_000_000_000
-HISTORY_SECONDS: Final = 2_700
+HISTORY_SECONDS: Final = 2_400
 WARMUP_WINDOWS: Final = 300
-"""25 of the 45 minutes: a counter that is not in every pane has fewer windows than panes."""
+"""25 of the 40 minutes: a counter that is not in every pane has fewer windows than panes."""
 PANE_SECONDS: Final = 5
 LATENESS_SECONDS: Final = 3
 SET_UP_SECONDS: Final = 15.0
@@ -23,8 +23,11 @@ ONSET_SECONDS: Final = 25.0
 FAULT_SECONDS: Final = 30.0
 LONGEST_SECONDS: Final = 4 * 3_600
 """Simulated when no end is set; with the history below the length at which the simulator's load follows the day."""
-SEED: Final = 1
+SEED: Final = 24
+"""A run in which no agent fails twice in a row before the fault: what is shown before it is a healthy system."""
 AGENTS: Final = 12
+EVENTS_PER_SECOND: Final = 240
+"""Enough for rules that want 20 steps of an agent in a window of 15 s."""
 LIVE_ONLY: Final = (topics.SPANS, topics.LOGS)
 """Not in the history: partitions of spans are read at different speeds, so the metrics of old spans would be late."""
 
@@ -55,6 +58,7 @@ class Plan:
             "--scenario": self.scenario,
             "--seed": SEED,
             "--agents": AGENTS,
+            "--events-per-second": EVENTS_PER_SECOND,
             "--brokers": brokers,
             "--start-ns": self.start_ns,
             "--seconds": HISTORY_SECONDS + live,

@@ -12,8 +12,6 @@ from streams.errors import ConfigurationError
 
 DIVISOR: Final = 8
 """120 s become 15 s: the fault of a demo lasts 30 s."""
-LEAST_EVENTS: Final = 8
-"""Fewer, and one failure alone would be far over a limit of 5 %."""
 SILENCE_SECONDS: Final = 15.0
 """An absence rule's threshold is a waiting time itself; shorter than three heartbeats of 5 s says nothing."""
 
@@ -21,8 +19,8 @@ SILENCE_SECONDS: Final = 15.0
 def shorten(text: str, pane_seconds: int, divisor: int = DIVISOR) -> str:
     """The same rules with ``for_seconds``, ``keep_firing_seconds`` and ``window_seconds`` divided.
 
-    Windows become multiples of ``pane_seconds``, at least three of them where there was more than one; ``min_count``
-    shrinks with its window (at least :data:`LEAST_EVENTS`, or what it was if that is less).
+    Windows become multiples of ``pane_seconds``, at least three panes where the window was longer than two. Limits and
+    ``min_count`` stay: the demo's agents are busy enough to reach it in a short window.
 
     Raises:
         ConfigurationError: the text is no rules file, before or after.
@@ -41,11 +39,7 @@ def shorten(text: str, pane_seconds: int, divisor: int = DIVISOR) -> str:
 
 def _shorten_rule(rule: dict[str, Any], pane_seconds: int, divisor: int) -> None:
     if "window_seconds" in rule:
-        before = rule["window_seconds"]
-        rule["window_seconds"] = _window(before, pane_seconds, divisor)
-        if "min_count" in rule:
-            fewer = math.ceil(rule["min_count"] * rule["window_seconds"] / before)
-            rule["min_count"] = max(min(LEAST_EVENTS, rule["min_count"]), fewer)
+        rule["window_seconds"] = _window(rule["window_seconds"], pane_seconds, divisor)
     if "keep_firing_seconds" in rule:
         rule["keep_firing_seconds"] = rule["keep_firing_seconds"] / divisor
     for level in rule["levels"]:

@@ -228,9 +228,14 @@ class Demo:
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
-        self._say(f"  {what} ...")
+        """Says what is going on, and how long it took."""
         begin = time.monotonic()
-        yield
+        if self._console.is_terminal:
+            with self._console.status(f"{what} ..."):
+                yield
+        else:
+            self._say(f"  {what} ...")
+            yield
         self._say(f"  {what}: {time.monotonic() - begin:.1f} s")
 
 

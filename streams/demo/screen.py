@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -10,10 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.figures import FATES
-from streams.demo.view import AlertRow, View
+from streams.demo.view import AlertRow, SourceRow, View
 
 STYLES: Final = {"firing": "bold red", "pending": "yellow", "resolved": "green"}
 LEAST_ALERTS: Final = 3
+FULL_HEIGHT: Final = 30
+FULL_WIDTH: Final = 100
+SEND: Final = "send"
+SHORT_ADDRESSES: Final = frozenset({"metrics", "alertmanager", SEND})
 NOT_KNOWN: Final = "-"
 
 
@@ -37,28 +41,51 @@ def fates(view: View) -> str:
     return ", ".join(f"{number(view.figures.fate(fate))} {fate}" for fate in FATES if fate != "overflow")
 
 
-def page(view: View, height: int) -> RenderableType:
-    """The live page; shows as many alerts as the height leaves room for."""
+def page(view: View, width: int, height: int) -> RenderableType:
+    """The live page; on a small terminal it says less. It shows as many alerts as there is room for."""
+    full = height >= FULL_HEIGHT
     head = Text.assemble(("agent-streams demo", "bold"), f"   {clock(view)}   ", (view.story, "bold yellow"))
-    parts: list[RenderableType] = [head, Text(), _pipeline(view), Text(), _sources(view), Text()]
-    used = 4 + 4 + len(view.sources) + 2 + len(view.addresses) + 3
-    parts += [_alerts(view, max(LEAST_ALERTS, height - used)), Text(), _addresses(view)]
+    sources = view.sources if full else by_origin(view.sources)
+    addresses = {n: a for n, a in view.addresses.items() if full or n in SHORT_ADDRESSES}
+    taken = 2 + 3 + len(sources) + 3 + 1 + 1 + 1 + len(addresses) + bool(view.trouble)
+    parts: list[RenderableType] = [head, Text(), _pipeline(view), Text(), _sources(view, sources), Text()]
+    parts += [
+        _alerts(view, max(LEAST_ALERTS, height - taken - 1), wide=width >= FULL_WIDTH),
+        Text(),
+        _addresses(addresses),
+    ]
     if view.trouble:
         parts.append(Text(view.trouble, style="bold red"))
     return Group(*parts)
+
+
+def by_origin(sources: Sequence[SourceRow]) -> list[SourceRow]:
+    """One row for each origin."""
+    found: dict[str, SourceRow] = {}
+    for row in sources:
+        before = found.get(row.name)
+        if before is not None:
+            events, rate = _sum(before.events, row.events), _sum(before.per_second, row.per_second)
+            row = SourceRow(row.name, "all", None if events is None else round(events), rate)
+        found[row.name] = row
+    return list(found.values())
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def _pipeline(view: View) -> Table:
     f = view.figures
     cells = [
         ("events/s", number(view.per_second)),
-        ("lag", number(f.lag if f else None, "records")),
+        ("lag", number(f.lag if f else None)),
         ("watermark delay", number(f.watermark_delay_seconds if f else None, "s", 1)),
         ("windows closed", number(f.windows if f else None)),
-        ("windows judged", number(f.judged if f else None)),
         ("anomalies", number(view.anomalies)),
         ("traces", number(view.traces)),
         ("series", number(f.series if f else None)),
+        ("judged", number(f.judged if f else None)),
     ]
     table = Table.grid(padding=(0, 2))
     for row in (cells[:4], cells[4:]):
@@ -66,56 +93,76 @@ def _pipeline(view: View) -> Table:
     return table
 
 
-def _sources(view: View) -> Table:
+def _sources(view: View, sources: Sequence[SourceRow]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_row(*(Text(word, style="dim") for word in ("events from", "topic", "read", "per s")))
-    for row in view.sources:
+    for row in sources:
         table.add_row(row.name, row.topics, number(row.events), number(row.per_second, digits=1))
-    table.add_row(Text("became", style="dim"), Text(fates(view)))
-    return table
+    return Group(table, Text.assemble(("became ", "dim"), fates(view)))
 
 
 def counts(view: View) -> str:
-    """Alerts by state, and what Alertmanager notified."""
+    """Alerts by state, and what Alertmanager has notified."""
     states = ", ".join(f"{view.counts.get(state, 0)} {state}" for state in ("pending", "firing", "resolved"))
     if view.notified is None:
         return f"{states}; no Alertmanager"
     told = ", ".join(f"{view.notified.get(status, 0)} {status}" for status in ("firing", "resolved"))
-    return f"{states}; Alertmanager notified {told}"
+    return f"{states}; notified: {told}"
 
 
-def _alerts(view: View, room: int) -> RenderableType:
+def _alerts(view: View, room: int, *, wide: bool) -> RenderableType:
     title = Text.assemble(("alerts ", "dim"), counts(view))
+    groups = grouped(view.alerts)
     table = Table.grid(padding=(0, 2))
-    for row in view.alerts[:room]:
+    for rows in groups[:room]:
+        first = rows[0]
+        age_seconds = max(row.age_seconds for row in rows)
+        cells = [first.name, names(rows), first.figure if wide else first.figure.partition(" (")[0], told(rows)]
         table.add_row(
-            Text(row.state, style=STYLES[row.state]),
-            Text(f"{row.age_seconds:.0f} s", justify="right"),
-            row.severity,
-            Text(row.name, no_wrap=True, overflow="ellipsis"),
-            row.who,
-            Text(row.figure, no_wrap=True, overflow="ellipsis"),
-            _told(row),
+            Text(first.state, style=STYLES[first.state]),
+            Text(f"{age_seconds:.0f} s", justify="right"),
+            *([first.severity] if wide else []),
+            *(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells),
         )
-    left = len(view.alerts) - room
+    left = sum(len(rows) for rows in groups[room:])
     return Group(title, table, *([Text(f"and {left} more", style="dim")] if left > 0 else []))
 
 
-def _told(row: AlertRow) -> str:
-    return "" if row.notified is None else "notified" if row.notified else "on its way"
+def grouped(alerts: Iterable[AlertRow]) -> list[list[AlertRow]]:
+    """Alerts of one name, severity and state together, in the order of the first of each."""
+    found: dict[tuple[str, str, str], list[AlertRow]] = {}
+    for row in alerts:
+        found.setdefault((row.state, row.name, row.severity), []).append(row)
+    return list(found.values())
 
 
-def _addresses(view: View) -> Table:
+def names(rows: Sequence[AlertRow]) -> str:
+    """Whom a group of alerts is about: the first, and how many more."""
+    others = len({row.key for row in rows}) - 1
+    return rows[0].who + (f" +{others}" if others else "")
+
+
+def told(rows: Sequence[AlertRow]) -> str:
+    """How many of a group Alertmanager has notified; "" where there is nothing to notify."""
+    known = [row.notified for row in rows if row.notified is not None]
+    if not known:
+        return ""
+    return "notified" if all(known) else f"{sum(known)}/{len(known)} notified"
+
+
+def _addresses(addresses: Mapping[str, str]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, address in view.addresses.items():
-        table.add_row(name, address)
-    return table
+    for name, address in addresses.items():
+        if name != SEND:
+            table.add_row(name, address)
+    # a line of its own, so that it can be copied from a narrow terminal
+    return Group(table, Text(addresses.get(SEND, ""), style="dim"))
 
 
 def line(view: View) -> str:

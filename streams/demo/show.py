@@ -71,11 +71,12 @@ class Show:
             self._run_lines(plan)
 
     def _run_page(self, plan: Plan) -> None:
-        first = screen.page(self._view(plan, 0.0), self._console.height)
+        first = screen.page(self._view(plan, 0.0), *self._size())
         with Live(first, console=self._console, screen=True, auto_refresh=False) as live:
-            self._loop(
-                plan, lambda now: live.update(screen.page(now, self._console.height), refresh=True), LOOK_SECONDS
-            )
+            self._loop(plan, lambda now: live.update(screen.page(now, *self._size()), refresh=True), LOOK_SECONDS)
+
+    def _size(self) -> tuple[int, int]:
+        return self._console.width, self._console.height
 
     def _run_lines(self, plan: Plan) -> None:
         self._loop(plan, self._print, LINE_SECONDS)
@@ -125,7 +126,9 @@ class Show:
             sources=view.source_rows(list(self.figures), seen, stage.otel is not None),
             alerts=alerts,
             counts=Counter(row.state for row in alerts),
-            notified=None if self.notices is None else {s: self.notices.count(s) for s in ("firing", "resolved")},
+            notified=None
+            if self.notices is None
+            else {s: self.notices.count(s, since_ns) for s in ("firing", "resolved")},
             anomalies=seen.anomalies_total,
             traces=seen.traces_total,
             last_anomaly=f"{last.series.name} {last.feature}" if last else "",
@@ -146,7 +149,7 @@ def addresses(stage: Stage) -> dict[str, str]:
     if stack.alertmanager is not None:
         found["alertmanager"] = f"{stack.alertmanager.url}/api/v2/alerts"
     found["kafka"] = stack.kafka.bootstrap
-    event = '{"name":"my.metric","value":1}'
-    found["send"] = f"echo '{event}' | kcat -P -b {stack.kafka.bootstrap} -t agents.metrics"
+    event = '{"name":"x","value":1}'
+    found[screen.SEND] = f"echo '{event}' | kcat -P -b {stack.kafka.bootstrap} -t agents.metrics"
     found["logs"] = str(stage.folder / "logs")
     return found

@@ -16,6 +16,7 @@ from streams.demo.watch import Seen, Step
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
+SUMS: Final = "Sums: emitted + by others + passed on = aggregated + overflow + late + duplicate + rejected + dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ def _moments(fired: Step, steps: Sequence[Step], notices: Notices | None) -> Mom
 
 def report_lines(ending: Ending) -> list[str]:
     """The closing summary."""
-    lines = ["", "Sums: emitted = aggregated + late + duplicate + rejected + dropped", *_sum_lines(ending.sums)]
+    lines = ["", SUMS, *_sum_lines(ending.sums)]
     if ending.otel is not None:
         lines += ["", *_otel_lines(ending.otel)]
     lines += ["", *_alert_lines(ending), ""]
@@ -225,8 +226,9 @@ def _sum_lines(sums: Sequence[Sum]) -> list[str]:
 def _otel_lines(otel: Otel) -> list[str]:
     return [
         f"OpenTelemetry program: {number(otel.asked)} questions asked, by its own count",
-        f"  read: {number(otel.spans)} spans, {number(otel.points)} metric points; {number(otel.traces)} traces assembled",
-        f"  agents.steps counts {number(otel.steps)} answers; exported: {', '.join(otel.names) or 'nothing'}",
+        f"  read: {number(otel.spans)} spans, {number(otel.points)} metric points",
+        f"  made of them: {number(otel.traces)} traces; agents.steps counts {number(otel.steps)} answers",
+        f"  on /metrics: {', '.join(otel.names) or 'nothing'}",
     ]
 
 

@@ -79,10 +79,10 @@ class View:
 def story(plan: Plan, now_ns: int) -> str:
     """What the simulated system is going through."""
     if plan.scenario == "normal_day":
-        return "all agents are healthy"
+        return "all healthy"
     until, since = (plan.fault_start_ns - now_ns) / SECOND_NS, (now_ns - plan.fault_end_ns) / SECOND_NS
     if until > 0:
-        return f"all agents are healthy; {plan.scenario} begins in {until:.0f} s"
+        return f"all healthy; {plan.scenario} begins in {until:.0f} s"
     if since < 0:
         return f"{plan.scenario} since {-until:.0f} s"
     return f"{plan.scenario} ended {since:.0f} s ago"
@@ -139,7 +139,7 @@ def _row(step: Step, notices: Notices | None, now_ns: int) -> AlertRow:
     t = step.transition
     notified = None
     if notices is not None and t.state != "pending" and (t.state == "firing" or t.previous == "firing"):
-        notified = notices.first(t, t.state, step.published_ns) is not None
+        notified = notices.told(t)
     value, limit = t.annotations.get("value", f"{t.value:g}"), t.annotations.get("threshold", f"{t.threshold:g}")
     age_seconds = max(0.0, (now_ns - t.at_ns) / SECOND_NS)
     figure = f"{value} (limit {limit})"
