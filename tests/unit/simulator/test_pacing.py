@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from agents_emitter.simulator import Emission, pace
+from agents_emitter.simulator import Emission, follow, pace
 
 
 class Time:
@@ -92,3 +93,27 @@ def test_stop_ends_a_long_wait() -> None:
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
     with pytest.raises(ValueError, match="speed"):
         _run(Time(0), [], speed=speed)
+
+
+def _follow(time: Time, emissions: list[Emission], **how: Any) -> int:
+    return asyncio.run(follow(emissions, time.send, clock_ns=time.clock_ns, sleep=time.sleep, **how))
+
+
+def test_catching_up_sends_the_past_at_once_and_the_rest_by_the_clock() -> None:
+    time = Time(100 * SECOND)
+    met: list[int] = []
+    sent = _follow(time, _at(*(s * SECOND for s in (10, 90, 100, 103, 110))), caught_up=lambda: met.append(time.now_ns))
+    assert sent == 5
+    assert [at // SECOND for _, at in time.sent] == [100, 100, 100, 103, 110]
+    assert met == [100 * SECOND]
+
+
+def test_a_history_that_ends_in_the_past_never_catches_up() -> None:
+    met: list[int] = []
+    assert _follow(Time(100 * SECOND), _at(10 * SECOND), caught_up=lambda: met.append(0)) == 1
+    assert met == []
+
+
+def test_catching_up_can_be_stopped() -> None:
+    time = Time(100 * SECOND)
+    assert _follow(time, _at(10 * SECOND, 200 * SECOND), stop=lambda: time.now_ns > 150 * SECOND) == 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from agents_emitter.simulator import SCENARIOS
+from agents_emitter.simulator import SCENARIOS, ground_truth, simulate
 from agents_emitter.simulator.conditions import MEGABYTE
 from tests.unit.simulator.runs import SECOND_NS, Reading, Sample, count, read, shared
 
@@ -243,3 +244,26 @@ def test_callers_of_a_silent_agent_time_out_until_they_notice() -> None:
     edge = found.simulation.calls["coordinator-1", fault.root]
     assert 10 < edge.total - edge.answered <= len(timeouts)  # a workflow that fails for it is an error of its own
     assert edge.failed >= edge.total - edge.answered
+
+
+@pytest.mark.parametrize("scenario", FAULTS)
+def test_a_fault_that_is_placed_acts_there(scenario: str) -> None:
+    placed = ground_truth(
+        scenario, seed=3, start_ns=7 * SECOND_NS, duration_seconds=600.0, fault_seconds=(400.0, 430.5)
+    )
+    assert [(f.start_ns, f.end_ns) for f in placed.faults] == [(407 * SECOND_NS, 437 * SECOND_NS + SECOND_NS // 2)]
+
+
+def test_before_a_placed_fault_the_run_is_the_same() -> None:
+    def records(**how: Any) -> list[bytes]:
+        run = simulate("model_outage", seed=3, start_ns=0, duration_seconds=90.0, **how)
+        return [e.value for e in run if e.time_ns < 40 * SECOND_NS]
+
+    assert records(fault_seconds=(50.0, 60.0)) == records(fault_seconds=(70.0, 80.0))
+    assert records(fault_seconds=(50.0, 60.0)) != records(fault_seconds=(10.0, 60.0))
+
+
+@pytest.mark.parametrize("wrong", [(-1.0, 5.0), (5.0, 5.0), (6.0, 5.0)])
+def test_a_fault_must_begin_before_it_ends(wrong: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="a fault begins"):
+        simulate("cascade", seed=1, start_ns=0, duration_seconds=9.0, fault_seconds=wrong)
