@@ -62,6 +62,7 @@ class Runtime:
         self.restored_seconds = 0.0
         self.last_progress = monotonic()
         self.failure: BaseException | None = None
+        self._closing = False
 
     async def assigned(self) -> None:
         """Restores every owned partition from its checkpoint; called before the flow resumes."""
@@ -78,7 +79,8 @@ class Runtime:
         )
         restored = {tp: self._restore(tp, state[tp.partition]) for tp in sorted(owned)}
         await self._read_back(restored)
-        self.app.consumer.resume_at({tp: r.offset for tp, r in restored.items() if r.offset is not None})
+        begin_offsets = await self.app.consumer.earliest_offsets(*owned) if owned else {}
+        self.app.consumer.resume_at({tp: max(r.offset or 0, begin_offsets[tp]) for tp, r in restored.items()})
         now = self._monotonic()
         self._last_seen = dict.fromkeys(owned, now)
         self.last_progress, self.restored_seconds = now, now - begin
@@ -115,10 +117,13 @@ class Runtime:
             await outbox.close()
 
     async def process(self, tp: TP, records: Sequence[ConsumerRecord]) -> None:
-        """Feeds a run to its partition; waits while too much is under way to the broker."""
+        """Feeds a run to its partition; waits while too much is under way to the broker.
+
+        After a failure nothing is applied any more: a later checkpoint would cover the run that failed.
+        """
         part, outbox = self.parts.get(tp), self._outboxes.get(tp)
-        if part is None or outbox is None:
-            return  # revoked while the run waited; its next owner reads it again
+        if part is None or outbox is None or self.failure is not None or self._closing:
+            return  # revoked while the run waited, or the end has come; the next owner reads it again
         try:
             for step in part.process(records, self._clock_ns()):
                 await outbox.put(step)
@@ -157,7 +162,7 @@ class Runtime:
     def _wants_tick(self, tp: TP, part: Part, now_ns: int, now: float) -> bool:
         wanted_ns = part.next_tick_ns()
         idle = now - self._last_seen.get(tp, now) >= self._settings.idle_seconds
-        return wanted_ns is not None and idle and now_ns >= wanted_ns and self.lag(tp) <= 0
+        return wanted_ns is not None and idle and now_ns >= wanted_ns and self.lag(tp) == 0
 
     def lag(self, tp: TP) -> int:
         """Records in the log that were not delivered yet; -1 while unknown."""
@@ -165,7 +170,7 @@ class Runtime:
         highwater, delivered = consumer.highwater(tp), consumer.delivered.get(tp)
         if highwater is None or delivered is None:
             return -1
-        return int(highwater) - int(delivered) - 1
+        return max(0, int(highwater) - int(delivered) - 1)
 
     def stalled_seconds(self) -> float:
         """How long there has been work and none was done; 0 while all is well."""
@@ -173,7 +178,8 @@ class Runtime:
         return self._monotonic() - self.last_progress if waiting else 0.0
 
     async def close(self) -> None:
-        """Delivers what is under way, for a clean end."""
+        """Takes no more and delivers what is under way, for a clean end."""
+        self._closing = True
         outboxes = list(self._outboxes.values())
         await asyncio.wait_for(asyncio.gather(*(o.drained() for o in outboxes)), 4.0)
         self._hold()

@@ -48,7 +48,6 @@ class RunConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._held: dict[TP, int] = {}
-        self._resume: dict[TP, int] = {}
         self.delivered: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> RunThread:
@@ -61,9 +60,12 @@ class RunConsumer(driver.Consumer):
         self._held[tp] = offset
 
     def resume_at(self, offsets: Mapping[TP, int]) -> None:
-        """Where to read from when the flow resumes, instead of the committed offsets."""
-        self._resume = dict(offsets)
-        self.delivered = {}
+        """Where to read from when the flow resumes, instead of the committed offsets: one for every owned partition.
+
+        Without one a partition would go on where the fetcher stands, and what it had fetched and not delivered when the
+        group changed would be lost.
+        """
+        self.delivered = {tp: offset - 1 for tp, offset in offsets.items()}
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Only ends the tracking of an event; commits follow :meth:`hold`."""
@@ -82,15 +84,13 @@ class RunConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._held.pop(tp, None)
-            self._resume.pop(tp, None)
+            self.delivered.pop(tp, None)
 
     async def perform_seek(self) -> None:
-        """Seeks to the resume offsets where there are any, elsewhere to the committed ones."""
+        """Seeks every partition to the record after the last one delivered, or to its resume offset."""
         await super().perform_seek()
         assigned = self.assignment()
-        resume = {tp: offset for tp, offset in self._resume.items() if tp in assigned}
-        # a partition that has been delivered from goes on where it was: a second seek must not repeat records
-        resume.update({tp: offset + 1 for tp, offset in self.delivered.items() if tp in assigned})
+        resume = {tp: offset + 1 for tp, offset in self.delivered.items() if tp in assigned}
         if resume:
             await self.seek_wait({TopicPartition(tp.topic, tp.partition): o for tp, o in resume.items()})
         for tp, offset in resume.items():
