@@ -44,20 +44,25 @@ class Outbox:
         self._observe = observe
         self._failed = failed
         self._steps: asyncio.Queue[tuple[float, Step]] = asyncio.Queue(depth)
+        self._closed = False
         self._task = asyncio.create_task(self._run())
 
     async def put(self, step: Step) -> None:
-        """Hands a step over; waits while too many are under way."""
-        await self._steps.put((time.monotonic(), step))
+        """Hands a step over; waits while too many are under way. A closed outbox takes nothing."""
+        if not self._closed:
+            await self._steps.put((time.monotonic(), step))
 
     async def drained(self) -> None:
         """Returns when everything handed over has been delivered."""
         await self._steps.join()
 
     async def close(self) -> None:
-        """Abandons what is not delivered: the log still has it."""
+        """Abandons what is not delivered: the log still has it. Who waits in :meth:`put` goes on."""
+        self._closed = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        while not self._steps.empty():  # makes room for a waiting put, whose step nobody will take
+            self._steps.get_nowait()
 
     async def _run(self) -> None:
         try:
