@@ -280,7 +280,7 @@ class WindowOperator:
         """The earliest watermark at which something would be published; None when nothing is open."""
         ends = [start_ns + self.spec.pane_ns for start_ns in self.panes]
         ends += self.rollup.open_ends(self.closed_ns)
-        if self.closed_ns < self.last_event_ns + QUIET_PANES * self.spec.pane_ns:
+        if self.last_event_ns and self.closed_ns < self.last_event_ns + QUIET_PANES * self.spec.pane_ns:
             ends.append(self.closed_ns + self.spec.pane_ns)
         return min(ends, default=None)
 
