@@ -1,0 +1,78 @@
+"""A supervised worker comes back when it dies, ends when it is asked to, and what follows it repeats nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agents_emitter.simulator import simulate
+from streams import topics
+from streams.services.process import wait_until
+from tests.pipeline import Pipeline, Sent, Worker, eventually, open_pipeline
+
+SETTINGS = {
+    "pane_seconds": 1,
+    "window_seconds": "1,5",
+    "lateness_seconds": 2,
+    "tick_interval_seconds": 0.2,
+    "idle_seconds": 0.5,
+    "instance_id": "one",
+}
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[Pipeline]:
+    with open_pipeline(tmp_path_factory.mktemp("supervision"), cache_folder, **SETTINGS) as pipeline:
+        yield pipeline
+
+
+def worker_pids(supervisor: Worker) -> list[int]:
+    """The processes that the supervisor runs."""
+    return [child.pid for child in psutil.Process(supervisor.pid).children()]
+
+
+def test_a_killed_worker_is_restarted_and_a_signal_is_passed_on(pipeline: Pipeline) -> None:
+    supervisor = pipeline.worker("metrics", supervised=True).up()
+    (first,) = worker_pids(supervisor)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: worker_pids(supervisor) not in ([], [first]), seconds=30, what="another worker")
+    wait_until(supervisor.ready, seconds=90, what="ready again")
+    (second,) = worker_pids(supervisor)
+
+    assert supervisor.terminate() == 0
+    assert not psutil.pid_exists(second)
+    text = supervisor.log.read_text()
+    assert "worker ended with -9; restart in 0.5 s" in text
+
+
+def test_sigterm_under_load_ends_in_time_and_nothing_is_processed_twice(pipeline: Pipeline) -> None:
+    emissions = list(
+        simulate("burst_free", seed=5, start_ns=time.time_ns(), duration_seconds=20, events_per_second=50_000)
+    )
+    first = pipeline.worker("metrics").up()
+    pipeline.produce([Sent(e.topic, e.key, e.value) for e in emissions])
+    wait_until(lambda: first.total("streams_events_total", topic=topics.METRICS) > 0, seconds=30, what="some progress")
+    begin = time.monotonic()
+    assert first.terminate() == 0
+    seconds = time.monotonic() - begin
+    done = first.total("streams_events_total", topic=topics.METRICS)
+
+    second = pipeline.worker("metrics").up()
+    sent = sum(e.events for e in emissions)
+    eventually(lambda: second.total("streams_events_total", topic=topics.METRICS) >= sent, "the rest")
+    eventually(lambda: second.total("streams_open_panes") == 0, "all panes closed")
+    truth = pipeline.truth(pipeline.read(topics.METRICS))
+    eventually(lambda: truth.windows.keys() <= pipeline.windows().keys(), "all windows published")
+    now = pipeline.windows()
+    assert {key: now[key] for key in truth.windows} == truth.windows
+    fates = {source: counts for source, counts in second.fates().items() if source[0] == topics.METRICS and counts}
+    assert fates == {source: counts for source, counts in truth.counts().items() if counts}
+    print(f"\nended after {seconds:.1f} s with {done:.0f} of {sent} events counted; then {second.fates()}")
+    assert seconds < 5
