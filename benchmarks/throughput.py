@@ -4,7 +4,8 @@
 quantile sketch, windows published, checkpoint written, totals for Prometheus updated, offsets committed. The data is
 produced before the clock starts; each path runs in a process of its own with a broker of its own; compiling is not
 counted.
-``raw_events_per_cpu_second`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes thrown away.
+``raw_events_per_cpu_second`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes
+thrown away.
 """
 
 from __future__ import annotations
