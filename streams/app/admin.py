@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from streams.errors import ServiceUnavailable
-from streams.settings import Settings
+from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.settings import Settings, variable
 from streams.topics import TOPICS, Topic
 
 HOUR_MS = 3_600_000
@@ -89,3 +89,25 @@ async def describe_topics(settings: Settings) -> list[tuple[Topic, int]]:
         raise ServiceUnavailable(f"no Kafka broker answers at {settings.brokers}: {error}") from error
     finally:
         await client.close()
+
+
+async def check_topics(settings: Settings) -> None:
+    """Whether the topics are as a worker needs them; Kafka would not say so, the worker would wait in silence.
+
+    Raises:
+        ServiceUnavailable: no broker answers, or topics are missing.
+        ConfigurationError: topics that go together have another number of partitions than the settings say.
+    """
+    found = await describe_topics(settings)
+    missing = [topic.name for topic, partitions in found if not partitions]
+    if missing:
+        names = ", ".join(missing)
+        raise ServiceUnavailable(
+            f"{len(missing)} topics are missing at {settings.brokers} ({names}): run `streams topics create`"
+        )
+    for topic, partitions in found:
+        if partitions != partitions_of(topic, settings) and topic.partitions == "source":
+            raise ConfigurationError(
+                f"{topic.name} has {partitions} partitions, {variable('partitions')} is {settings.partitions}: "
+                f"set {variable('partitions')}={partitions} (all such topics must have the same number)"
+            )

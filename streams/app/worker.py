@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import signal
@@ -13,16 +14,17 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from streams.app.admin import check_topics
 from streams.app.metrics import window_spec
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
 from streams.app.warmup import warm_up
-from streams.errors import Stalled
+from streams.errors import ConfigurationError, ServiceUnavailable, Stalled
 from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
 from streams.publish.progress import ProgressCollector
 from streams.publish.prometheus import WindowCollector
-from streams.settings import Settings
+from streams.settings import Settings, variable
 
 log = logging.getLogger(__name__)
 EXIT_STALLED: Final = 70
@@ -46,7 +48,13 @@ class Worker:
         self._loop_seen = time.monotonic()
 
     async def run(self) -> int:
-        """Starts everything, waits for the end, stops everything; returns the exit code."""
+        """Starts everything, waits for the end, stops everything; returns the exit code.
+
+        Raises:
+            ServiceUnavailable: no broker answers, topics are missing, or the HTTP port is taken.
+            ConfigurationError: the topics do not fit the settings, or the HTTP address is none of this machine's.
+        """
+        await check_topics(self.settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
@@ -73,13 +81,15 @@ class Worker:
     def _server(self) -> WorkerServer | None:
         if not self.settings.http_port:
             return None
-        return WorkerServer(
-            self.registry,
-            live=self._live,
-            ready=self._ready,
-            host=self.settings.http_host,
-            port=self.settings.http_port,
-        )
+        host, port = self.settings.http_host, self.settings.http_port
+        try:
+            return WorkerServer(self.registry, live=self._live, ready=self._ready, host=host, port=port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigurationError(f"{variable('http_host')}={host}: {error.strerror}") from error
+            raise ServiceUnavailable(
+                f"{variable('http_port')}={port}: the port is taken: free it or choose another (0 = no HTTP server)"
+            ) from error
 
     def _live(self) -> list[Check]:
         late = time.monotonic() - self._loop_seen
