@@ -17,7 +17,7 @@ class Restored:
     """Where a partition goes on.
 
     Attributes:
-        offset: first source offset to read, None: the log's beginning (where nothing was checkpointed, nothing counts).
+        offset: first source offset to read, None: the committed one, or the log's beginning.
         windows_offset: where to start reading the partition's own windows back, None: not needed.
     """
 

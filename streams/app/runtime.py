@@ -79,8 +79,7 @@ class Runtime:
         )
         restored = {tp: self._restore(tp, state[tp.partition]) for tp in sorted(owned)}
         await self._read_back(restored)
-        begin_offsets = await self.app.consumer.earliest_offsets(*owned) if owned else {}
-        self.app.consumer.resume_at({tp: max(r.offset or 0, begin_offsets[tp]) for tp, r in restored.items()})
+        self.app.consumer.resume_at(await self._resume_offsets(restored))
         now = self._monotonic()
         self._last_seen = dict.fromkeys(owned, now)
         self.last_progress, self.restored_seconds = now, now - begin
@@ -93,6 +92,16 @@ class Runtime:
         part = self.parts[tp] = self._make(tp.topic, tp.partition)
         self._outboxes[tp] = Outbox(self.sink, self._failed, self._health.checkpoint_duration.labels(self.role).observe)
         return part.restore(state)
+
+    async def _resume_offsets(self, restored: Mapping[TP, Restored]) -> dict[TP, int]:
+        if not restored:
+            return {}
+        consumer = self.app.consumer
+        begin, committed = await consumer.earliest_offsets(*restored), await consumer.seek_to_committed()
+        return {
+            tp: max(begin[tp], (committed.get(tp) or 0) if where.offset is None else where.offset)
+            for tp, where in restored.items()
+        }
 
     async def _read_back(self, restored: Mapping[TP, Restored]) -> None:
         begin: dict[TopicPartition, int] = {}
