@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from streams import topics
@@ -146,8 +146,8 @@ class Roles:
             firing = sum(1 for t in active if t.state == "firing" and t.severity == severity)
             self._health.alerts_firing.labels(severity).set(firing)
 
-    def progress(self) -> Iterable[Progress]:
-        """All partitions of this worker; called in the scrape's thread, returns values."""
+    def progress(self) -> list[Progress]:
+        """All partitions of this worker, as values. Call it in the event loop's thread: it reads live state."""
         now_ns = time.time_ns()  # noqa: TID251 - the shell reads the clock
         self._show_firing()
         return [

@@ -15,6 +15,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from streams.app.admin import check_topics
+from streams.app.inloop import InLoop
 from streams.app.metrics import window_spec
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
@@ -22,7 +23,7 @@ from streams.app.warmup import warm_up
 from streams.errors import ConfigurationError, ServiceUnavailable, Stalled
 from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
-from streams.publish.progress import ProgressCollector
+from streams.publish.progress import Progress, ProgressCollector
 from streams.publish.prometheus import WindowCollector
 from streams.settings import Settings, variable
 
@@ -60,7 +61,7 @@ class Worker:
             loop.add_signal_handler(number, self._stop.set)
         warm_up(window_spec(self.settings))
         self.registry.register(self.collector)
-        self.registry.register(ProgressCollector(self.roles.progress))
+        self.registry.register(ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
         server = self._server()
         if server is not None:
             server.start()
