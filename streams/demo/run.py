@@ -19,6 +19,7 @@ from streams.demo import summary
 from streams.demo.figures import SIMULATED, exported_names, samples
 from streams.demo.plan import HISTORY_SECONDS, History, Plan, Report, make_plan, read_history, read_report
 from streams.demo.rules import DIVISOR
+from streams.demo.screen import SEND
 from streams.demo.show import Show, addresses
 from streams.demo.stage import Stage
 from streams.demo.summary import Ending, Otel
@@ -110,7 +111,7 @@ class Demo:
         self._stage.start_otel(OTEL_MOST_SECONDS if seconds is None else seconds - 2.0)
         watch.go_live()
         for name, address in addresses(self._stage).items():
-            self._say(f"    {name:13} {address}")
+            self._say(address if name == SEND else f"    {name:13} {address}")
         self._say("Live; Ctrl-C ends it." if seconds is None else f"Live for {seconds:g} s; Ctrl-C ends it earlier.")
         interrupted = False
         try:

@@ -47,8 +47,10 @@ def page(view: View, width: int, height: int) -> RenderableType:
     head = Text.assemble(("agent-streams demo", "bold"), f"   {clock(view)}   ", (view.story, "bold yellow"))
     sources = view.sources if full else by_origin(view.sources)
     addresses = {n: a for n, a in view.addresses.items() if full or n in SHORT_ADDRESSES}
-    taken = 2 + 3 + len(sources) + 3 + 1 + 1 + 1 + len(addresses) + bool(view.trouble)
-    parts: list[RenderableType] = [head, Text(), _pipeline(view), Text(), _sources(view, sources), Text()]
+    strange = [Text.assemble(("last anomaly ", "dim"), view.last_anomaly, no_wrap=True, overflow="ellipsis")]
+    strange = strange if full and view.last_anomaly else []
+    taken = 2 + 3 + len(strange) + len(sources) + 3 + 1 + 1 + 1 + len(addresses) + bool(view.trouble)
+    parts: list[RenderableType] = [head, Text(), _pipeline(view), *strange, Text(), _sources(view, sources), Text()]
     parts += [
         _alerts(view, max(LEAST_ALERTS, height - taken - 1), wide=width >= FULL_WIDTH),
         Text(),
@@ -184,7 +186,8 @@ def line(view: View) -> str:
 def detail(view: View) -> str:
     """Sources and fates in one line, for now and then."""
     sources = ", ".join(f"{row.name} {row.topics} {number(row.events)}" for row in view.sources)
-    return f"    events from: {sources} | became: {fates(view)}"
+    strange = f" | last anomaly: {view.last_anomaly}" if view.last_anomaly else ""
+    return f"    events from: {sources} | became: {fates(view)}{strange}"
 
 
 def changes(before: Sequence[AlertRow], now: Iterable[AlertRow]) -> list[str]:

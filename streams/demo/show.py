@@ -116,7 +116,6 @@ class Show:
         now_ns, seen, stage = self._clock_ns(), self._watch.seen(), self._stage
         since_ns = now_ns - round(elapsed_seconds * SECOND_NS)
         alerts = view.alert_rows(seen, self.notices, since_ns, now_ns)
-        last = seen.anomalies[-1] if seen.anomalies else None
         return View(
             elapsed_seconds=elapsed_seconds,
             total_seconds=plan.seconds,
@@ -131,7 +130,7 @@ class Show:
             else {s: self.notices.count(s, since_ns) for s in ("firing", "resolved")},
             anomalies=seen.anomalies_total,
             traces=seen.traces_total,
-            last_anomaly=f"{last.series.name} {last.feature}" if last else "",
+            last_anomaly=view.anomaly_line(seen.anomalies[-1]) if seen.anomalies else "",
             addresses=addresses(stage),
             trouble=self.trouble(),
         )
@@ -150,6 +149,6 @@ def addresses(stage: Stage) -> dict[str, str]:
         found["alertmanager"] = f"{stack.alertmanager.url}/api/v2/alerts"
     found["kafka"] = stack.kafka.bootstrap
     event = '{"name":"x","value":1}'
-    found[screen.SEND] = f"echo '{event}' | kcat -P -b {stack.kafka.bootstrap} -t agents.metrics"
     found["logs"] = str(stage.folder / "logs")
+    found[screen.SEND] = f"echo '{event}' | kcat -P -b {stack.kafka.bootstrap} -t agents.metrics"
     return found

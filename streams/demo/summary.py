@@ -16,7 +16,7 @@ from streams.demo.watch import Seen, Step
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
-SUMS: Final = "Sums: emitted + by others + passed on = aggregated + overflow + late + duplicate + rejected + dropped"
+SUMS: Final = "Events: emitted (+ by others, passed on) = aggregated + late + duplicate + rejected + dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,15 +211,18 @@ def _verdict(ending: Ending) -> str:
 
 
 def _sum_lines(sums: Sequence[Sum]) -> list[str]:
-    names = ("topic", "emitted", "by others", "passed on", *FATES, "dropped", "")
-    rows: list[Sequence[str]] = [names]
-    for s in sums:
-        cells = [number(s.fates[fate]) for fate in FATES]
-        verdict = {True: "agree", False: "DISAGREE", None: "not known"}[s.agrees]
-        emitted = None if s.emitted is None else s.emitted + s.dropped
-        rows.append(
-            (s.topic, number(emitted), number(s.others), number(s.passed_on), *cells, number(s.dropped), verdict)
-        )
+    """Topics side by side, so that it fits a small terminal."""
+    verdicts = {True: "agree", False: "DISAGREE", None: "not known"}
+    emitted = [None if s.emitted is None else s.emitted + s.dropped for s in sums]
+    rows = [
+        ("", *(s.topic for s in sums)),
+        ("emitted", *map(number, emitted)),
+        ("by others", *(number(s.others) for s in sums)),
+        ("passed on from otlp_spans", *(number(s.passed_on) for s in sums)),
+        *((fate, *(number(s.fates[fate]) for s in sums)) for fate in FATES),
+        ("dropped by emitters", *(number(s.dropped) for s in sums)),
+        ("the sums", *(verdicts[s.agrees] for s in sums)),
+    ]
     return columns(rows)
 
 

@@ -12,6 +12,7 @@ from streams.demo.notices import Notices
 from streams.demo.plan import SECOND_NS, Plan
 from streams.demo.watch import Seen, Step
 from streams.domain.alert import SEVERITIES
+from streams.domain.anomaly import Anomaly
 
 ORDER: Final = {"firing": 0, "pending": 1, "resolved": 2}
 RATE_SECONDS: Final = 5.0
@@ -144,6 +145,14 @@ def _row(step: Step, notices: Notices | None, now_ns: int) -> AlertRow:
     age_seconds = max(0.0, (now_ns - t.at_ns) / SECOND_NS)
     figure = f"{value} (limit {limit})"
     return AlertRow(t.fingerprint, t.alertname, t.severity, who(t.identity), t.state, figure, age_seconds, notified)
+
+
+def anomaly_line(anomaly: Anomaly) -> str:
+    """One anomaly in words."""
+    score = anomaly.score
+    of = anomaly.series.label("agent.id") or anomaly.series.label("service.name") or "-"
+    band = f"expected {score.expected:.3g} ({score.lower:.3g} to {score.upper:.3g})"
+    return f"{anomaly.series.name} {anomaly.feature} of {of}: {anomaly.value:.3g}, {band}, score {score.score:.5f}"
 
 
 def who(identity: Mapping[str, str]) -> str:

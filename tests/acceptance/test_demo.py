@@ -77,8 +77,9 @@ def test_the_demo_ends_by_itself_and_all_is_well(tmp_path: Path, cache_folder: P
     assert done.returncode == 0, said
     assert "Traceback" not in said
     assert "All is well: the sums agree and the alert arrived at Alertmanager's webhook." in said
-    for topic in ("agents.metrics", "agents.spans", "agents.logs"):
-        assert re.search(rf"^  {topic} +[1-9].* agree$", said, re.MULTILINE), said
+    assert re.search(r"^ +agents\.metrics +agents\.spans +agents\.logs$", said, re.MULTILINE), said
+    assert re.search(r"^  emitted( +[1-9][\d,]*){3}$", said, re.MULTILINE), said
+    assert re.search(r"^  the sums +agree +agree +agree$", said, re.MULTILINE), said
     asked = re.search(r"OpenTelemetry program: ([\d,]+) questions asked", said)
     assert asked, said
     assert f"{asked[1]} traces; agents.steps counts {asked[1]} answers" in said
@@ -120,6 +121,7 @@ def test_a_killed_demo_takes_its_children_with_it(tmp_path: Path, cache_folder: 
         log = tmp_path / "demo" / "demo" / "logs" / "simulator.log"
         wait_for(lambda: demo.poll() is not None or log.exists(), 120.0, "the simulator is started")
         assert demo.poll() is None, output.read_text()
+        assert len(processes_in(tmp_path / "demo")) >= 4, "the services, the worker and the simulator"
         demo.kill()
         demo.wait()
     wait_for(lambda: not processes_in(tmp_path / "demo"), 15.0, "every child is gone")

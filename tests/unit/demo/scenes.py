@@ -80,6 +80,7 @@ def view(**how: Any) -> View:
         "notified": {"firing": 1},
         "anomalies": 33,
         "traces": 585,
+        "last_anomaly": "agents.steps rate of tool-caller-2: 2.8, expected 0.555 (-0.78 to 1.89), score 0.99995",
         "addresses": {
             "metrics": "http://127.0.0.1:1/metrics",
             "logs": "/tmp/x/logs",

@@ -49,7 +49,14 @@ def test_every_figure_is_on_the_page() -> None:
         assert word in text
     for word in ("windows closed 108,614", "anomalies 33", "traces 585", "190,748 aggregated, 12 late"):
         assert word in text
-    for word in ("AgentErrorsHigh", "researcher-1", "84 % (limit 5 %)", "notified", "http://127.0.0.1:1/metrics"):
+    for word in (
+        "AgentErrorsHigh",
+        "researcher-1",
+        "84 % (limit 5 %)",
+        "notified",
+        "last anomaly agents.steps rate of tool-caller-2: 2.8",
+        "http://127.0.0.1:1/metrics",
+    ):
         assert word in text
 
 
