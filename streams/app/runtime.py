@@ -32,7 +32,7 @@ class Runtime:
 
     Attributes:
         parts: the partitions this worker owns. ready: they are restored and the flow may go on.
-        last_progress: monotonic seconds of the last processed run.
+        last_progress: monotonic seconds of the last processed run, or of the last look that found nothing to do.
     """
 
     def __init__(
@@ -183,8 +183,10 @@ class Runtime:
 
     def stalled_seconds(self) -> float:
         """How long there has been work and none was done; 0 while all is well."""
-        waiting = not self.ready or any(self.lag(tp) > 0 for tp in self.parts)
-        return self._monotonic() - self.last_progress if waiting else 0.0
+        now = self._monotonic()
+        if self.ready and all(self.lag(tp) <= 0 for tp in self.parts):
+            self.last_progress = now  # what comes after a quiet hour has not waited for an hour
+        return now - self.last_progress
 
     async def close(self) -> None:
         """Takes no more and delivers what is under way, for a clean end."""

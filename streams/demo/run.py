@@ -34,6 +34,8 @@ SETTLE_SECONDS: Final = 30.0
 NOTICE_SECONDS: Final = 10.0
 OTEL_SERVICE: Final = "otel-librarian"
 OTEL_MOST_SECONDS: Final = 10_800.0
+OTEL_EARLIER_SECONDS: Final = 5.0
+"""The OpenTelemetry program needs some seconds to start, and ends before the display."""
 
 
 def run_demo(settings: Settings, *, scenario: str = "model_outage", seconds: float | None = None) -> int:
@@ -108,7 +110,7 @@ class Demo:
         """History, live, closing; returns the exit code."""
         show = Show(self._stage, watch, self._console, clock_ns=self._clock_ns)
         plan = self._replay(scenario, seconds, show)
-        self._stage.start_otel(OTEL_MOST_SECONDS if seconds is None else seconds - 2.0)
+        self._stage.start_otel(OTEL_MOST_SECONDS if seconds is None else seconds - OTEL_EARLIER_SECONDS)
         watch.go_live()
         for name, address in addresses(self._stage).items():
             self._say(address if name == SEND else f"    {name:13} {address}")
@@ -153,7 +155,7 @@ class Demo:
     def _close(self, plan: Plan, show: Show, watch: Watch, interrupted: bool) -> int:
         self._say("Ending: the sources stop, the pipeline reads what is left.")
         trouble = show.trouble()
-        self._stage.end_sources(END_SECONDS)
+        self._stage.end_sources(END_SECONDS, patient=plan.seconds is not None and not interrupted)
         report = read_report(_text(self._stage.simulator))
         self._settle(report, show, watch)
         expected = () if report is None else report.expected_alerts

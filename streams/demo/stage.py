@@ -27,7 +27,7 @@ from streams.settings import Settings
 
 WORKER_SECONDS: Final = 120.0
 TOPICS_SECONDS: Final = 60.0
-IDLE_SECONDS: Final = 5
+IDLE_SECONDS: Final = 2
 """Longer than the default of 1 s: a simulator that stalls in its history must not have its windows closed."""
 OTEL_PROGRAM: Final = MONITORING.parent / "examples" / "otel_agent.py"
 
@@ -159,15 +159,17 @@ class Stage:
             self.otel = self._child("otel-program", [str(part) for part in command], OTEL_VARIABLES)
             self.otel.start()
 
-    def end_sources(self, seconds: float) -> None:
-        """Tells the simulator and the OpenTelemetry program to end, and waits: they say what they sent."""
-        for child, number in ((self.simulator, signal.SIGTERM), (self.otel, signal.SIGINT)):
-            if child is not None and child.running:
-                os.kill(child.pid, number)
-        for child in (self.simulator, self.otel):
-            if child is not None:
-                with contextlib.suppress(ServiceUnavailable):
-                    child.wait(seconds=seconds)
+    def end_sources(self, seconds: float, *, patient: bool) -> None:
+        """Tells the simulator and the OpenTelemetry program to end, and waits: they say what they sent.
+
+        Args:
+            seconds: how long each may take.
+            patient: the OpenTelemetry program ends by itself about now, and may.
+        """
+        _end(self.simulator, signal.SIGTERM, seconds)
+        if patient:
+            _end(self.otel, None, seconds)
+        _end(self.otel, signal.SIGINT, seconds)
 
     def scrape(self) -> str | None:
         """The worker's ``/metrics``; None where it does not answer."""
@@ -221,6 +223,15 @@ class Stage:
             "STREAMS_DETECTOR_WARMUP_WINDOWS": str(WARMUP_WINDOWS),
             "STREAMS_THRESHOLDS_PATH": str(self.thresholds),
         }
+
+
+def _end(child: ChildProcess | None, number: signal.Signals | None, seconds: float) -> None:
+    """Signals a child that runs, if there is one, and waits for its end."""
+    if child is not None and child.running:
+        if number is not None:
+            os.kill(child.pid, number)
+        with contextlib.suppress(ServiceUnavailable):
+            child.wait(seconds=seconds)
 
 
 def read_rules(path: Path) -> str:

@@ -73,6 +73,9 @@ def view(**how: Any) -> View:
         "sources": [
             SourceRow("simulator", "agents.metrics", 190_700, 101.25),
             SourceRow("simulator", "agents.spans", 60, 2.0),
+            SourceRow("simulator", "agents.logs", 4, 0.1),
+            SourceRow("OTel program", "otlp_spans", 1_285, 20.0),
+            SourceRow("OTel program", "otlp_metrics", 386, 5.0),
             SourceRow("you", "any of agents.*", 1, None),
         ],
         "alerts": [alert],
@@ -83,6 +86,10 @@ def view(**how: Any) -> View:
         "last_anomaly": "agents.steps rate of tool-caller-2: 2.8, expected 0.555 (-0.78 to 1.89), score 0.99995",
         "addresses": {
             "metrics": "http://127.0.0.1:1/metrics",
+            "ready": "http://127.0.0.1:1/health/ready",
+            "prometheus": "http://127.0.0.1:3",
+            "alertmanager": "http://127.0.0.1:4/api/v2/alerts",
+            "kafka": "127.0.0.1:2",
             "logs": "/tmp/x/logs",
             "send": "echo '{}' | kcat -P -b 127.0.0.1:2 -t agents.metrics",
         },

@@ -1,0 +1,68 @@
+"""The watchdog's question: how long has there been work that nobody did?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faust.types import TP
+
+from streams import topics
+from streams.app.runtime import Runtime
+from streams.publish.health import unobserved
+from streams.settings import Settings
+
+PARTITION = TP(topics.SPANS, 0)
+
+
+class Consumer:
+    """What the runtime asks of the consumer: how far the log and the reading are."""
+
+    def __init__(self) -> None:
+        self.end, self.delivered = 0, {PARTITION: -1}
+
+    def highwater(self, _: TP) -> int:
+        return self.end
+
+
+class App:
+    def __init__(self) -> None:
+        self.consumer = Consumer()
+
+
+def _runtime() -> tuple[Runtime, Consumer, list[float]]:
+    now = [0.0]
+    app = App()
+    runtime = Runtime(
+        app, "traces", (topics.SPANS,), _never, _never, Settings(), unobserved(), monotonic=lambda: now[0]
+    )
+    runtime.ready = True
+    runtime.parts[PARTITION] = object()  # type: ignore[assignment] - only its being there counts
+    return runtime, app.consumer, now
+
+
+def _never(*_: Any) -> Any:
+    raise AssertionError
+
+
+def test_a_record_after_a_quiet_hour_has_not_waited_for_an_hour() -> None:
+    runtime, consumer, now = _runtime()
+    for now[0] in (0.0, 1_800.0, 3_600.0):
+        assert runtime.stalled_seconds() == 0.0
+    consumer.end = 5
+    now[0] += 0.5
+    assert runtime.stalled_seconds() == 0.5
+
+
+def test_work_that_nobody_does_is_a_stall_that_grows() -> None:
+    runtime, consumer, now = _runtime()
+    assert runtime.stalled_seconds() == 0.0
+    consumer.end = 5
+    for now[0] in (10.0, 31.0):
+        assert runtime.stalled_seconds() == now[0]
+
+
+def test_a_role_that_does_not_become_ready_stalls() -> None:
+    runtime, _, now = _runtime()
+    runtime.ready = False
+    now[0] = 31.0
+    assert runtime.stalled_seconds() == 31.0
