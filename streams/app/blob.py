@@ -1,12 +1,14 @@
 """Snapshots of any size as records of the state topic, replaced atomically.
 
-A snapshot is cut into chunks under one of two alternating slots; its core record, written last, names the slot and
-holds a checksum. A crash between leaves the older core with the older slot's chunks. Each chunk begins with the source
-offset of its snapshot (8 bytes), so that what a worker writes after it has lost its partition can be told apart.
+A snapshot is cut into chunks under one of two alternating slots of its writer; its core record, written last, says how
+many and holds a checksum. A crash between leaves the other slot's snapshot. Each life of a part is a writer with slots
+of its own: what a worker still writes after it has lost its partition, or had written and not completed before it
+died, cannot spoil what another one writes. The first snapshot of a new writer deletes those of others.
 """
 
 from __future__ import annotations
 
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -15,8 +17,8 @@ import orjson
 
 from streams.errors import StateError
 
-CHUNK: Final = "/chunk/"
 SERIES: Final = "/series/"
+CORE: Final = "/core"
 CHUNK_BYTES: Final = 4 * 1_048_576
 
 
@@ -28,66 +30,58 @@ class Snapshot(NamedTuple):
 
 
 class BlobWriter:
-    """Writes one snapshot after the other under a key."""
+    """Writes one snapshot after the other under a key.
 
-    def __init__(self, key: str, slot: int = 0) -> None:
+    Args:
+        key: what it belongs to; no other writer's key may begin with ``key/``.
+        writer: unique for each life of a part; a new random one by default.
+    """
+
+    def __init__(self, key: str, writer: str = "") -> None:
         self._key = key
-        self._slot = slot
+        self._writer = writer or uuid.uuid4().hex[:8]
+        self._slot = 0
+        self._others: list[str] = []
 
-    def records(self, snapshot: Snapshot) -> Iterator[tuple[bytes, bytes]]:
-        """The records to write, in order; the last one is the core."""
+    def records(self, snapshot: Snapshot) -> Iterator[tuple[bytes, bytes | None]]:
+        """The records to write, in order: chunks, the core that makes them valid, and what may be deleted then."""
         self._slot ^= 1
+        base = f"{self._key}/{self._writer}.{self._slot}"
         chunks = max(1, -(-len(snapshot.value) // CHUNK_BYTES))
         for i in range(chunks):
-            part = snapshot.value[i * CHUNK_BYTES : (i + 1) * CHUNK_BYTES]
-            yield f"{self._key}{CHUNK}{self._slot}/{i}".encode(), _stamp(snapshot.applied) + part
-        core = {
-            "v": 1,
-            "applied": snapshot.applied,
-            "slot": self._slot,
-            "chunks": chunks,
-            "crc32": zlib.crc32(snapshot.value),
-        }
-        yield f"{self._key}/core".encode(), orjson.dumps(core)
+            yield f"{base}/{i}".encode(), snapshot.value[i * CHUNK_BYTES : (i + 1) * CHUNK_BYTES]
+        core = {"v": 1, "applied": snapshot.applied, "chunks": chunks, "crc32": zlib.crc32(snapshot.value)}
+        yield f"{base}{CORE}".encode(), orjson.dumps(core)
+        others, self._others = self._others, []
+        yield from ((key.encode(), None) for key in others)
 
     def restore(self, state: Mapping[str, bytes]) -> Snapshot | None:
-        """The last snapshot, None where there is none.
+        """The complete snapshot with the highest source offset, None where there is none.
 
         Raises:
-            StateError: chunks are missing or do not match the core.
+            StateError: there are snapshots, but of none are all chunks there and as they were written.
         """
-        raw = state.get(f"{self._key}/core")
-        if raw is None:
-            return None
-        core: dict[str, Any] = orjson.loads(raw)
-        self._slot = core["slot"]
-        keys = [f"{self._key}{CHUNK}{self._slot}/{i}" for i in range(core["chunks"])]
-        stamp = _stamp(core["applied"])
-        missing = [key for key in keys if not state.get(key, b"").startswith(stamp)]
-        if missing:
-            raise StateError(f"state record {missing[0]} is missing or of another snapshot")
-        value = b"".join(state[key][len(stamp) :] for key in keys)
-        if zlib.crc32(value) != core["crc32"]:
-            raise StateError(f"the chunks of {self._key} do not match its core record")
-        return Snapshot(core["applied"], value)
+        own = [key for key in state if key.startswith(f"{self._key}/")]
+        self._others = sorted(own)
+        cores = [(orjson.loads(state[key]), key.removesuffix(CORE)) for key in own if key.endswith(CORE)]
+        for core, base in sorted(cores, key=lambda found: -found[0]["applied"]):
+            value = _complete(core, base, state)
+            if value is not None:
+                return Snapshot(core["applied"], value)
+        if cores:
+            raise StateError(f"no snapshot of {self._key} is complete")
+        return None
 
 
-def _stamp(applied: int) -> bytes:
-    return applied.to_bytes(8, "big", signed=True)
-
-
-def _applied(chunk: bytes) -> int:
-    return int.from_bytes(chunk[:8], "big", signed=True)
+def _complete(core: Mapping[str, Any], base: str, state: Mapping[str, bytes]) -> bytes | None:
+    chunks = [state.get(f"{base}/{i}") for i in range(core["chunks"])]
+    value = b"".join(chunk for chunk in chunks if chunk is not None)
+    return value if None not in chunks and zlib.crc32(value) == core["crc32"] else None
 
 
 def choose(key: str, older: bytes, newer: bytes) -> bytes:
-    """Which of two values of a state key counts; a worker that has lost its partition may have written last.
+    """Which of two values of a state key counts: the newer; of series chunks, which only grow, the longer one.
 
-    Of core records and snapshot chunks the one with the higher source offset; of series chunks, which only grow, the
-    longer one.
+    Two writers have a series chunk in common: a worker that has lost its partition may have written last.
     """
-    if key.endswith("/core"):
-        return older if orjson.loads(older)["applied"] > orjson.loads(newer)["applied"] else newer
-    if CHUNK in key:
-        return older if _applied(older) > _applied(newer) else newer
     return older if SERIES in key and len(older) > len(newer) else newer

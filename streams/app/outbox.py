@@ -21,8 +21,8 @@ class Step:
 
 
 def is_core(output: Output) -> bool:
-    """Whether a state record makes the chunks before it valid."""
-    return (output.key or b"").endswith(b"/core")
+    """Whether a state record makes the chunks before it valid (a deletion does not)."""
+    return output.value is not None and (output.key or b"").endswith(b"/core")
 
 
 class Outbox:

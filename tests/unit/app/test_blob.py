@@ -11,12 +11,15 @@ from streams.app.blob import BlobWriter, Snapshot, choose
 from streams.errors import StateError
 
 
-def topic(records: list[tuple[bytes, bytes]]) -> dict[str, bytes]:
+def topic(records: list[tuple[bytes, bytes | None]]) -> dict[str, bytes]:
     """What a reader of the log ends up with."""
     state: dict[str, bytes] = {}
     for raw, value in records:
         key = raw.decode()
-        state[key] = choose(key, state[key], value) if key in state else value
+        if value is None:
+            state.pop(key, None)
+        else:
+            state[key] = choose(key, state[key], value) if key in state else value
     return state
 
 
@@ -48,13 +51,12 @@ def test_a_worker_that_lost_its_partition_and_writes_last_changes_nothing() -> N
 
 
 def test_damage_is_told() -> None:
-    records = list(BlobWriter("k").records(Snapshot(1, b"value")))
+    records = list(BlobWriter("k", "w").records(Snapshot(1, b"value")))
     state = topic(records)
-    chunk = next(key for key in state if blob.CHUNK in key)
-    with pytest.raises(StateError, match="missing"):
-        BlobWriter("k").restore({key: value for key, value in state.items() if key != chunk})
-    with pytest.raises(StateError, match="do not match"):
-        BlobWriter("k").restore({**state, chunk: state[chunk][:-1] + b"?"})
+    chunk = "k/w.1/0"
+    for damaged in ({key: value for key, value in state.items() if key != chunk}, {**state, chunk: b"valu?"}):
+        with pytest.raises(StateError, match="no snapshot of k is complete"):
+            BlobWriter("k").restore(damaged)
 
 
 def test_series_chunks_only_grow() -> None:
