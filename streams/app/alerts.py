@@ -64,6 +64,7 @@ class AlertsPart:
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
     correlate: CorrelateOperator = field(init=False)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
+    _begun: dict[tuple[str, int, int], int] = field(default_factory=dict)
     _since_snapshot: int = 0
     _applied: int = -1
 
@@ -120,8 +121,14 @@ class AlertsPart:
             self.counts.rejected += 1
             self.health.dead_letters.labels(self.topic, "not_a_window").inc()
             return [dead_letter_output(record, "not_a_window", str(error), self.topic, now_ns)]
+        if body.end_ns - body.start_ns != self.pane_ns:
+            return []
         batch = self._assembler.add(body)
-        return [] if batch is None or batch.end_ns - batch.start_ns != self.pane_ns else self._window(batch)
+        if batch is None:
+            self._begun.setdefault((body.topic, body.partition, body.start_ns), record.offset)
+            return []
+        self._begun = {key: offset for key, offset in self._begun.items() if key[:2] != (batch.topic, batch.partition)}
+        return self._window(batch)
 
     def _window(self, batch: WindowBatch) -> list[Output]:
         detect = self.detectors.get(batch.topic)
@@ -174,7 +181,8 @@ class AlertsPart:
                 "correlate": self.correlate.snapshot().decode(),
             }
         )
-        applied = self._applied
+        # of a window that is not complete the first record is read again (what has been applied is stale then)
+        applied = min(self._begun.values(), default=self._applied + 1) - 1
         records = [
             Output(topics.STATE, key, value, self.partition)
             for key, value in self._blob.records(Snapshot(applied, body))

@@ -67,7 +67,7 @@ class MetricsPartition:
     _windows_offset: int = 0
     _since_snapshot: int = 0
     _fold_from_ns: int = 0
-
+    _reading: tuple[int, int] = (-1, 0)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
 
     def __post_init__(self) -> None:
@@ -103,13 +103,16 @@ class MetricsPartition:
         # the key names the source: other partitions' windows are not parsed
         if record.offset < self._windows_offset or not (record.key or b"").startswith(self._own_windows):
             return
-        batch = self._assembler.add(decode_window_batch(record.value))
-        if batch is None or batch.end_ns > self.operator.closed_ns:
+        part = decode_window_batch(record.value)
+        if part.end_ns - part.start_ns != self.spec.pane_ns or part.end_ns > self.operator.closed_ns:
             return
-        self.operator.read_back(batch)
-        if batch.end_ns - batch.start_ns == self.spec.pane_ns:
+        if part.start_ns != self._reading[0]:  # its other records may lie among those of other partitions
+            self._reading = (part.start_ns, record.offset)
+        batch = self._assembler.add(part)
+        if batch is not None:
+            self.operator.read_back(batch)
             self.fold.apply(batch)
-            self._window_offsets.append((batch.start_ns, record.offset - batch.chunks + 1))
+            self._window_offsets.append(self._reading)
 
     def next_tick_ns(self) -> int | None:
         """When the next window could close if nothing more came."""
@@ -170,8 +173,8 @@ class MetricsPartition:
         *chunks, (_, core) = checkpoint(
             self.operator, epoch=self.epoch, windows_offset=self._oldest_needed(), rows_written=self._rows_written
         )
-        chunks += self._core.records(Snapshot(self.operator.applied, core))
-        records += [Output(topics.STATE, key, value, self.partition) for key, value in chunks]
+        core_records = self._core.records(Snapshot(self.operator.applied, core))
+        records += [Output(topics.STATE, key, value, self.partition) for key, value in (*chunks, *core_records)]
         records += gone  # after the core: until then the older one needs them
         self._rows_written = len(self.operator.table)
         size = sum(len(record.value or b"") for record in records)
