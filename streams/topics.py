@@ -54,11 +54,13 @@ STATE: Final = "streams.state"
 
 _MB: Final = 1_048_576
 
+# otlp_metrics has one partition: collectors send without a key, and a running total whose points are spread over
+# partitions would be counted once in each.
 TOPICS: Final[tuple[Topic, ...]] = (
     Topic(METRICS, "agent id", "source", DAY_SECONDS, False, True, _MB, "agents_emitter", "metrics role"),
     Topic(SPANS, "trace id", "source", 2 * DAY_SECONDS, False, True, _MB, "agents_emitter", "traces role"),
     Topic(LOGS, "agent id", "source", 2 * DAY_SECONDS, False, True, _MB, "agents_emitter", "metrics role"),
-    Topic(OTLP_METRICS, "any", "source", DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "metrics role"),
+    Topic(OTLP_METRICS, "any", 1, DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "metrics role"),
     Topic(OTLP_SPANS, "any", "source", DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "traces role"),
     Topic(OTLP_LOGS, "any", "source", DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "metrics role"),
     Topic(RED, "service name", "source", DAY_SECONDS, False, True, _MB, "traces role", "metrics role"),

@@ -23,6 +23,7 @@ from streams.domain.window import WindowAssembler, WindowBatch, decode_window_ba
 from streams.errors import StateError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
+from streams.window.operator import QUIET_PANES
 
 log = logging.getLogger(__name__)
 SOURCES: Final = (topics.WINDOWS,)
@@ -65,6 +66,7 @@ class AlertsPart:
     correlate: CorrelateOperator = field(init=False)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
     _begun: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    _ends: dict[str, int] = field(default_factory=dict)
     _since_snapshot: int = 0
     _applied: int = -1
 
@@ -88,6 +90,7 @@ class AlertsPart:
             self._restored("detect", self.detectors[topic].restore(data.encode()).reason)
         self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
         self._applied = snapshot.applied
+        self._ends = body["ends"]
         self.resume(self.correlate.active())
         return Restored(snapshot.applied + 1)
 
@@ -143,7 +146,14 @@ class AlertsPart:
         outputs = [
             Output(topics.ANOMALIES, anomaly.series.id.encode(), encode_anomaly(anomaly)) for anomaly in found.anomalies
         ]
-        return outputs + self._transitions(self.correlate.apply(batch, found.anomalies))
+        outputs += self._transitions(self.correlate.apply(batch, found.anomalies))
+        self._ends[batch.topic] = max(batch.end_ns, self._ends.get(batch.topic, 0))
+        return outputs + self._transitions(self.correlate.advance(self._watermark_ns()))
+
+    def _watermark_ns(self) -> int:
+        """How far all sources are that still close windows; one that has closed none for long does not hold time up."""
+        newest_ns = max(self._ends.values())
+        return min(end_ns for end_ns in self._ends.values() if end_ns >= newest_ns - QUIET_PANES * self.pane_ns)
 
     def _observe(self, found: DetectResult) -> None:
         name = self.detector
@@ -179,6 +189,7 @@ class AlertsPart:
                 "v": 1,
                 "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
                 "correlate": self.correlate.snapshot().decode(),
+                "ends": self._ends,
             }
         )
         # of a window that is not complete the first record is read again (what has been applied is stale then)

@@ -192,5 +192,10 @@ class Runtime:
         """Takes no more and delivers what is under way, for a clean end."""
         self._closing = True
         outboxes = list(self._outboxes.values())
-        await asyncio.wait_for(asyncio.gather(*(o.drained() for o in outboxes)), 4.0)
-        self._hold()
+        try:
+            await asyncio.wait_for(asyncio.gather(*(o.drained() for o in outboxes)), 4.0)
+        finally:
+            self._hold()
+            self._outboxes = {}
+            for outbox in outboxes:  # what they still hold is in the log; without a producer they could only fail
+                await outbox.close()

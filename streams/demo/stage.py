@@ -31,9 +31,6 @@ IDLE_SECONDS: Final = 2
 """Longer than the default of 1 s: a simulator that stalls in its history must not have its windows closed."""
 OTEL_PROGRAM: Final = MONITORING.parent / "examples" / "otel_agent.py"
 
-OTEL_VARIABLES: Final = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"}
-"""rotel writes no keys: totals of one counter would be spread over partitions, increments may be."""
-
 
 class Stage:
     """The services, the worker, the simulator and the OpenTelemetry program, in ``work_folder/demo``.
@@ -156,7 +153,7 @@ class Stage:
         rotel = self.stack.rotel
         if rotel is not None and OTEL_PROGRAM.exists():
             command = [sys.executable, OTEL_PROGRAM, "--endpoint", rotel.grpc_endpoint, "--seconds", f"{seconds:g}"]
-            self.otel = self._child("otel-program", [str(part) for part in command], OTEL_VARIABLES)
+            self.otel = self._child("otel-program", [str(part) for part in command])
             self.otel.start()
 
     def end_sources(self, seconds: float, *, patient: bool) -> None:
