@@ -7,9 +7,11 @@ it, ticks included. So a test may kill, stop and move workers as it likes: the l
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,7 +31,7 @@ from streams.decode.run import HeadCache, decode_run
 from streams.domain.window import WindowBatch, decode_window_batch, encode_window_batch, split
 from streams.services.kafka import KafkaService
 from streams.services.ports import free_port
-from streams.services.process import ChildProcess, wait_until
+from streams.services.process import ChildProcess
 from streams.settings import Settings
 from streams.window.fates import Fates
 from streams.window.operator import WindowOperator, WindowSpec
@@ -39,6 +40,7 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = 90.0
 """A worker imports Faust, Numba and NumPy; beside a full test run on two cores that takes its time."""
 SETTLE_SECONDS = 90.0
+POLL_SECONDS = 0.15
 
 
 class Sent(NamedTuple):
@@ -88,20 +90,33 @@ class Worker(ChildProcess):
     def up(self) -> Worker:
         """Starts and waits until it is ready: partitions restored, records flow."""
         self.start()
-        self.wait_ready(self.ready, seconds=START_SECONDS)
+        self.wait_up()
         return self
 
+    def wait_up(self) -> None:
+        """Waits until it is ready; fails as soon as it has ended."""
+        eventually(lambda: not self.running or self.ready(), f"{self.name} is ready", START_SECONDS)
+        assert self.running, f"ended with {self.returncode}; its log ends with:\n{self.log_tail()}"
+
     def ready(self) -> bool:
+        return self._get("/health/ready")[0] == 200
+
+    def _get(self, path: str) -> tuple[int, str]:
+        """Status and text; 0 where nobody answers. (An httpx client costs more than the scrape.)"""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/health/ready", trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+        finally:
+            connection.close()
 
     def samples(self) -> list[Sample]:
         """What it serves now; the last answer where it no longer serves."""
-        try:
-            text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False, timeout=20).text
-        except httpx.HTTPError:
+        status, text = self._get("/metrics")
+        if status != 200:
             return self.last
         self.last = [Sample(s.name, s.labels, s.value) for f in text_string_to_metric_families(text) for s in f.samples]
         return self.last
@@ -297,5 +312,8 @@ def open_pipeline(folder: Path, cache_folder: Path, *, partitions: int = 2, **se
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = SETTLE_SECONDS) -> None:
-    """Polls a condition that costs something (a scrape, a read of a topic)."""
-    wait_until(condition, seconds=seconds, what=what)
+    """Polls a condition that costs something (a scrape, a read of a topic), so not as often as it could."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
+        time.sleep(POLL_SECONDS)

@@ -13,7 +13,6 @@ from agents_emitter.events import encode_single
 from streams import topics
 from streams.domain.alert import AlertTransition, decode_alert
 from streams.services.alertmanager import AlertmanagerService
-from streams.services.process import wait_until
 from streams.services.webhook import WebhookReceiver
 from tests.pipeline import Pipeline, Sent, eventually, open_pipeline
 
@@ -99,7 +98,7 @@ def test_a_kill_neither_resolves_nor_repeats_an_alert(
 
     eventually(lambda: any(b"agents.metrics/" in key for key in pipeline.windows()), "windows")
     agent.bytes = 40.0 * MB
-    wait_until(lambda: notified("firing"), seconds=60, what="the firing notification")
+    eventually(lambda: notified("firing"), "the firing notification")
     worker.kill()
     worker.up()
     fired = [t for t in transitions(pipeline) if t.state == "firing"]
@@ -110,7 +109,7 @@ def test_a_kill_neither_resolves_nor_repeats_an_alert(
     assert not notified("resolved")
 
     agent.bytes = 20.0 * MB
-    wait_until(lambda: notified("resolved"), seconds=60, what="the resolved notification")
+    eventually(lambda: notified("resolved"), "the resolved notification")
     agent.stopped.set()
     agent.join()
     eventually(lambda: [t for t in transitions(pipeline) if t.state == "resolved"], "the resolved record")

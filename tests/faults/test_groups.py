@@ -11,7 +11,6 @@ import pytest
 
 from agents_emitter.simulator import simulate
 from streams import topics
-from streams.services.process import wait_until
 from tests.pipeline import Pipeline, Sent, Worker, eventually, open_pipeline
 
 SETTINGS = {
@@ -72,7 +71,8 @@ def test_partitions_move_and_sums_agree(pipeline: Pipeline) -> None:
     first, second = pipeline.worker("metrics"), pipeline.worker("metrics")
     first.start()
     second.start()
-    wait_until(lambda: first.ready() and second.ready(), seconds=90, what="two workers")
+    first.wait_up()
+    second.wait_up()
     eventually(lambda: split_over(pipeline, 2), "partitions split over two workers")
     print(f"\nsplit: {sorted(owners(pipeline).values())}")
     sent = burst(pipeline, 1)

@@ -109,7 +109,7 @@ def chaos(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Itera
         for _ in range(KILLS):
             worker.start()
             if rng.random() < 0.8:  # the others die while they start or restore
-                worker.wait_ready(worker.ready, seconds=90)
+                worker.wait_up()
             time.sleep(rng.uniform(0.1, 2.5))
             worker.kill()
         worker.up()
