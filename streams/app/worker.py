@@ -69,8 +69,7 @@ class Worker:
         await self.roles.start()
         self.runtimes = self.roles.make_runtimes()
         try:
-            for runtime in self.runtimes:
-                await runtime.app.start()
+            await asyncio.gather(*(runtime.app.start() for runtime in self.runtimes))
             gc.collect()
             gc.freeze()
             gc.set_threshold(_GC_FIRST_GENERATION, 20, 50)
