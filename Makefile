@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 # BIN can point at another environment (tests/unit/test_plants.py runs these targets in a copy of the tree).
 BIN ?= .venv/bin
 PYTEST_ARGS ?=
+# Test files run in this many processes: half of the time tests wait for brokers and deadlines.
+PYTEST_JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
 .NOTPARALLEL:
@@ -29,7 +31,7 @@ demo: services ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends 
 	@$(BIN)/streams demo
 
 test: services check ## check, then every test (PYTEST_ARGS="-k name" for some)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 check: setup check-format check-lint check-types check-imports check-house check-monitoring ## format, lint, types, imports, house rules, Prometheus files
 	@echo "check: all rules hold"
