@@ -31,7 +31,7 @@ demo: services ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends 
 	@$(BIN)/streams demo
 
 test: services check ## check, then every test (PYTEST_ARGS="-k name" for some)
-	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup check-format check-lint check-types check-imports check-house check-monitoring ## format, lint, types, imports, house rules, Prometheus files
 	@echo "check: all rules hold"

@@ -43,6 +43,15 @@ def create_topics(bootstrap: str, new_topics: Sequence[NewTopic]) -> None:
     asyncio.run(create())
 
 
+LONG = ("tests/acceptance/", "tests/faults/", "tests/unit/test_plants.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no process is left alone with it (order is random otherwise)."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.fixture(scope="session")
 def cache_folder() -> Path:
     """Kafka's jars; shared with the demo."""
