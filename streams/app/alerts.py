@@ -147,13 +147,15 @@ class AlertsPart:
             Output(topics.ANOMALIES, anomaly.series.id.encode(), encode_anomaly(anomaly)) for anomaly in found.anomalies
         ]
         outputs += self._transitions(self.correlate.apply(batch, found.anomalies))
-        self._ends[batch.topic] = max(batch.end_ns, self._ends.get(batch.topic, 0))
+        if batch.topic != topics.RED:  # agents are not seen there, and it is behind the others by design
+            self._ends[batch.topic] = max(batch.end_ns, self._ends.get(batch.topic, 0))
         return outputs + self._transitions(self.correlate.advance(self._watermark_ns()))
 
     def _watermark_ns(self) -> int:
         """How far all sources are that still close windows; one that has closed none for long does not hold time up."""
-        newest_ns = max(self._ends.values())
-        return min(end_ns for end_ns in self._ends.values() if end_ns >= newest_ns - QUIET_PANES * self.pane_ns)
+        newest_ns = max(self._ends.values(), default=0)
+        oldest_ns = newest_ns - QUIET_PANES * self.pane_ns
+        return min((end_ns for end_ns in self._ends.values() if end_ns >= oldest_ns), default=0)
 
     def _observe(self, found: DetectResult) -> None:
         name = self.detector

@@ -93,7 +93,7 @@ class Roles:
             max_spans_per_trace=settings.trace_span_limit,
             max_open_traces=settings.open_trace_limit,
         )
-        return TracesPart(topic, partition, operator, self._health)
+        return TracesPart(topic, partition, operator, self._health, partitions=settings.partitions)
 
     def _alerts(self, topic: str, partition: int) -> AlertsPart:
         settings = self._settings

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from zlib import crc32
 
 import orjson
 from aiokafka import ConsumerRecord
@@ -24,9 +25,9 @@ from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.trace.assembly import TraceMark, TraceOperator, TraceResult
 from streams.trace.red import Names, RedBatch, graph_batches, red_batches
-from streams.window.sequence import SequenceFilter
 
 SOURCES: Final = (topics.SPANS,)
+PRODUCER_LIMIT: Final = 10_000
 MS_NS: Final = 1_000_000
 TICK_NS: Final = 2 * 10**9
 CHECKPOINT_NS: Final = 10**9
@@ -38,7 +39,9 @@ class TracesPart:
     """One source partition of spans.
 
     Attributes:
-        operator: assembly. sequences: finds batches that a producer sent twice.
+        operator: assembly; it finds spans that were sent twice. partitions: how many the topic has.
+        drops: what producers say they dropped themselves, of those whose id belongs to this partition (a producer's
+            batches go to all of them). Bounded by :data:`PRODUCER_LIMIT`; beyond it the one unseen for longest goes.
         counts: spans by fate: aggregated, late, duplicate, overflow, announced, rejected.
     """
 
@@ -49,7 +52,8 @@ class TracesPart:
     committable: int | None = None
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    sequences: SequenceFilter = field(default_factory=SequenceFilter)
+    partitions: int = 1
+    drops: dict[str, int] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
     _applied: int = -1
     _counted: int = -1
@@ -59,14 +63,14 @@ class TracesPart:
         self._blob = BlobWriter(f"traces/{self.topic}/{self.partition}")
 
     def restore(self, state: Mapping[str, bytes]) -> Restored:
-        """The duplicate filter and counts as of the last checkpoint; open traces are rebuilt from the log."""
+        """Counts as of the last checkpoint; open traces are rebuilt from the log."""
         snapshot = self._blob.restore(state)
         if snapshot is None:
             return Restored()
         body: dict[str, Any] = orjson.loads(snapshot.value)
         mark = TraceMark(*body["mark"])
         self.operator.resume(mark)
-        self.sequences.restore(body["sequences"])
+        self.drops = body["drops"]
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
         self.names.numbers = Counter(body["numbers"])
         self._applied = self._counted = snapshot.applied
@@ -82,7 +86,7 @@ class TracesPart:
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of records."""
         run = decode_spans(records, hint=self.topic)
-        duplicates = self._duplicates(run, records)
+        self._note_drops(run)
         results: list[Output] = []
         groups: dict[int, list[Span]] = {}
         for span, record in zip(run.spans, run.record, strict=True):
@@ -90,8 +94,7 @@ class TracesPart:
         ticks = {tick.record for tick in run.ticks}
         foreign = {b.record for b in run.batches if b.producer.startswith(PRODUCER_PREFIX)}
         for position, record in enumerate(records):
-            spans = [] if position in duplicates else groups.get(position, [])
-            results += self._record(record, spans, position in ticks, foreign=position in foreign)
+            results += self._record(record, groups.get(position, []), position in ticks, foreign=position in foreign)
         results += self._reject(run.rejected, records, now_ns)
         self._applied = max(self._applied, records[-1].offset)
         if now_ns - self._checkpoint_ns >= CHECKPOINT_NS and self._applied > self._counted:
@@ -99,15 +102,12 @@ class TracesPart:
             return [self._checkpointed(results)]
         return [Step(results)] if results else []
 
-    def _duplicates(self, run: SpanRun, records: Sequence[ConsumerRecord]) -> set[int]:
-        found = set()
-        for record, producer, seq, dropped_total in run.batches:
-            offset = records[record].offset
-            if self.sequences.check(producer, seq, offset, dropped_total) != "new":
-                found.add(record)
-                if offset > self._counted:
-                    self.counts["duplicate"] += int(run.events[record])
-        return found
+    def _note_drops(self, run: SpanRun) -> None:
+        for _, producer, _, dropped_total in run.batches:
+            if crc32(producer.encode()) % self.partitions == self.partition:
+                self.drops[producer] = max(dropped_total, self.drops.pop(producer, 0))
+                if len(self.drops) > PRODUCER_LIMIT:
+                    del self.drops[next(iter(self.drops))]
 
     def _record(self, record: ConsumerRecord, spans: list[Span], tick: bool, *, foreign: bool) -> list[Output]:
         arrival_ns = record.timestamp * MS_NS
@@ -155,12 +155,11 @@ class TracesPart:
 
     def _checkpointed(self, results: list[Output]) -> Step:
         mark = self.operator.mark(self._applied)
-        self.sequences.settle(mark.held_offset)
         body = orjson.dumps(
             {
                 "v": 1,
                 "mark": list(mark),
-                "sequences": self.sequences.snapshot(),
+                "drops": self.drops,
                 "counts": self.counts,
                 "reasons": self.reasons,
                 "numbers": self.names.numbers,
@@ -180,7 +179,6 @@ class TracesPart:
             self.partition,
             fates=dict(self.counts),
             reasons=dict(self.reasons),
-            dropped=self.sequences.dropped_total,
-            gaps=self.sequences.gap_batches,
+            dropped=sum(self.drops.values()),
             lag=None if lag < 0 else lag,
         )
