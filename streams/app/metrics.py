@@ -36,6 +36,8 @@ from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
 from streams.window.rollup import Span
 
 log = logging.getLogger(__name__)
+CHECKPOINT_NS: Final = 10 * SECOND_NS
+"""The longest time without a checkpoint while records come."""
 SOURCES: Final = (topics.METRICS, topics.LOGS, topics.RED, topics.OTLP_METRICS, topics.OTLP_LOGS)
 
 
@@ -63,6 +65,7 @@ class MetricsPartition:
     _fragments: dict[Series, bytes] = field(default_factory=dict)
     _rows_written: int = 0
     _generation: int = 0
+    _checkpoint_ns: int = 0
     _window_offsets: deque[tuple[int, int]] = field(default_factory=deque)
     _windows_offset: int = 0
     _since_snapshot: int = 0
@@ -137,9 +140,16 @@ class MetricsPartition:
                 self.fold.apply(batch)
                 marks.append((batch.start_ns, len(results)))
             results += self._outputs(batch)
-        if outcome.closed:
+        if outcome.closed or self._is_due(now_ns):
+            self._checkpoint_ns = now_ns
             return self._checkpointed(results, marks)
         return Step(results) if results else None
+
+    def _is_due(self, now_ns: int) -> bool:
+        """Where nothing closes (all is late, repeated or rejected) a restart must not read and reject it all again."""
+        self._checkpoint_ns = self._checkpoint_ns or now_ns
+        waited = now_ns - self._checkpoint_ns >= CHECKPOINT_NS
+        return waited and self.operator.applied > self.operator.counted
 
     def _dead_letter(self, records: Sequence[ConsumerRecord], rejected: Rejected, now_ns: int) -> Output:
         record = records[rejected.record]

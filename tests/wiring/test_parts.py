@@ -252,3 +252,17 @@ def test_every_boundary_of_one_checkpoint(crash: int) -> None:
         assert crashed.lives == 3
         assert crashed.contents(topics.WINDOWS) == calm.contents(topics.WINDOWS)
         assert crashed.part.progress(0, 0) == calm.part.progress(0, 0)
+
+
+def test_a_partition_where_nothing_closes_is_not_read_from_its_beginning_after_a_restart() -> None:
+    broken = [Record(b"{", offset, 2 * 10**12, b"k") for offset in range(4)]
+    part = metrics_part()
+    (early,) = part.process(broken[:2], BASE)
+    assert not early.checkpoint
+    (due,) = part.process(broken[2:], BASE + 10 * SECOND)
+    state = {(record.key or b"").decode(): record.value or b"" for record in due.checkpoint}
+    due.done([])
+    assert part.committable == 4
+    again = metrics_part()
+    assert again.restore(state).offset == 4
+    assert again.operator.fates.rejected.total() == 4

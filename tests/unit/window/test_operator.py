@@ -95,8 +95,11 @@ def test_any_split_gives_the_same_bytes(seed: int, data: st.DataObject) -> None:
     assert contents(run(whole, log, [])) == contents(run(split, log, cuts))
 
 
-def crash_and_resume(log: list[Entry], cuts: list[int], crashes: list[int]) -> tuple[dict[bytes, bytes], Fates]:
-    """Runs the log with a checkpoint after each run, losing all memory at each crash point."""
+def crash_and_resume(
+    log: list[Entry], cuts: list[int], crashes: list[int], *, always: bool = False
+) -> tuple[dict[bytes, bytes], Fates]:
+    """Runs the log with a checkpoint after each run that closed something (``always``: after each), losing all memory
+    at each crash point."""
     topic: dict[bytes, bytes] = {}
     state: dict[str, bytes] = {}
     operator = WindowOperator("t", 0, WindowSpec())
@@ -109,7 +112,7 @@ def crash_and_resume(log: list[Entry], cuts: list[int], crashes: list[int]) -> t
             for low, high in pairwise(bounds):
                 outcome = operator.apply(columns(log[low:high], low, operator.table))
                 topic.update(contents(outcome.closed))
-                if outcome.closed:
+                if outcome.closed or (always and operator.applied > operator.counted):
                     rows = rows if generation == operator.generation else 0
                     generation = operator.generation
                     records = list(checkpoint(operator, epoch="e", windows_offset=0, rows_written=rows))
@@ -131,14 +134,14 @@ def crash_and_resume(log: list[Entry], cuts: list[int], crashes: list[int]) -> t
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), data=st.data())
-def test_any_crash_point_gives_the_same_windows_and_counts(seed: int, data: st.DataObject) -> None:
+@given(seed=st.integers(0, 10**6), always=st.booleans(), data=st.data())
+def test_any_crash_point_gives_the_same_windows_and_counts(seed: int, always: bool, data: st.DataObject) -> None:
     log = make_log(seed, 120, 12.0)
     cuts = data.draw(st.lists(st.integers(1, len(log)), max_size=30))
     crashes = data.draw(st.lists(st.integers(1, len(log)), min_size=1, max_size=5))
     undisturbed = WindowOperator("t", 0, WindowSpec())
     expected = contents(run(undisturbed, log, cuts))
-    topic, fates = crash_and_resume(log, cuts, crashes)
+    topic, fates = crash_and_resume(log, cuts, crashes, always=always)
     assert topic == expected
     assert fates == undisturbed.fates
 
