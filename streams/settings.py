@@ -274,17 +274,6 @@ class Settings:
         10.0, "The event loop blocked for this long: exit 70.", unit=_SECONDS, low=1, high=3_600
     )
 
-    dead_letter_max_bytes: int = _number(
-        8_388_608,
-        "Original bytes kept in a dead letter; the rest is cut and its size noted in a header.",
-        unit="By",
-        low=0,
-        high=15_728_640,
-    )
-    dead_letter_detail_chars: int = _number(
-        500, "Length of a dead letter's explanation.", unit="characters", low=0, high=10_000
-    )
-
     work_folder: Path = _path(".streams", "Data and logs of services that the demo starts.")
     cache_folder: Path = _path(
         ".streams/cache", "Downloaded jars.", shown="$XDG_CACHE_HOME/agent-streams, else ~/.cache/agent-streams"

@@ -6,9 +6,11 @@ import asyncio
 import errno
 import gc
 import logging
+import os
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -102,13 +104,33 @@ class Worker:
         ]
         return checks or [Check("started", ok=False, detail="roles are starting")]
 
+    def guard(self, end: Callable[[int], None]) -> None:
+        """Runs in a thread of its own: ends the process when the event loop has not moved for too long.
+
+        A process that was paused past its session ends by it too: others own its partitions by then.
+
+        Args:
+            end: ends the process at once with an exit code; nothing else can be asked of a loop that is blocked.
+        """
+        limit = self.settings.watchdog_loop_seconds
+        while not self._stop.is_set():
+            time.sleep(min(1.0, limit / 4))
+            blocked = time.monotonic() - self._loop_seen
+            if blocked > limit and not self._stop.is_set():
+                log.critical("the event loop has been blocked for %.0f s: exit %d", blocked, EXIT_STALLED)
+                end(EXIT_STALLED)
+                return
+
     async def _watch(self) -> None:
+        self._loop_seen = time.monotonic()
+        threading.Thread(target=self.guard, args=(os._exit,), name="loop-guard", daemon=True).start()
         while not self._stop.is_set():
             self._loop_seen = time.monotonic()
             problem = next(self._problems(), None)
             if problem is not None:
                 log.critical("%s: exit %d", problem, EXIT_STALLED)
                 self.exit_code = EXIT_STALLED
+                self._stop.set()
                 return
             try:
                 await asyncio.wait_for(self._stop.wait(), 0.5)
@@ -121,8 +143,11 @@ class Worker:
                 yield Stalled(f"role {runtime.role} failed: {runtime.failure!r}")
             if runtime.app.crashed:
                 yield Stalled(f"role {runtime.role} crashed: {runtime.app.crash_reason!r}")
-            if runtime.stalled_seconds() > self.settings.watchdog_progress_seconds:
-                yield Stalled(f"role {runtime.role} has made no progress for {runtime.stalled_seconds():.0f} s")
+            settings, stalled = self.settings, runtime.stalled_seconds()
+            if not runtime.ready and stalled > settings.watchdog_assignment_seconds:
+                yield Stalled(f"role {runtime.role} has not been ready for {stalled:.0f} s")
+            elif runtime.ready and stalled > settings.watchdog_progress_seconds:
+                yield Stalled(f"role {runtime.role} has made no progress for {stalled:.0f} s")
 
     async def _end(self, server: WorkerServer | None) -> None:
         for runtime in self.runtimes:
