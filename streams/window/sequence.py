@@ -9,7 +9,6 @@ worker replays the log from there, the same batches must look new again. Numbers
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -137,10 +136,6 @@ class SequenceFilter:
         self.forgotten, self.forgotten_dropped = data["forgotten"], data["forgotten_dropped"]
         self._recent.clear()
         self.producers = {
-            name: Producer(high, first, floor, dropped, _set(missing))
+            name: Producer(high, first, floor, dropped, set(missing))
             for name, high, first, floor, dropped, missing in data["producers"]
         }
-
-
-def _set(numbers: Iterable[int]) -> set[int]:
-    return set(numbers)
