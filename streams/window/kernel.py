@@ -8,20 +8,33 @@ Knuth's two-sum, so that a window's sum is the correctly rounded one whatever th
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np
 from numba import njit
 
-from streams.domain.sketch import LAST_BUCKET, LOG_GAMMA, SMALLEST
+from streams.domain.sketch import LARGEST, LAST_BUCKET, LOG_GAMMA, SMALLEST
 
 BLOCK_BITS: Final = 4
 BLOCK: Final = 1 << BLOCK_BITS
 """Sketch counters are kept in blocks of 16 neighbouring buckets, made when first hit."""
 BUCKET_OFFSET: Final = (LAST_BUCKET // BLOCK + 1) * BLOCK
-BLOCKS_PER_SLOT: Final = 256
-assert (2 * BUCKET_OFFSET) // BLOCK < BLOCKS_PER_SLOT
+BLOCKS: Final = 2 * BUCKET_OFFSET // BLOCK
+"""Blocks that one series can have at most."""
+FAN: Final = 16
+"""Each slot finds its blocks through so many chains: a block's is its number modulo FAN. A chain is longer than one
+only where a series' values lie a factor of 8,000 apart or on both sides of zero."""
+
+HIGH: Final = 0
+LOW: Final = 1
+MINIMUM: Final = 2
+MAXIMUM: Final = 3
+SQUARES: Final = 4
+COUNT: Final = 5
+STATS: Final = 8
+"""A slot's figures are one cache line, float64[8]; its count is the int64 view of element 5. Zeros when untouched."""
+
+_LOOK_BACK: Final = 64
 
 ON_TIME: Final = 0
 LATE: Final = 1
@@ -29,34 +42,50 @@ FUTURE: Final = 2
 IGNORED: Final = 3
 STALE: Final = 4
 
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+# Buckets by table instead of by logarithm: a cell is 1/64 of a power of two, so at most one bucket edge lies in it.
+_CELL_SHIFT: Final = 46
+_SMALLEST_BITS: Final = int(np.array(SMALLEST).view(np.int64))
+_LARGEST_BITS: Final = int(np.array(LARGEST).view(np.int64))
+_MAGNITUDE: Final = 2**63 - 1
+_FIRST_CELL: Final = _SMALLEST_BITS >> _CELL_SHIFT
+_UPPER: Final = SMALLEST * np.exp(np.arange(LAST_BUCKET + 1) * LOG_GAMMA)
+_UPPER_BITS: Final = _UPPER.view(np.int64)
+_CELL_EDGES: Final = (np.arange(_FIRST_CELL, (_LARGEST_BITS >> _CELL_SHIFT) + 1, dtype=np.int64) << _CELL_SHIFT).view(
+    np.float64
+)
+_BUCKET_OF_CELL: Final = np.maximum(np.searchsorted(_UPPER, _CELL_EDGES, side="left"), 1).astype(np.int32)
 
 
 @njit(cache=True, inline="always")
-def _bucket(value):
-    magnitude = abs(value)
-    if magnitude < SMALLEST:
+def _bucket(bits):
+    """The bucket number of a finite value given by its bits."""
+    magnitude = bits & _MAGNITUDE
+    if magnitude < _SMALLEST_BITS:
         return 0
-    number = math.ceil(math.log(magnitude / SMALLEST) / LOG_GAMMA)
-    number = min(max(number, 1), LAST_BUCKET)
-    return number if value > 0 else -number
+    number = LAST_BUCKET
+    if magnitude < _LARGEST_BITS:
+        number = np.int64(_BUCKET_OF_CELL[(magnitude >> _CELL_SHIFT) - _FIRST_CELL])
+        if magnitude > _UPPER_BITS[number]:
+            number += 1
+    return number if bits >= 0 else -number
 
 
 @njit(cache=True, inline="always")
-def _find(key, keys, rows, used):
-    """The pool row of a (slot, block) key, made when absent; -1 when the table or the pool is full."""
-    mask = keys.shape[0] - 1
-    at = int((np.uint64(key) * _GOLDEN) >> np.uint64(20)) & mask
-    while keys[at] != key:
-        if keys[at] == -1:
-            if used[0] * 2 >= keys.shape[0]:
-                return -1
-            keys[at] = key
-            rows[at] = used[0]
-            used[0] += 1
-            break
-        at = (at + 1) & mask
-    return rows[at]
+def _find(slot, block, directory, tag, following, used):
+    """The pool row of a slot's block, made when absent; -1 when the pool is full. Rows are stored plus one."""
+    row = directory[slot, block & (FAN - 1)] - 1
+    while row >= 0 and tag[row] != block:
+        row = following[row] - 1
+    if row >= 0:
+        return row
+    row = used[0]
+    if row >= tag.shape[0]:
+        return -1
+    used[0] = row + 1
+    tag[row] = block
+    following[row] = directory[slot, block & (FAN - 1)]
+    directory[slot, block & (FAN - 1)] = row + 1
+    return row
 
 
 @njit(cache=True)
@@ -95,25 +124,69 @@ def fates(record, time_ns, append_ns, ignored, tick_ns, state, pane_ns, lateness
 
 
 @njit(cache=True)
-def add_samples(begin, slot, value, count, high, low, minimum, maximum, squares, keys, rows, pool, used):
-    """Adds samples from ``begin`` on; returns how far it came (less than n: the sketch must grow first)."""
-    for i in range(begin, slot.shape[0]):
+def panes_of(time_ns, fate, pane_ns, index, start_ns, first, last):
+    """Numbers the panes of the samples that are on time; returns how many there are.
+
+    A pane may have two numbers where a run goes back and forth over more than :data:`_LOOK_BACK` panes.
+
+    Shapes: ``index`` int32[n], written: the number of a sample's pane, -1 for one that is not on time; ``start_ns``
+    int64[n], ``first`` and ``last`` int64[n], written as far as panes are found: start of each pane and the positions of
+    its first and last sample.
+    """
+    found = 0
+    for i in range(time_ns.shape[0]):
+        if fate[i] != ON_TIME:
+            index[i] = -1
+            continue
+        t = time_ns[i]
+        k = found - 1
+        if k < 0 or t < start_ns[k] or t >= start_ns[k] + pane_ns:
+            start = t - t % pane_ns
+            oldest = max(found - _LOOK_BACK, 0)
+            while k >= oldest and start_ns[k] != start:
+                k -= 1
+            if k < oldest:
+                k = found
+                found += 1
+                start_ns[k] = start
+                first[k] = i
+        last[k] = i
+        index[i] = k
+    return found
+
+
+@njit(cache=True)
+def add_samples(
+    begin, end, number, index, slot, value, bits, stats, counts, directory, tag, following, pool, used
+):  # fmt: skip
+    """Adds the samples of pane ``number`` in ``[begin, end)``; returns how far it came (the pool must grow first).
+
+    ``bits`` is ``value`` and ``counts`` is ``stats`` seen as int64.
+    """
+    for i in range(begin, end):
+        if index[i] != number:
+            continue
         s = slot[i]
         v = value[i]
-        at = _bucket(v) + BUCKET_OFFSET
-        row = _find(s * BLOCKS_PER_SLOT + (at >> BLOCK_BITS), keys, rows, used)
+        at = _bucket(bits[i]) + BUCKET_OFFSET
+        row = _find(s, at >> BLOCK_BITS, directory, tag, following, used)
         if row < 0:
             return i
         pool[row, at & (BLOCK - 1)] += 1
-        count[s] += 1
-        total = high[s] + v
-        part = total - high[s]
-        low[s] += (high[s] - (total - part)) + (v - part)
-        high[s] = total
-        minimum[s] = min(minimum[s], v)
-        maximum[s] = max(maximum[s], v)
-        squares[s] += v * v
-    return slot.shape[0]
+        if counts[s, COUNT] == 0:
+            stats[s, MINIMUM] = v
+            stats[s, MAXIMUM] = v
+        else:
+            stats[s, MINIMUM] = min(stats[s, MINIMUM], v)
+            stats[s, MAXIMUM] = max(stats[s, MAXIMUM], v)
+        counts[s, COUNT] += 1
+        high = stats[s, HIGH]
+        total = high + v
+        part = total - high
+        stats[s, LOW] += (high - (total - part)) + (v - part)
+        stats[s, HIGH] = total
+        stats[s, SQUARES] += v * v
+    return end
 
 
 @njit(cache=True)
@@ -133,7 +206,7 @@ def blocks_of(start, bucket):
 @njit(cache=True)
 def add_aggregates(
     slot, n, high_in, low_in, min_in, max_in, squares_in, start, bucket, weight,
-    count, high, low, minimum, maximum, squares, keys, rows, pool, used,
+    stats, counts, directory, tag, following, pool, used,
 ):  # fmt: skip
     """Adds finished aggregates (a closed pane, a producer's histogram); sketch entries in CSR form, ascending.
 
@@ -146,65 +219,69 @@ def add_aggregates(
             at = bucket[e] + BUCKET_OFFSET
             block = at >> BLOCK_BITS
             if block != last:
-                row = _find(s * BLOCKS_PER_SLOT + block, keys, rows, used)
+                row = _find(s, block, directory, tag, following, used)
                 last = block
             pool[row, at & (BLOCK - 1)] += weight[e]
-        count[s] += n[i]
+        if counts[s, COUNT] == 0:
+            stats[s, MINIMUM] = min_in[i]
+            stats[s, MAXIMUM] = max_in[i]
+        else:
+            stats[s, MINIMUM] = min(stats[s, MINIMUM], min_in[i])
+            stats[s, MAXIMUM] = max(stats[s, MAXIMUM], max_in[i])
+        counts[s, COUNT] += n[i]
         v = high_in[i]
-        total = high[s] + v
-        part = total - high[s]
-        low[s] += (high[s] - (total - part)) + (v - part) + low_in[i]
-        high[s] = total
-        minimum[s] = min(minimum[s], min_in[i])
-        maximum[s] = max(maximum[s], max_in[i])
-        squares[s] += squares_in[i]
-
-
-@njit(cache=True)
-def rehash(old_keys, old_rows, keys, rows):
-    """Moves the sketch's index into a larger one."""
-    mask = keys.shape[0] - 1
-    for i in range(old_keys.shape[0]):
-        key = old_keys[i]
-        if key != -1:
-            at = int((np.uint64(key) * _GOLDEN) >> np.uint64(20)) & mask
-            while keys[at] != -1:
-                at = (at + 1) & mask
-            keys[at] = key
-            rows[at] = old_rows[i]
+        high = stats[s, HIGH]
+        total = high + v
+        part = total - high
+        stats[s, LOW] += (high - (total - part)) + (v - part) + low_in[i]
+        stats[s, HIGH] = total
+        stats[s, SQUARES] += squares_in[i]
 
 
 @njit(cache=True)
 def buckets_of(value):
-    """Bucket numbers, int32[n], of values."""
+    """Bucket numbers, int32[n], of finite values."""
+    bits = value.view(np.int64)
     out = np.empty(value.shape[0], np.int32)
     for i in range(value.shape[0]):
-        out[i] = _bucket(value[i])
+        out[i] = _bucket(bits[i])
     return out
 
 
 @njit(cache=True)
-def entries(keys, rows, pool, rank):
-    """All non-empty sketch counters as (rank of the slot, bucket, weight), in no order."""
-    size = 0
-    for i in range(keys.shape[0]):
-        if keys[i] != -1:
-            for j in range(BLOCK):
-                if pool[rows[i], j] != 0:
-                    size += 1
-    sort_key = np.empty(size, np.int64)
-    weight = np.empty(size, np.int64)
+def close_sketches(slot, directory, tag, following, pool, start, bucket, weight):
+    """The sketches of the given slots in CSR form, entries ascending; returns how many entries there are.
+
+    Shapes: ``start`` int32[n + 1], written; ``bucket`` int32[m] and ``weight`` int64[m], written, with room for every
+    counter of every block in use.
+    """
+    blocks = np.empty(BLOCKS, np.int64)
+    rows = np.empty(BLOCKS, np.int64)
     at = 0
-    for i in range(keys.shape[0]):
-        if keys[i] != -1:
-            slot = keys[i] // BLOCKS_PER_SLOT
-            block = keys[i] % BLOCKS_PER_SLOT
+    for i in range(slot.shape[0]):
+        start[i] = at
+        found = 0
+        for chain in range(FAN):
+            row = directory[slot[i], chain] - 1
+            while row >= 0:
+                k = found
+                while k > 0 and blocks[k - 1] > tag[row]:
+                    blocks[k] = blocks[k - 1]
+                    rows[k] = rows[k - 1]
+                    k -= 1
+                blocks[k] = tag[row]
+                rows[k] = row
+                found += 1
+                row = following[row] - 1
+        for k in range(found):
             for j in range(BLOCK):
-                if pool[rows[i], j] != 0:
-                    sort_key[at] = np.int64(rank[slot]) * (BLOCKS_PER_SLOT * BLOCK) + block * BLOCK + j
-                    weight[at] = pool[rows[i], j]
+                n = pool[rows[k], j]
+                if n != 0:
+                    bucket[at] = blocks[k] * BLOCK + j - BUCKET_OFFSET
+                    weight[at] = n
                     at += 1
-    return sort_key, weight
+    start[slot.shape[0]] = at
+    return at
 
 
 @njit(cache=True)

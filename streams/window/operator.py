@@ -32,8 +32,6 @@ _COMPACT_AT_LEAST: Final = 1000
 QUIET_PANES: Final = 90
 """After the last event of a partition, so many empty base windows say that time moves on and nothing comes: what is
 absent is seen by them. Then the partition is silent until an event comes."""
-_SPARSE: Final = 64
-"""A run that spans more panes than this is grouped by sorting instead of by one comparison per pane."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +93,8 @@ class WindowOperator:
         self._watermark = np.zeros(1, np.int64)
         self.panes: dict[int, Pane] = {}
         self.rollup = Rollup(spec.spans, spec.pane_ns)
-        self.generation = self._ranked = 0
-        self._rank = np.zeros(0, np.int32)
+        self.generation = self._ordered = 0
+        self._order = np.zeros(0, np.int32)
         self._seen_ns = np.zeros(0, np.int64)
 
     @property
@@ -131,9 +129,9 @@ class WindowOperator:
         fate, fate_totals, fate_histograms = decide(
             columns, ignored, self._watermark, spec.pane_ns, spec.lateness_ns, spec.future_ns
         )
-        on_time = fate == kernel.ON_TIME
-        self._add(columns.offset, Samples(*(c[on_time] for c in _samples(columns))))
-        self._add(columns.offset, increments(columns.cumulatives, fate_totals, self.cumulatives, columns.offset))
+        self._add(columns.offset, _samples(columns), fate)
+        steps = increments(columns.cumulatives, fate_totals, self.cumulatives, columns.offset)
+        self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8))
         self._add_histograms(columns, fate_histograms)
         self.applied = int(columns.offset[-1])
         if self.applied <= self.counted:
@@ -159,20 +157,16 @@ class WindowOperator:
         pane.touch(offset)
         return pane
 
-    def _add(self, offset: I64, samples: Samples) -> None:
-        if not len(samples.record):
-            return
-        start = samples.time_ns - samples.time_ns % self.spec.pane_ns
-        first, last = int(start.min()), int(start.max())
-        if first == last:
-            self._pane(first, int(offset[samples.record[0]])).add_samples(samples.slot, samples.value)
-            return
-        dense = last - first < _SPARSE * self.spec.pane_ns
-        for start_ns in range(first, last + 1, self.spec.pane_ns) if dense else np.unique(start).tolist():
-            chosen = np.nonzero(start == start_ns)[0]
-            if len(chosen):
-                pane = self._pane(start_ns, int(offset[samples.record[chosen[0]]]))
-                pane.add_samples(samples.slot[chosen], samples.value[chosen])
+    def _add(self, offset: I64, samples: Samples, fate: U8) -> None:
+        size = len(fate)
+        index, start_ns = np.empty(size, np.int32), np.empty(size, np.int64)
+        first, last = np.empty(size, np.int64), np.empty(size, np.int64)
+        found = kernel.panes_of(samples.time_ns, fate, self.spec.pane_ns, index, start_ns, first, last)
+        for number, (start, begin, end) in enumerate(
+            zip(start_ns[:found].tolist(), first[:found].tolist(), last[:found].tolist(), strict=True)
+        ):
+            pane = self._pane(start, int(offset[samples.record[begin]]))
+            pane.add_samples(samples.slot, samples.value, index, number, begin, end + 1)
 
     def _add_histograms(self, columns: Columns, fate: U8) -> None:
         found = histograms(columns.aggregates, fate, self.cumulatives, columns.offset)
@@ -215,17 +209,17 @@ class WindowOperator:
         now_ns, pane_ns = self.closed_ns, self.spec.pane_ns
         if now_ns == before_ns:
             return []
-        rank = self.rank()
+        order = self.order()
         closed = []
         for start_ns in self._ended(before_ns, now_ns):
             open_pane = self.panes.pop(start_ns, None)
-            pane = (open_pane or Pane(0)).close(rank)
+            pane = (open_pane or Pane(0)).close(order)
             if open_pane is not None:
                 self.last_event_ns = start_ns + pane_ns
                 self._seen_ns[pane.slot] = start_ns + pane_ns
                 self.rollup.add(start_ns, pane)
             closed.append(self._batch(pane, start_ns, pane_ns))
-        for start_ns, size_ns, part in self.rollup.ended(before_ns, now_ns, len(self.table), rank):
+        for start_ns, size_ns, part in self.rollup.ended(before_ns, now_ns, len(self.table), order):
             closed.append(self._batch(part, start_ns, size_ns))
         self._compact(now_ns)
         return closed
@@ -254,8 +248,8 @@ class WindowOperator:
         kept = np.nonzero(~idle)[0]
         place = np.full(len(self.table), -1, np.int32)
         place[kept] = np.arange(len(kept), dtype=np.int32)
-        rank = self.rank()
-        self.panes = {start: pane.moved(rank, place, len(kept)) for start, pane in self.panes.items()}
+        order = self.order()
+        self.panes = {start: pane.moved(order, place, len(kept)) for start, pane in self.panes.items()}
         self.rollup.move(place)
         self.cumulatives.move(place)
         self.table = self.table.only(kept.tolist())
@@ -265,16 +259,15 @@ class WindowOperator:
     def _batch(self, part: Aggregates, start_ns: int, size_ns: int) -> WindowBatch:
         return part.batch(self.topic, self.partition, start_ns, start_ns + size_ns, self.table.rows)
 
-    def rank(self) -> I32:
-        """Position of each slot in the order of series ids: the order in which windows list their series."""
-        if len(self._rank) != len(self.table) or self._ranked != self.generation:
-            self._ranked = self.generation
+    def order(self) -> I32:
+        """All slots in the order of the ids of their series: the order in which windows list them."""
+        if len(self._order) != len(self.table) or self._ordered != self.generation:
+            self._ordered = self.generation
             unseen = np.full(len(self.table) - len(self._seen_ns), self.closed_ns, np.int64)
             self._seen_ns = np.concatenate([self._seen_ns, unseen])
-            order = np.argsort(np.array([series.id for series in self.table.rows]), kind="stable")
-            self._rank = np.empty(len(order), np.int32)
-            self._rank[order] = np.arange(len(order), dtype=np.int32)
-        return self._rank
+            ids = np.array([series.id for series in self.table.rows])
+            self._order = np.argsort(ids, kind="stable").astype(np.int32)
+        return self._order
 
     def next_close_ns(self) -> int | None:
         """The earliest watermark at which something would be published; None when nothing is open."""

@@ -20,15 +20,14 @@ I32 = NDArray[np.int32]
 
 _VALUE_OF: Final = bucket_value(np.arange(-kernel.BUCKET_OFFSET, kernel.BUCKET_OFFSET, dtype=np.int32))
 _QUANTILES: Final = np.array(QUANTILES)
-_SMALLEST_INDEX: Final = 64
-_PER_SLOT: Final = kernel.BLOCKS_PER_SLOT * kernel.BLOCK
+_SMALLEST_POOL: Final = 32
 
 
 @dataclass(frozen=True)
 class Aggregates:
     """Finished aggregates of n series, to be added to a pane or published.
 
-    ``slot`` int32[n] strictly ordered by the rank of the series; ``high`` is the sum, correctly rounded, ``low`` what
+    ``slot`` int32[n] in the order of the ids of their series; ``high`` is the sum, correctly rounded, ``low`` what
     rounding left out; the sketch in CSR form.
     """
 
@@ -96,8 +95,8 @@ def aggregates_of(batch: WindowBatch, slot: I32) -> Aggregates:
 class Pane:
     """The open aggregates of one interval.
 
-    Memory: 48 bytes per slot of the table, and per touched (slot, 16 neighbouring buckets) 128 bytes of counters with
-    about 36 bytes of index. Bounded by the table's limit and the sketch's range.
+    Memory: 128 bytes per slot of the table that was touched, and per touched (slot, 16 neighbouring buckets) 136 bytes
+    of counters. Bounded by the table's limit and the sketch's range.
 
     Attributes:
         first_offset: the lowest source offset that contributed; the log must not be committed past it.
@@ -106,65 +105,40 @@ class Pane:
     def __init__(self, slots: int) -> None:
         self.first_offset: int | None = None
         self._slots = 0
-        self._columns: dict[str, NDArray[Any]] = {
-            "count": np.zeros(0, np.int64),
-            "high": np.zeros(0),
-            "low": np.zeros(0),
-            "minimum": np.zeros(0),
-            "maximum": np.zeros(0),
-            "squares": np.zeros(0),
-        }
-        self._keys = np.full(_SMALLEST_INDEX, -1, np.int64)
-        self._rows = np.zeros(_SMALLEST_INDEX, np.int32)
-        self._pool = np.zeros((_SMALLEST_INDEX // 2, kernel.BLOCK), np.int64)
+        self._stats = np.zeros((0, kernel.STATS))
+        self._directory = np.zeros((0, kernel.FAN), np.int32)
+        self._tag = np.zeros(_SMALLEST_POOL, np.int32)
+        self._following = np.zeros(_SMALLEST_POOL, np.int32)
+        self._pool = np.zeros((_SMALLEST_POOL, kernel.BLOCK), np.int64)
         self._used = np.zeros(1, np.int64)
         self.reserve(slots)
 
     def reserve(self, slots: int) -> None:
         """Makes room for slots 0..slots - 1."""
-        if slots <= self._slots:
-            return
-        size = max(slots, self._slots + self._slots // 2, 16)
-        fill = {"minimum": np.inf, "maximum": -np.inf}
-        for name, column in self._columns.items():
-            grown = np.full(size, fill.get(name, 0), column.dtype)
-            grown[: self._slots] = column
-            self._columns[name] = grown
-        self._slots = size
+        if slots > self._slots:
+            self._slots = max(slots, self._slots + self._slots // 2, 16)
+            self._stats = _grown(self._stats, self._slots)
+            self._directory = _grown(self._directory, self._slots)
 
     def touch(self, offset: int) -> None:
         """Remembers that the record at this source offset contributed."""
         self.first_offset = offset if self.first_offset is None else min(self.first_offset, offset)
 
     def _grow_sketch(self) -> None:
-        size = len(self._keys) * 2
-        keys, rows = np.full(size, -1, np.int64), np.zeros(size, np.int32)
-        kernel.rehash(self._keys, self._rows, keys, rows)
-        pool = np.zeros((size // 2, kernel.BLOCK), np.int64)
-        pool[: len(self._pool)] = self._pool
-        self._keys, self._rows, self._pool = keys, rows, pool
+        size = 2 * len(self._tag)
+        self._tag = _grown(self._tag, size)
+        self._following = _grown(self._following, size)
+        self._pool = _grown(self._pool, size)
 
     def _state(self) -> tuple[NDArray[Any], ...]:
-        c = self._columns
-        return (
-            c["count"],
-            c["high"],
-            c["low"],
-            c["minimum"],
-            c["maximum"],
-            c["squares"],
-            self._keys,
-            self._rows,
-            self._pool,
-            self._used,
-        )
+        counts = self._stats.view(np.int64)
+        return (self._stats, counts, self._directory, self._tag, self._following, self._pool, self._used)
 
-    def add_samples(self, slot: I32, value: F64) -> None:
-        """Adds single observations; room for their slots must be reserved."""
-        done = kernel.add_samples(0, slot, value, *self._state())
-        while done < len(slot):
+    def add_samples(self, slot: I32, value: F64, index: I32, number: int, begin: int, end: int) -> None:
+        """Adds those samples in ``[begin, end)`` whose ``index`` is ``number``; room for their slots is reserved."""
+        columns = (number, index, slot, value, value.view(np.int64))
+        while (begin := kernel.add_samples(begin, end, *columns, *self._state())) < end:
             self._grow_sketch()
-            done = kernel.add_samples(done, slot, value, *self._state())
 
     def add(self, part: Aggregates) -> None:
         """Merges finished aggregates; room for their slots must be reserved."""
@@ -181,53 +155,57 @@ class Pane:
             part.weight,
         )
         blocks = kernel.blocks_of(part.start, part.bucket)
-        while (int(self._used[0]) + blocks) * 2 > len(self._keys):
+        while int(self._used[0]) + blocks > len(self._tag):
             self._grow_sketch()
         kernel.add_aggregates(*columns, *self._state())
 
-    def close(self, rank: I32) -> Aggregates:
-        """The compact form, series in order of ``rank`` (int32 over slots)."""
-        c = self._columns
-        slot = self.slots()
-        slot = slot[np.argsort(rank[slot], kind="stable")]
-        sort_key, weight = kernel.entries(self._keys, self._rows, self._pool, rank)
-        order = np.argsort(sort_key)
-        sort_key = sort_key[order]
-        bucket = (sort_key % _PER_SLOT - kernel.BUCKET_OFFSET).astype(np.int32)
-        start = np.empty(len(slot) + 1, np.int32)
-        start[:-1] = np.searchsorted(sort_key, rank[slot].astype(np.int64) * _PER_SLOT)
-        start[-1] = len(sort_key)
-        high, low = c["high"][slot], c["low"][slot]
+    def close(self, order: I32) -> Aggregates:
+        """The compact form; ``order`` holds the slots in the order in which windows list their series."""
+        self.reserve(len(order))
+        slot = order[self._stats.view(np.int64)[order, kernel.COUNT] > 0]
+        size = int(self._used[0]) * kernel.BLOCK
+        start, bucket, weight = np.empty(len(slot) + 1, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
+        size = kernel.close_sketches(
+            slot, self._directory, self._tag, self._following, self._pool, start, bucket, weight
+        )
+        stats = self._stats[slot]
+        high, low = stats[:, kernel.HIGH], stats[:, kernel.LOW]
         total = high + low
         return Aggregates(
             slot=slot,
-            count=c["count"][slot],
+            count=stats.view(np.int64)[:, kernel.COUNT].copy(),
             high=total,
             low=low - (total - high),
-            minimum=c["minimum"][slot],
-            maximum=c["maximum"][slot],
-            squares=c["squares"][slot],
+            minimum=stats[:, kernel.MINIMUM].copy(),
+            maximum=stats[:, kernel.MAXIMUM].copy(),
+            squares=stats[:, kernel.SQUARES].copy(),
             start=start,
-            bucket=bucket,
-            weight=weight[order],
+            bucket=bucket[:size].copy(),
+            weight=weight[:size].copy(),
         )
 
     def slots(self) -> I32:
         """The slots that have events, ascending."""
-        return np.nonzero(self._columns["count"])[0].astype(np.int32)
+        return np.nonzero(self._stats.view(np.int64)[:, kernel.COUNT])[0].astype(np.int32)
 
-    def moved(self, rank: I32, place: I32, slots: int) -> Pane:
+    def moved(self, order: I32, place: I32, slots: int) -> Pane:
         """The same pane for a table in which slot s has become ``place[s]``."""
-        part = self.close(rank)
+        part = self.close(order)
         pane = Pane(slots)
         pane.add(part.moved(place))
         pane.first_offset = self.first_offset
         return pane
 
 
-def merge(parts: Sequence[Aggregates], slots: int, rank: I32) -> Aggregates:
+def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
+    grown = np.zeros((size, *column.shape[1:]), column.dtype)  # untouched pages cost nothing
+    grown[: len(column)] = column
+    return grown
+
+
+def merge(parts: Sequence[Aggregates], slots: int, order: I32) -> Aggregates:
     """One window out of several panes: associative and commutative, never a second pass over events."""
     pane = Pane(slots)
     for part in parts:
         pane.add(part)
-    return pane.close(rank)
+    return pane.close(order)
