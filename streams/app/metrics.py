@@ -17,6 +17,7 @@ from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.run import HeadCache, decode_run
 from streams.domain.columns import Rejected
+from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import (
     WindowAssembler,
@@ -74,6 +75,7 @@ class MetricsPartition:
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
 
     def __post_init__(self) -> None:
+        self._joined: Recent[bytes] = Recent(self._join)
         self._core = BlobWriter(f"{prefix(self.topic, self.partition)}checkpoint")
         self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
         self._own_windows = f"{self.topic}/{self.partition}/".encode()
@@ -166,9 +168,12 @@ class MetricsPartition:
     def _outputs(self, batch: WindowBatch) -> list[Output]:
         outputs = []
         for part in split(batch):
-            fragments = [self._fragment(series) for series in part.series]
-            outputs.append(Output(topics.WINDOWS, part.key, encode_window_batch(part, fragments), self.partition))
+            value = encode_window_batch(part, self._joined.of(part.series))
+            outputs.append(Output(topics.WINDOWS, part.key, value, self.partition))
         return outputs
+
+    def _join(self, series: Sequence[Series]) -> bytes:
+        return b",".join([self._fragment(one) for one in series])
 
     def _fragment(self, series: Series) -> bytes:
         known = self._fragments.get(series)
@@ -203,6 +208,7 @@ class MetricsPartition:
         keys = series_keys(self.topic, self.partition, self._generation, self._rows_written)
         self._generation, self._rows_written = self.operator.generation, 0
         self._fragments.clear()
+        self._joined.clear()
         return [Output(topics.STATE, key, None, self.partition) for key in keys]
 
     def _fold_snapshot(self, panes: int) -> list[Output]:

@@ -47,6 +47,14 @@ class Series:
     labels: tuple[tuple[str, str], ...]
 
     @cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.unit, self.kind, self.labels))
+
+    def __hash__(self) -> int:
+        """Computed once: a series is looked up many times in its life."""
+        return self._hash
+
+    @cached_property
     def id(self) -> str:
         """16 hex digits over name, kind and labels: stable across processes and versions."""
         text = "\x1f".join((self.name, self.kind, *(f"{k}\x1e{v}" for k, v in self.labels)))

@@ -127,14 +127,15 @@ def series_fragment(series: Series) -> bytes:
     return orjson.dumps({"name": series.name, "unit": series.unit, "kind": series.kind, "labels": dict(series.labels)})
 
 
-def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = None) -> bytes:
+def encode_window_batch(batch: WindowBatch, fragments: bytes | None = None) -> bytes:
     """One record of ``agents.windows``.
 
     Args:
         batch: the columns.
-        fragments: ``series_fragment`` of each row where the caller has them.
+        fragments: ``series_fragment`` of all rows, joined by commas, where the caller has them.
     """
-    pieces = fragments if fragments is not None else [series_fragment(s) for s in batch.series]
+    if fragments is None:
+        fragments = b",".join([series_fragment(s) for s in batch.series])
     weight_type = _weight_type(batch.sketch_weight)
     head = {
         "v": 1,
@@ -157,7 +158,7 @@ def encode_window_batch(batch: WindowBatch, fragments: Sequence[bytes] | None = 
         "sketch_weight": _pack(batch.sketch_weight, weight_type),
         "weight_type": weight_type,
     }
-    return b"".join((orjson.dumps(head)[:-1], b',"series":[', b",".join(pieces), b"]}"))
+    return b"".join((orjson.dumps(head)[:-1], b',"series":[', fragments, b"]}"))
 
 
 def _weight_type(weight: NDArray[np.int64]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-import numpy as np
 import orjson
 
+from streams.domain.recent import Recent
 from streams.domain.window import WindowBatch
 from streams.errors import StateError, StateVersionError
 from streams.publish.gauges import Gauges, GaugesView
-from streams.publish.totals import Totals, TotalsView
+from streams.publish.totals import Plan, Totals, TotalsView
 
 SNAPSHOT_VERSION: Final = 1
 SNAPSHOT_SCHEMA: Final = "streams.export"
@@ -50,6 +50,7 @@ class PrometheusFold:
         self._window_ns = round(window_seconds * 1e9)
         self._max_series = max_series
         self._totals = Totals(max_series)
+        self._plans: Recent[Plan] = Recent(self._totals.plan)
         self._gauges = Gauges(round(ttl_seconds * 1e9), max_series)
         self._start_ns = -1
         self._chunks: set[int] = set()
@@ -71,9 +72,8 @@ class PrometheusFold:
                 self.ignored += 1
                 return False
             self._now_ns = max(self._now_ns, batch.end_ns)
-            gauge = np.array([series.kind == "gauge" for series in batch.series], bool)
-            self._totals.apply(batch, np.flatnonzero(~gauge))
-            self._gauges.apply(batch, np.flatnonzero(gauge), self._now_ns)
+            self._totals.apply(batch, self._plans.of(batch.series))
+            self._gauges.apply(batch, self._now_ns)
         return True
 
     def _is_new(self, batch: WindowBatch) -> bool:
@@ -133,6 +133,7 @@ class PrometheusFold:
             raise StateError(f"no snapshot of {self.topic}/{self.partition}: {error!r}") from error
         with self._lock:
             self._totals, self._gauges, self.discarded = totals, gauges, discarded
+            self._plans = Recent(totals.plan)
             self._start_ns, self._chunks, self._now_ns = start_ns, chunks, now_ns
 
     def _check(self, body: dict[str, Any]) -> None:

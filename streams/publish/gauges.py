@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
 from streams.publish.catalogue import Metric, metric_for
@@ -47,22 +48,30 @@ class Gauges:
         default_factory=lambda: {n: np.zeros(64, np.int64 if n == "seen_ns" else np.float64) for n in _COLUMNS}
     )
 
+    def __post_init__(self) -> None:
+        self._plans: Recent[tuple[NDArray[np.int64], NDArray[np.int64]]] = Recent(self._plan)
+
     def __len__(self) -> int:
         return len(self._series)
 
-    def apply(self, batch: WindowBatch, chosen: NDArray[np.int64], now_ns: int) -> None:
-        """Takes over the chosen series of a closed window (positions in the batch)."""
-        series = [batch.series[i] for i in chosen.tolist()]
-        new = sum(s not in self._row_of for s in series)
-        if len(self) + new > self.limit:
+    def apply(self, batch: WindowBatch, now_ns: int) -> None:
+        """Takes over the gauges of a closed window."""
+        chosen, row = self._plans.of(batch.series)
+        if (row < 0).any():  # there was no room: perhaps there is now
             self._compact(now_ns)
-        row = np.array([self._row(s) for s in series], np.int64)
+            chosen, row = self._plans.of(batch.series)
         self.refused += int((row < 0).sum())
         chosen, row = chosen[row >= 0], row[row >= 0]
         self._columns["mean"][row] = batch.sum[chosen] / batch.count[chosen]
         self._columns["minimum"][row] = batch.minimum[chosen]
         self._columns["maximum"][row] = batch.maximum[chosen]
         self._columns["seen_ns"][row] = batch.end_ns
+
+    def _plan(self, series: Sequence[Series]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions of the gauges among these series, and their rows (-1 where there is no room)."""
+        chosen = [i for i, one in enumerate(series) if one.kind == "gauge"]
+        row = [self._row(series[i]) for i in chosen]
+        return np.array(chosen, np.int64), np.array(row, np.int64)
 
     def _row(self, series: Series) -> int:
         known = self._row_of.get(series)
@@ -85,6 +94,7 @@ class Gauges:
 
     def _compact(self, now_ns: int) -> None:
         alive = self._alive(now_ns)
+        self._plans.clear()
         self._series = [self._series[i] for i in alive.tolist()]
         self._export = [self._export[i] for i in alive.tolist()]
         self._row_of = {series: i for i, series in enumerate(self._series)}

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from agents_emitter.events import KINDS
 from streams.domain.series import OVERFLOW_LABEL, Series
-from streams.domain.sketch import RELATIVE_ERROR, bucket_value
+from streams.domain.sketch import LAST_BUCKET, RELATIVE_ERROR, bucket_value
 from streams.domain.window import WindowBatch
+from streams.publish import kernel
 from streams.publish.catalogue import Metric, metric_for
 from streams.publish.names import is_id, label_name, label_set
 from streams.publish.packing import pack, unpack
@@ -49,6 +50,18 @@ class TotalsView:
     value: F64
     start: I64
     cells: I64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where n series of a window count: see :func:`streams.publish.kernel.add_window`. True for ever: rows never move."""
+
+    chosen: I64
+    row: I64
+    falls: NDArray[np.bool_]
+    first_bound: I64
+    bounds_count: I64
+    bounds: F64
 
 
 @dataclass
@@ -111,39 +124,34 @@ class Totals:
             self._cells = _grown(self._cells, self._cells_used)
         return row
 
-    def apply(self, batch: WindowBatch, chosen: I64) -> None:
-        """Adds the chosen series of a closed window (positions in the batch; counters and histograms).
+    def plan(self, series: Sequence[Series]) -> Plan:
+        """Where the counters and histograms among these series count."""
+        chosen = [i for i, one in enumerate(series) if one.kind != "gauge"]
+        row = [self.row(series[i]) for i in chosen]
+        metrics = [self.metric[r] if r >= 0 else None for r in row]
+        bounds = [m.buckets if m is not None and m.kind == "histogram" else () for m in metrics]
+        size = np.array([len(b) for b in bounds], np.int64)
+        return Plan(
+            chosen=np.array(chosen, np.int64),
+            row=np.array(row, np.int64),
+            falls=np.array([series[i].kind == "counter" for i in chosen], bool),
+            first_bound=np.cumsum(size) - size,
+            bounds_count=size,
+            bounds=np.array([edge for b in bounds for edge in b], np.float64),
+        )
+
+    def apply(self, batch: WindowBatch, plan: Plan) -> None:
+        """Adds the counters and histograms of a closed window; ``plan`` was made for its series.
 
         A negative increment of a counter is refused: Prometheus would take the fall for a restart.
         """
-        row = np.array([self.row(batch.series[i]) for i in chosen.tolist()], np.int64)
-        falling = np.array([batch.series[i].kind == "counter" for i in chosen.tolist()], bool) & (batch.sum[chosen] < 0)
-        usable = (row >= 0) & ~falling
-        self.refused += int((~usable).sum())
-        chosen, row = chosen[usable], row[usable]
-        np.add.at(self._value, row, batch.sum[chosen] + batch.sum_low[chosen])
-        is_histogram = np.array([self.metric[r].kind == "histogram" for r in row.tolist()], bool)
-        if is_histogram.any():
-            self._add_sketches(batch, chosen[is_histogram], row[is_histogram])
-
-    def _add_sketches(self, batch: WindowBatch, chosen: I64, row: I64) -> None:
-        first, length = batch.sketch_start[chosen], np.diff(batch.sketch_start)[chosen]
-        owner = np.repeat(np.arange(len(chosen)), length)
-        entry = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length) + first[owner]
-        lowest = lowest_value(batch.sketch_bucket[entry])
-        lowest = np.clip(lowest, batch.minimum[chosen][owner], batch.maximum[chosen][owner])
-        cell = self._start[row][owner] + self._cell(lowest, row, owner)
-        np.add.at(self._cells, cell, batch.sketch_weight[entry])
-
-    def _cell(self, lowest: F64, row: I64, owner: I64) -> I64:
-        """For each entry the number of bounds below it. Entries are compared with the bounds of their own metric."""
-        number: dict[tuple[float, ...], int] = {}
-        kind = np.array([number.setdefault(self.metric[r].buckets, len(number)) for r in row.tolist()], np.int64)
-        bounds = np.full((len(number), max(map(len, number))), np.inf)
-        for buckets, i in number.items():
-            bounds[i, : len(buckets)] = buckets
-        below: I64 = (bounds[kind[owner]] < lowest[:, None]).sum(axis=1)
-        return below
+        self.refused += kernel.add_window(
+            *(plan.chosen, plan.row, plan.falls, plan.first_bound, plan.bounds_count, plan.bounds),
+            *(self._value, self._start, self._cells),
+            *(batch.sum, batch.sum_low, batch.minimum, batch.maximum),
+            *(batch.sketch_start, batch.sketch_bucket, batch.sketch_weight),
+            *(_LOWEST, LAST_BUCKET),
+        )
 
     def view(self) -> TotalsView:
         """A consistent copy."""
@@ -212,6 +220,9 @@ def lowest_value(bucket: NDArray[np.int32]) -> F64:
     value = bucket_value(bucket)
     # 1e-12 upward: the edge itself is not in a positive bucket, and edges carry rounding errors.
     return np.where(value >= 0, value / (1 + RELATIVE_ERROR) * (1 + 1e-12), value / (1 - RELATIVE_ERROR))
+
+
+_LOWEST: Final = lowest_value(np.arange(-LAST_BUCKET, LAST_BUCKET + 1, dtype=np.int32))
 
 
 def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:

@@ -62,7 +62,7 @@ def _bucket(bits):
     magnitude = bits & _MAGNITUDE
     if magnitude < _SMALLEST_BITS:
         return 0
-    number = LAST_BUCKET
+    number = np.int64(LAST_BUCKET)
     if magnitude < _LARGEST_BITS:
         number = np.int64(_BUCKET_OF_CELL[(magnitude >> _CELL_SHIFT) - _FIRST_CELL])
         if magnitude > _UPPER_BITS[number]:
@@ -130,8 +130,8 @@ def panes_of(time_ns, fate, pane_ns, index, start_ns, first, last):
     A pane may have two numbers where a run goes back and forth over more than :data:`_LOOK_BACK` panes.
 
     Shapes: ``index`` int32[n], written: the number of a sample's pane, -1 for one that is not on time; ``start_ns``
-    int64[n], ``first`` and ``last`` int64[n], written as far as panes are found: start of each pane and the positions of
-    its first and last sample.
+    int64[n], ``first`` and ``last`` int64[n], written as far as panes are found: start of each pane, positions of its
+    first and last sample.
     """
     found = 0
     for i in range(time_ns.shape[0]):

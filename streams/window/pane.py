@@ -46,8 +46,8 @@ class Aggregates:
         """The same for a table in which slot s has become ``place[s]``."""
         return replace(self, slot=place[self.slot])
 
-    def batch(self, topic: str, partition: int, start_ns: int, end_ns: int, rows: Sequence[Series]) -> WindowBatch:
-        """The record that is published: quantiles computed, slots replaced by their series."""
+    def batch(self, topic: str, partition: int, start_ns: int, end_ns: int, series: Sequence[Series]) -> WindowBatch:
+        """The record that is published: quantiles computed, slots replaced by their ``series`` (those of ``slot``)."""
         out = np.empty((len(self.slot), len(QUANTILES)))
         kernel.quantiles(
             self.start, self.bucket, self.weight, self.count, self.minimum, self.maximum, _VALUE_OF, _QUANTILES, out
@@ -57,7 +57,7 @@ class Aggregates:
             partition=partition,
             start_ns=start_ns,
             end_ns=end_ns,
-            series=[rows[s] for s in self.slot.tolist()],
+            series=series,
             count=self.count,
             sum=self.high,
             sum_low=self.low,
