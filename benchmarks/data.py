@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -135,3 +135,148 @@ def otlp(total: int, *, points: int = 100, agents: int = AGENTS, series: int = S
 
 
 PATHS: Final = {"batch": batches, "single": singles, "otlp": otlp}
+
+
+MODELS: Final = ("contoso-large", "contoso-small", "northwind-mini")
+TOOLS: Final = ("web_search", "read_file", "run_query", "send_mail", "plan_route", "translate")
+ROLES: Final = ("planner", "researcher", "writer", "reviewer", "router")
+SPANS_PER_SECOND: Final = 20_000
+
+
+def span_resource(role: str, instance: int) -> dict[str, str]:
+    """What an agent process says of itself with its spans."""
+    return {
+        "service.name": role,
+        "service.version": "1.4.2",
+        "service.instance.id": f"{role}-{instance}",
+        "host.name": f"node-{instance % 4}",
+        "deployment.environment.name": "bench",
+        "gen_ai.agent.id": f"{role}-{instance}",
+        "gen_ai.agent.name": role,
+        "agents.type": role,
+    }
+
+
+def span_trace(rng: random.Random, start_ns: int) -> list[tuple[dict[str, str], dict[str, object]]]:
+    """One trace of 4-12 spans of two or three agents: (resource, span with OTLP field names), in the order of ends."""
+    trace = f"{rng.getrandbits(128):032x}"
+    ids = [f"{rng.getrandbits(64):016x}" for _ in range(12)]
+    conversation = f"conv-{trace[:12]}"
+    role, other = rng.sample(ROLES, 2)
+    here, there = span_resource(role, rng.randrange(8)), span_resource(other, rng.randrange(8))
+    at, spans = start_ns, []
+
+    def add(place: int, parent: str, name: str, kind: int, resource: dict[str, str], **more: object) -> None:
+        nonlocal at
+        begin, at = at, at + int(rng.lognormvariate(-3, 1) * SECOND_NS)
+        failed = rng.random() < 0.02
+        body: dict[str, object] = {
+            "traceId": trace,
+            "spanId": ids[place],
+            "parentSpanId": parent,
+            "name": name,
+            "kind": kind,
+            "startTimeUnixNano": begin if parent else start_ns,
+            "endTimeUnixNano": at,
+            "status": {"code": 2, "message": "TimeoutError"} if failed else {"code": 0},
+            "attributes": {"gen_ai.conversation.id": conversation, **more},
+        }
+        if failed:
+            body["attributes"] = {**body["attributes"], "error.type": "TimeoutError"}  # type: ignore[dict-item]
+        spans.append((resource, body))
+
+    invoke = {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.agent.name": other,
+        "gen_ai.agent.id": there["gen_ai.agent.id"],
+    }
+    model = rng.choice(MODELS)
+    for place in range(3, rng.randrange(4, 13)):
+        resource = there if place % 3 else here
+        parent = ids[2] if place % 3 else ids[0]
+        if place % 2:
+            tool = rng.choice(TOOLS)
+            tools = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool, "gen_ai.tool.type": "function"}
+            add(place, parent, f"execute_tool {tool}", 1, resource, **tools)
+        else:
+            chat = {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "contoso",
+                "gen_ai.request.model": model,
+                "gen_ai.usage.input_tokens": rng.randrange(50, 4000),
+                "gen_ai.usage.output_tokens": rng.randrange(10, 900),
+                "gen_ai.request.temperature": 0.7,
+                "gen_ai.response.finish_reasons": ["stop"],
+            }
+            add(place, parent, f"chat {model}", 3, resource, **chat)
+    add(2, ids[1], f"invoke_agent {other}", 2, there, **invoke)
+    add(1, ids[0], f"invoke_agent {other}", 3, here, **invoke)
+    add(0, "", f"invoke_workflow {role}", 1, here, **{"gen_ai.operation.name": "invoke_workflow"})
+    return spans
+
+
+def span_batches(total: int) -> Iterator[Record]:
+    """Our span batches, as agents send them: the spans of one trace and process in a record, keyed by trace id."""
+    rng = random.Random(4)
+    made = seq = 0
+    while made < total:
+        groups: dict[str, list[dict[str, object]]] = {}
+        resources: dict[str, dict[str, str]] = {}
+        for resource, body in span_trace(rng, START_NS + made * SECOND_NS // SPANS_PER_SECOND):
+            groups.setdefault(resource["service.instance.id"], []).append(body)
+            resources[resource["service.instance.id"]] = resource
+        for instance, spans in groups.items():
+            seq += 1
+            value = events.encode_span_batch(resources[instance], spans, producer=instance, seq=seq)
+            yield Record(events.SPANS_TOPIC, str(spans[0]["traceId"]).encode(), value, len(spans))
+            made += len(spans)
+
+
+def otlp_spans(total: int, *, spans: int = 100, topic: str = "otlp_spans") -> Iterator[Record]:
+    """The same spans as OTLP protobuf, ``spans`` in a record as a collector batches them, by resource."""
+    rng = random.Random(4)
+    made, waiting = 0, []
+    while made < total:
+        waiting += span_trace(rng, START_NS + (made + len(waiting)) * SECOND_NS // SPANS_PER_SECOND)
+        if len(waiting) >= spans:
+            yield Record(topic, b"", span_request(waiting), len(waiting))
+            made += len(waiting)
+            waiting = []
+
+
+def span_request(rows: list[tuple[dict[str, str], dict[str, object]]]) -> bytes:
+    """An ExportTraceServiceRequest, one ResourceSpans for each resource."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest()
+    scopes = {}
+    for resource, body in rows:
+        instance = resource["service.instance.id"]
+        if instance not in scopes:
+            block = request.resource_spans.add()
+            for key, text in resource.items():
+                block.resource.attributes.add(key=key).value.string_value = text
+            scopes[instance] = block.scope_spans.add()
+            scopes[instance].scope.name = "bench"
+        span_message(scopes[instance].spans.add(), body)
+    return bytes(request.SerializeToString())
+
+
+def span_message(span: Any, body: dict[str, Any]) -> None:
+    """Fills an OTLP span from OTLP field names."""
+    span.trace_id, span.span_id = bytes.fromhex(body["traceId"]), bytes.fromhex(body["spanId"])
+    span.parent_span_id = bytes.fromhex(body["parentSpanId"])
+    span.name, span.kind, span.flags = body["name"], body["kind"], 257
+    span.start_time_unix_nano, span.end_time_unix_nano = body["startTimeUnixNano"], body["endTimeUnixNano"]
+    for key, value in body["attributes"].items():
+        given = span.attributes.add(key=key).value
+        if isinstance(value, str):
+            given.string_value = value
+        elif isinstance(value, int):
+            given.int_value = value
+        elif isinstance(value, float):
+            given.double_value = value
+        else:
+            for item in value:
+                given.array_value.values.add(string_value=item)
+    span.status.code, span.status.message = body["status"]["code"], body["status"].get("message", "")
