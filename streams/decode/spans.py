@@ -8,21 +8,30 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from agents_emitter import events
 from streams import topics
-from streams.decode import reasons, sniff
+from streams.decode import attributes, reasons, sniff
+from streams.decode.cache import Generations
 from streams.decode.gather import Gather
 from streams.decode.logs import batch_of
 from streams.decode.numbers import time_ns
 from streams.decode.reasons import Refused, show
 from streams.decode.run import known_schema
-from streams.decode.span import SpanReader
+from streams.decode.span import SpanReader, from_protobuf
+from streams.decode.spanrun import FAST, SLOW, RunReader
 from streams.domain.columns import BatchId, Record, Rejected, Tick
 from streams.domain.span import Span
+from streams.domain.spanrows import SpanTables, rows_of, span_of
 
 SPAN_HINTS: Final = frozenset({topics.SPANS, topics.OTLP_SPANS})
+_CACHE_OVERHEAD_BYTES: Final = 200
+_NOT_PROTOBUF: Final = frozenset(bytes([byte]) for byte in b" \t\n\r\x0b\x0c{[")
+"""What follows the first byte where the record may be JSON after white space: it is tried as that first."""
 
 
 @dataclass
@@ -30,48 +39,202 @@ class SpanRun:
     """A decoded run of r records holding n spans.
 
     Attributes:
-        spans: n spans, in the order of records.
-        record: position in the run of each span.
-        batches: ids of those records that carry one.
+        rows: SPAN[n], in the order of records.
+        bodies: uint8[b], where the rows' bodies are.
+        tables: the texts and resources that the rows refer to.
+        heads: int64[k, 4], of each record that carries one: position in the run, number of the producer's text, seq,
+            dropped_total; in the order of records.
         rejected: what could not be used.
         events: int64[r], spans decoded from each record.
         ticks: time as data.
     """
 
-    spans: list[Span]
-    record: list[int]
-    batches: list[BatchId]
+    rows: NDArray[Any]
+    bodies: NDArray[np.uint8]
+    tables: SpanTables
+    heads: NDArray[np.int64]
     rejected: list[Rejected]
     events: NDArray[np.int64]
     ticks: list[Tick] = field(default_factory=list)
 
+    @property
+    def spans(self) -> list[Span]:
+        """The rows as values."""
+        return [span_of(row, self.bodies, self.tables) for row in self.rows]
+
+    @property
+    def record(self) -> list[int]:
+        """Position in the run of each span."""
+        return [int(record) for record in self.rows["record"]]
+
+    @property
+    def batches(self) -> list[BatchId]:
+        """Who sent the records that say so."""
+        text = self.tables.texts.text
+        return [BatchId(record, text(producer), seq, dropped) for record, producer, seq, dropped in self.heads.tolist()]
+
 
 def decode_spans(records: Sequence[Record], *, hint: str = "") -> SpanRun:
-    """Decode records of one partition: our span batches, OTLP JSON (both shapes), OTLP protobuf, ticks.
+    """One run alone, see :meth:`SpanDecoder.decode`."""
+    return SpanDecoder(SpanTables()).decode(records, hint=hint)
 
-    Args:
-        records: r records in the order of their offsets.
-        hint: name of the topic; a span topic says that protobuf holds spans, else its first leaf message does.
 
-    Returns:
-        The spans and every other fate by name. For every record spans plus rejected events equal the events in it.
-        Never raises for what is in a record.
+class SpanDecoder:
+    """Decodes the runs of one partition into rows that refer to ``tables``.
+
+    It remembers resources by their bytes, bounded by :class:`~streams.decode.cache.Generations`; what a run's rows and
+    bodies hold is overwritten by the next call.
     """
-    run = SpanRun([], [], [], [], np.zeros(len(records), dtype=np.int64))
-    gather = Gather()
-    reader = SpanReader(run.spans, run.record, gather)
-    for position, record in enumerate(records):
-        before = len(run.spans)
+
+    def __init__(self, tables: SpanTables) -> None:
+        self.tables = tables
+        self._reader = RunReader(tables)
+        self._resources: Generations[tuple[bool, bytes], int] = Generations(count=10_000, size_bytes=16 * 1_048_576)
+        self._generation = tables.generation
+
+    def decode(self, records: Sequence[Record], *, hint: str = "") -> SpanRun:
+        """Decode records of one partition: our span batches, OTLP JSON (both shapes), OTLP protobuf, ticks.
+
+        Args:
+            records: r records in the order of their offsets.
+            hint: name of the topic; a span topic says that protobuf holds spans, else its first leaf message does.
+
+        Returns:
+            The spans and every other fate by name. For every record spans plus rejected events equal the events in it.
+            Never raises for what is in a record.
+        """
+        ways = np.fromiter((_way(record.value, hint) for record in records), np.uint8, len(records))
+        self._reader.read([record.value or b"" for record in records], ways)
+        self._name_resources(ways)
+        gather = Gather()
+        found = self._read_spans(ways, gather)
+        found.settle(ways)
+        for position in np.flatnonzero(ways == SLOW).tolist():
+            found.read(position, records[position].value, hint)
+        return self._run(len(records), ways, found, gather)
+
+    def _name_resources(self, ways: NDArray[np.uint8]) -> None:
+        """Numbers of resources instead of blocks."""
+        if self._generation != self.tables.generation:
+            self._resources.clear()
+            self._generation = self.tables.generation
+        buf, blocks = self._reader.buf, self._reader.blocks
+        raw = buf.tobytes() if len(blocks) else b""
+        numbers = np.zeros(len(blocks), np.int32)
+        for at, (record, begin, end) in enumerate(blocks.tolist()):
+            key = (raw[self._reader.bounds[record]] == 123, raw[begin:end])
+            number = self._resources[key]
+            if number is None:
+                number = self._name_resource(*key)
+            if number < 0:
+                ways[record] = SLOW
+            numbers[at] = number
+        self._reader.rows["resource"] = numbers[self._reader.rows["resource"]]
+
+    def _name_resource(self, is_json: bool, raw: bytes) -> int:
+        """The number of a resource; -1 for bytes that are none."""
         try:
-            _decode(position, record.value, hint, reader, run)
+            found = orjson.loads(raw) if is_json else attributes.from_protobuf(Resource.FromString(raw).attributes)
+        except (orjson.JSONDecodeError, DecodeError):
+            return -1
+        number = self.tables.resources.number(attributes.flatten(found))
+        self._resources.put((is_json, raw), number, len(raw) + _CACHE_OVERHEAD_BYTES)
+        return number
+
+    def _read_spans(self, ways: NDArray[np.uint8], gather: Gather) -> _Slow:
+        """Those spans of the fast records that are not for compiled code."""
+        found = _Slow(gather)
+        reader, maps = self._reader, self.tables.resources.maps
+        for place in np.flatnonzero(reader.rows["slow"]).tolist():
+            row = reader.rows[place]
+            record = int(row["record"])
+            if ways[record] == SLOW:
+                continue
+            raw = reader.buf[row["body"] : row["body"] + row["body_bytes"]].tobytes()
+            try:
+                found.take(record, place, from_protobuf(WireSpan.FromString(raw), maps[row["resource"]]))
+            except DecodeError:
+                ways[record] = SLOW
+            except Refused as refused:
+                found.refuse(record, refused)
+        return found
+
+    def _run(self, count: int, ways: NDArray[np.uint8], found: _Slow, gather: Gather) -> SpanRun:
+        reader = self._reader
+        rows, bodies, heads = reader.rows, reader.bodies, reader.heads
+        if (ways == SLOW).any() or rows["slow"].any():
+            kept = np.flatnonzero((ways[rows["record"]] == FAST) & (rows["slow"] == 0))
+            rows, place = rows[kept], np.concatenate([kept, found.place])
+            more, texts = rows_of(found.spans, self.tables)
+            more["record"] = found.record
+            more["body"] += len(bodies)
+            number = self.tables.texts.number
+            batches = [(b.record, number(b.producer), b.seq, b.dropped_total) for b in found.batches]
+            rows, bodies = np.concatenate([rows, more]), np.concatenate([bodies, texts])
+            heads = np.concatenate([heads, np.array(batches, np.int64).reshape(-1, 4)])
+            rows = rows[np.lexsort((place, rows["record"]))]
+            heads = heads[np.argsort(heads[:, 0], kind="stable")]
+        events = np.bincount(rows["record"], minlength=count)
+        return SpanRun(rows, bodies, self.tables, heads, gather.rejected(), events, found.ticks)
+
+
+class _Slow:
+    """What is read span by span: the values of it, and who sent them."""
+
+    def __init__(self, gather: Gather) -> None:
+        self.spans: list[Span] = []
+        self.record: list[int] = []
+        self.batches: list[BatchId] = []
+        self.ticks: list[Tick] = []
+        self.gather = gather
+        self._alone: list[tuple[int, int, Span | Refused]] = []
+        self._places: list[int] = []
+
+    @property
+    def place(self) -> NDArray[np.int64]:
+        """Where each span stands among those of its record."""
+        rest = len(self.spans) - len(self._places)
+        return np.concatenate([np.array(self._places, np.int64), np.arange(rest)])
+
+    def take(self, record: int, place: int, span: Span) -> None:
+        """A span of a record whose others are rows already, at a place among all rows."""
+        self._alone.append((record, place, span))
+
+    def refuse(self, record: int, refused: Refused) -> None:
+        """The same for one that cannot be used."""
+        self._alone.append((record, 0, refused))
+
+    def settle(self, ways: NDArray[np.uint8]) -> None:
+        """Counts the spans taken alone, but for those whose record was read as a whole in the end."""
+        for record, place, outcome in self._alone:
+            if ways[record] == SLOW:
+                continue
+            if isinstance(outcome, Refused):
+                self.gather.reject(record, outcome.reason, outcome.detail)
+            else:
+                self.spans.append(outcome)
+                self.record.append(record)
+                self._places.append(place)
+
+    def read(self, position: int, raw: bytes | None, hint: str) -> None:
+        """A whole record."""
+        reader = SpanReader(self.spans, self.record, self.gather)
+        try:
+            _decode(position, raw, hint, reader, self)
         except Refused as refused:
-            gather.reject(position, refused.reason, refused.detail)
-        run.events[position] = len(run.spans) - before
-    run.rejected.extend(gather.rejected())
-    return run
+            self.gather.reject(position, refused.reason, refused.detail)
 
 
-def _decode(position: int, raw: bytes | None, hint: str, reader: SpanReader, run: SpanRun) -> None:
+def _way(raw: bytes | None, hint: str) -> int:
+    """Which records compiled code may try: JSON objects, and protobuf that cannot be JSON on a topic of spans."""
+    if not raw or len(raw) > reasons.MAX_RECORD_BYTES:
+        return SLOW
+    if raw[0] == 123:
+        return FAST
+    return FAST if raw[0] == 10 and hint in SPAN_HINTS and raw[1:2] not in _NOT_PROTOBUF else SLOW
+
+
+def _decode(position: int, raw: bytes | None, hint: str, reader: SpanReader, run: _Slow) -> None:
     if not raw:
         raise Refused(reasons.EMPTY, "no payload")
     if len(raw) > reasons.MAX_RECORD_BYTES:
@@ -94,7 +257,7 @@ def _decode(position: int, raw: bytes | None, hint: str, reader: SpanReader, run
         raise Refused(reasons.UNKNOWN_SCHEMA, f"JSON {show(body)}")
 
 
-def _object(position: int, body: dict[str, Any], reader: SpanReader, run: SpanRun) -> None:
+def _object(position: int, body: dict[str, Any], reader: SpanReader, run: _Slow) -> None:
     if "schema" in body:
         schema = known_schema(body)
         if schema == events.TICK_SCHEMA:

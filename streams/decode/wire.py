@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
+from streams.domain.kernel import kernel
+
 UNUSUAL: Final = -1
 
 RESOURCE, RESOURCE_END, NAME, NAME_END, UNIT, UNIT_END, SECTION, TEMPORALITY, MONOTONIC = range(9)
@@ -28,8 +30,8 @@ HAS_VALUE: Final = 2
 NO_VALUE: Final = 1
 
 
-@njit(cache=True, nogil=True)  # pragma: no cover - compiled
-def _varint(buf: Any, pos: int, end: int) -> tuple[int, int]:
+@kernel  # pragma: no cover - compiled
+def read_varint(buf: Any, pos: int, end: int) -> tuple[int, int]:
     """Value (as uint64) and next position, -1 where it is cut off or too long."""
     result = np.uint64(0)
     shift = np.uint64(0)
@@ -43,28 +45,29 @@ def _varint(buf: Any, pos: int, end: int) -> tuple[int, int]:
     return np.int64(0), -1
 
 
-@njit(cache=True, nogil=True)  # pragma: no cover - compiled
-def _fixed64(buf: Any, pos: int) -> int:
+@kernel  # pragma: no cover - compiled
+def read_fixed64(buf: Any, pos: int) -> int:
+    """Eight bytes as an int64."""
     result = np.uint64(0)
     for i in range(8):
         result |= np.uint64(buf[pos + i]) << np.uint64(8 * i)
     return np.int64(result)
 
 
-@njit(cache=True, nogil=True)  # pragma: no cover - compiled
-def _field(buf: Any, pos: int, end: int) -> tuple[int, int, int, int]:
+@kernel  # pragma: no cover - compiled
+def read_field(buf: Any, pos: int, end: int) -> tuple[int, int, int, int]:
     """The field at ``pos``: tag, start and end of its content, next position (-1: unusual)."""
-    tag, at = _varint(buf, pos, end)
+    tag, at = read_varint(buf, pos, end)
     if at < 0 or tag < 8 or tag >= 2**32:
         return 0, 0, 0, -1
     wire = tag & 7
     if wire == 2:
-        size, at = _varint(buf, at, end)
+        size, at = read_varint(buf, at, end)
         if at < 0 or size < 0 or size > end - at:
             return 0, 0, 0, -1
         return tag, at, at + size, at + size
     if wire == 0:
-        _, after = _varint(buf, at, end)
+        _, after = read_varint(buf, at, end)
         return tag, at, after, after
     if wire == 1 and end - at >= 8:
         return tag, at, at + 8, at + 8
@@ -84,7 +87,7 @@ def _number_point(buf: Any, pos: int, end: int, row: Any, bits: Any, at: int) ->
     raw = bits.view(np.int64)
     while pos < end:
         begin = pos
-        tag, a, _, pos = _field(buf, pos, end)
+        tag, a, _, pos = read_field(buf, pos, end)
         if pos < 0:
             return False
         if tag == 58:  # 7 attributes
@@ -94,17 +97,17 @@ def _number_point(buf: Any, pos: int, end: int, row: Any, bits: Any, at: int) ->
                 return False
             row[PIECE_END] = pos
         elif tag == 25:  # 3 time_unix_nano
-            row[TIME] = _fixed64(buf, a)
+            row[TIME] = read_fixed64(buf, a)
         elif tag == 17:  # 2 start_time_unix_nano
-            row[START] = _fixed64(buf, a)
+            row[START] = read_fixed64(buf, a)
         elif tag == 33:  # 4 as_double
-            raw[at] = _fixed64(buf, a)
+            raw[at] = read_fixed64(buf, a)
             row[FLAGS] |= HAS_VALUE
         elif tag == 49:  # 6 as_int
-            bits[at] = np.float64(_fixed64(buf, a))
+            bits[at] = np.float64(read_fixed64(buf, a))
             row[FLAGS] |= HAS_VALUE
         elif tag == 64:  # 8 flags
-            flags, _ = _varint(buf, a, end)
+            flags, _ = read_varint(buf, a, end)
             row[FLAGS] = (row[FLAGS] & HAS_VALUE) | (flags & NO_VALUE)
     return True
 
@@ -115,7 +118,7 @@ def _data(
 ) -> int:
     """The data message of a metric (gauge, sum, ...); returns the number of points filled so far."""
     while pos < end:
-        tag, a, b, pos = _field(buf, pos, end)
+        tag, a, b, pos = read_field(buf, pos, end)
         if pos < 0:
             return UNUSUAL
         if tag == 10:
@@ -131,9 +134,9 @@ def _data(
                 row[PIECE_END] = b
             filled += 1
         elif tag == 16 and section != 5:
-            metrics[metric, TEMPORALITY], _ = _varint(buf, a, end)
+            metrics[metric, TEMPORALITY], _ = read_varint(buf, a, end)
         elif tag == 24 and section == 7:
-            monotonic, _ = _varint(buf, a, end)
+            monotonic, _ = read_varint(buf, a, end)
             metrics[metric, MONOTONIC] = 1 if monotonic != 0 else 0
     return filled
 
@@ -141,7 +144,7 @@ def _data(
 @njit(cache=True, nogil=True)  # pragma: no cover - compiled
 def _metric(buf: Any, pos: int, end: int, metric: int, metrics: Any, points: Any, values: Any, filled: int) -> int:
     while pos < end:
-        tag, a, b, pos = _field(buf, pos, end)
+        tag, a, b, pos = read_field(buf, pos, end)
         if pos < 0:
             return UNUSUAL
         number = tag >> 3
@@ -169,7 +172,7 @@ def _resource_metrics(  # noqa: C901 - resource and scope level in one
     resource = 0
     resource_end = -1
     while pos < end:
-        tag, a, b, pos = _field(buf, pos, end)
+        tag, a, b, pos = read_field(buf, pos, end)
         if pos < 0:
             return UNUSUAL, 0
         if tag == 10:
@@ -180,7 +183,7 @@ def _resource_metrics(  # noqa: C901 - resource and scope level in one
         elif tag == 18:
             inner = a
             while inner < b:
-                tag, c, d, inner = _field(buf, inner, b)
+                tag, c, d, inner = read_field(buf, inner, b)
                 if inner < 0:
                     return UNUSUAL, 0
                 if tag == 18:
@@ -213,7 +216,7 @@ def read_request(buf: Any, metrics: Any, points: Any, values: Any) -> tuple[int,
     rows = 0
     filled = 0
     while pos < end:
-        tag, a, b, pos = _field(buf, pos, end)
+        tag, a, b, pos = read_field(buf, pos, end)
         if pos < 0:
             return UNUSUAL, 0
         if tag == 10:

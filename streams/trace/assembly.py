@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from streams.domain import conventions
 from streams.domain.span import Span
 from streams.domain.trace import Call, Edge, TraceRecord
-from streams.trace import conventions, graph
+from streams.trace import graph
 from streams.trace.summary import trace_record
 
 SECOND_NS: Final = 1_000_000_000

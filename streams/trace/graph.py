@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from streams.domain import conventions
+from streams.domain.conventions import KIND_CLIENT, KIND_CONSUMER, KIND_PRODUCER, KIND_SERVER
 from streams.domain.span import Span
 from streams.domain.trace import (
     CONNECTION_DATABASE,
@@ -24,8 +26,6 @@ from streams.domain.trace import (
     Call,
     Edge,
 )
-from streams.trace import conventions
-from streams.trace.conventions import KIND_CLIENT, KIND_CONSUMER, KIND_PRODUCER, KIND_SERVER
 
 NANOSECONDS: Final = 1e9
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from agents_emitter.events import Kind, SeriesDefinition, encode_metric_batch, encode_metric_head
+from streams.domain import conventions
 from streams.domain.span import Span
 from streams.domain.trace import Call
-from streams.trace import conventions
 from streams.trace.names import MAX_NAME_CHARACTERS, OTHER, Vocabulary, template
 
 SPAN_CALLS: Final = "traces.span.metrics.calls"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from streams.domain import conventions
 from streams.domain.span import Span
 from streams.domain.trace import Failure, TokenUse, TraceRecord
-from streams.trace import conventions
 from streams.trace.path import critical_path
 from streams.trace.tree import Tree, build, self_times
 

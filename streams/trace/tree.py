@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from streams.domain.conventions import KIND_CLIENT, KIND_SERVER
 from streams.domain.span import Span
-from streams.trace.conventions import KIND_CLIENT, KIND_SERVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams.trace import conventions
+from streams.domain import conventions
 from tests.unit.trace.drawing import span
 
 TODAY = {
@@ -98,3 +98,8 @@ def test_the_type_of_an_error() -> None:
 @pytest.mark.parametrize("value", [-1, True, "many", None, float("nan"), float("inf"), 10**30, [1]])
 def test_a_token_count_that_is_none_counts_as_nothing(value: object) -> None:
     assert conventions.tokens(span("s", 0, 1, attributes={"gen_ai.usage.input_tokens": value})) == (0, 0)
+
+
+def test_a_provider_that_is_no_text_is_left_as_it_is() -> None:
+    said = {conventions.PROVIDER: ["a", "b"]}
+    assert conventions.modernise(said) is said

@@ -86,14 +86,15 @@ OPERATION_OF_SPAN_KIND: Final[Mapping[str, str]] = {
 MODEL_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 INVOKE_AGENT: Final = "invoke_agent"
 EXECUTE_TOOL: Final = "execute_tool"
-_NAMED_OPERATIONS: Final = MODEL_OPERATIONS | {INVOKE_AGENT, EXECUTE_TOOL, "create_agent", "invoke_workflow", "plan"}
+NAMED_OPERATIONS: Final = MODEL_OPERATIONS | {INVOKE_AGENT, EXECUTE_TOOL, "create_agent", "invoke_workflow", "plan"}
+"""First words of span names that are operations."""
 
 
 def modernise(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Attributes under today's names; the same object if nothing had to change. Other attributes stay as they are."""
     old = [name for name in RENAMED if name in attributes]
     provider = attributes.get(PROVIDER)
-    if not old and provider not in PROVIDER_RENAMED:
+    if not old and not (isinstance(provider, str) and provider in PROVIDER_RENAMED):
         return attributes
     renamed = {name: value for name, value in attributes.items() if name not in RENAMED}
     for name in old:
@@ -126,7 +127,7 @@ def _operation(name: str, attributes: Mapping[str, Any]) -> str:
         return OPERATION_OF_SPAN_KIND.get(str(foreign).lower(), "")
     first = name.partition(" ")[0]
     # A span that merely happens to be called "chat ..." is not a model call.
-    if first in _NAMED_OPERATIONS and any(key.startswith("gen_ai.") for key in attributes):
+    if first in NAMED_OPERATIONS and any(key.startswith("gen_ai.") for key in attributes):
         return first
     return ""
 

@@ -1,0 +1,172 @@
+"""Numba: JSON written into a byte array, a value at a time. Each function returns the position after what it wrote."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from streams.domain.kernel import kernel
+
+INVALID: Final = -1
+LONGEST_NUMBER: Final = 32
+_EXACT: Final = 2.0**53
+_DIGITS: Final = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_DECIMALS: Final = 10.0 ** np.arange(18)
+
+
+@kernel
+def put_bytes(out: Any, at: int, buf: Any, begin: int, end: int) -> int:
+    """Bytes as they are."""
+    for i in range(end - begin):
+        out[np.uint64(at + i)] = buf[np.uint64(begin + i)]
+    return at + end - begin
+
+
+@kernel
+def put_word(out: Any, at: int, word: Any) -> int:
+    """A constant."""
+    return put_bytes(out, at, word, 0, word.shape[0])
+
+
+@kernel
+def utf8_end(buf: Any, at: int, end: int) -> int:
+    """The position after the character of several bytes that begins at ``at``; :data:`INVALID` where it is none."""
+    first = buf[at]
+    if 0xC2 <= first <= 0xDF:
+        size, low, high = 2, 0x80, 0xBF
+    elif 0xE0 <= first <= 0xEF:
+        size = 3
+        low = 0xA0 if first == 0xE0 else 0x80
+        high = 0x9F if first == 0xED else 0xBF
+    elif 0xF0 <= first <= 0xF4:
+        size = 4
+        low = 0x90 if first == 0xF0 else 0x80
+        high = 0x8F if first == 0xF4 else 0xBF
+    else:
+        return INVALID
+    if at + size > end or buf[at + 1] < low or buf[at + 1] > high:
+        return INVALID
+    for i in range(at + 2, at + size):
+        if buf[i] < 0x80 or buf[i] > 0xBF:
+            return INVALID
+    return at + size
+
+
+@kernel
+def put_text(out: Any, at: int, buf: Any, begin: int, end: int) -> int:
+    """A JSON string of UTF-8 bytes, at most six bytes for each; :data:`INVALID` where they are no UTF-8."""
+    to, at_in, last = np.uint64(at), np.uint64(begin), np.uint64(end)
+    out[to] = 34
+    to += np.uint64(1)
+    while at_in < last:
+        byte = buf[at_in]
+        if byte < 0x80 and byte >= 0x20 and byte != 34 and byte != 92:
+            out[to] = byte
+            to += np.uint64(1)
+            at_in += np.uint64(1)
+            continue
+        if byte >= 0x80:
+            after = utf8_end(buf, np.int64(at_in), end)
+            if after < 0:
+                return INVALID
+            to = np.uint64(put_bytes(out, np.int64(to), buf, np.int64(at_in), after))
+            at_in = np.uint64(after)
+            continue
+        to = np.uint64(_put_escaped(out, np.int64(to), byte))
+        at_in += np.uint64(1)
+    out[to] = 34
+    return np.int64(to) + 1
+
+
+@kernel
+def _put_escaped(out: Any, at: int, byte: int) -> int:
+    out[at] = 92
+    if byte >= 0x20:
+        out[at + 1] = byte
+        return at + 2
+    out[at + 1], out[at + 2], out[at + 3] = 117, 48, 48
+    out[at + 4], out[at + 5] = _DIGITS[byte >> 4], _DIGITS[byte & 15]
+    return at + 6
+
+
+@kernel
+def put_integer(out: Any, at: int, value: int) -> int:
+    """A decimal integer."""
+    left = np.uint64(value)
+    if value < 0:
+        out[at] = 45
+        at += 1
+        left = np.uint64(0) - left
+    size, rest = 1, left // np.uint64(10)
+    while rest > np.uint64(0):
+        size += 1
+        rest //= np.uint64(10)
+    for i in range(at + size - 1, at - 1, -1):
+        out[i] = np.uint8(48) + np.uint8(left % np.uint64(10))
+        left //= np.uint64(10)
+    return at + size
+
+
+@kernel
+def put_real(out: Any, at: int, value: float) -> int:
+    """A number with at most 17 decimals that reads back as ``value``; :data:`INVALID` where there is no such one.
+
+    With m and 10**p exact, m / 10**p is the double nearest to the decimal number, so equality shows that the text reads
+    back as the value.
+    """
+    if not abs(value) < 1e15:
+        return INVALID
+    for places in range(18):
+        scaled = np.rint(abs(value) * _DECIMALS[places])
+        if scaled >= _EXACT:
+            return INVALID
+        if scaled / _DECIMALS[places] == abs(value):
+            if math.copysign(1.0, value) < 0:
+                out[at] = 45
+                at += 1
+            return _decimal(out, at, np.int64(scaled), places)
+    return INVALID
+
+
+@kernel
+def _decimal(out: Any, at: int, scaled: int, places: int) -> int:
+    unit = np.int64(1)
+    for _ in range(places):
+        unit *= 10
+    at = put_integer(out, at, scaled // unit)
+    out[at] = 46
+    at += 1
+    rest = scaled % unit
+    for i in range(at + places - 1, at - 1, -1):
+        out[i] = np.uint8(48 + rest % 10)
+        rest //= 10
+    if places == 0:
+        out[at] = 48
+        at += 1
+    return at + places
+
+
+@kernel
+def put_id(out: Any, at: int, number: Any) -> int:
+    """Sixteen hexadecimal digits."""
+    for i in range(16):
+        out[at + i] = _DIGITS[np.int64((number >> np.uint64(60 - 4 * i)) & np.uint64(15))]
+    return at + 16
+
+
+@kernel
+def read_id(buf: Any, at: int) -> tuple[Any, bool]:
+    """A number from sixteen lower-case hexadecimal digits, and whether they are that."""
+    number = np.uint64(0)
+    for i in range(at, at + 16):
+        byte = buf[i]
+        if 48 <= byte <= 57:
+            digit = byte - 48
+        elif 97 <= byte <= 102:
+            digit = byte - 87
+        else:
+            return number, False
+        number = (number << np.uint64(4)) | np.uint64(digit)
+    return number, True

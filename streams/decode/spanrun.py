@@ -1,0 +1,128 @@
+"""The fast way of a run's records into rows: compiled code over all bytes at once, then resources by their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.decode.spanjson import read_batch
+from streams.decode.spankeys import KNOWN
+from streams.decode.spantarget import GROW, OK, Target
+from streams.decode.spanwire import read_request
+from streams.domain import conventions
+from streams.domain.kernel import kernel
+from streams.domain.spanrows import SPAN, SpanTables
+
+FAST: Final = 0
+SLOW: Final = 1
+_ROWS: Final = 1_024
+_BYTES: Final = 65_536
+
+
+@kernel
+def _read(buf: Any, bounds: Any, first: int, ways: Any, target: Target, before: Any) -> int:
+    """Reads records from ``first`` on; returns the one that needs more room, or how many there are.
+
+    ``ways`` uint8[r]: :data:`SLOW` for records that are not to be read here; changed where one cannot be.
+    """
+    filled = target.filled
+    for record in range(first, ways.shape[0]):
+        if ways[record] == SLOW:
+            continue
+        begin, end = bounds[record], bounds[record + 1]
+        for i in range(4):
+            before[i] = filled[i]
+        if buf[begin] == 123:
+            outcome = read_batch(buf, begin, end, record, target)
+        else:
+            outcome = read_request(buf, begin, end, record, target)
+        if outcome == OK:
+            continue
+        for i in range(4):
+            filled[i] = before[i]
+        if outcome == GROW:
+            return record
+        ways[record] = SLOW
+    return ways.shape[0]
+
+
+class RunReader:
+    """Buffers that are used again for each run: what :meth:`read` fills is good until the next call."""
+
+    def __init__(self, tables: SpanTables) -> None:
+        self.tables = tables
+        self.buf = np.zeros(0, np.uint8)
+        self.bounds = np.zeros(1, np.int64)
+        self._rows: NDArray[Any] = np.empty(_ROWS, SPAN)
+        self._bodies = np.empty(_BYTES, np.uint8)
+        self._blocks = np.empty((256, 3), np.int64)
+        self._heads = np.empty((256, 4), np.int64)
+        self._filled = np.zeros(4, np.int64)
+        self._known = np.zeros(KNOWN, np.int64)
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """SPAN[n]; ``resource`` is the number of a block."""
+        return self._rows[: self._filled[0]]
+
+    @property
+    def bodies(self) -> NDArray[np.uint8]:
+        """Bodies of the rows that are not ``slow``."""
+        return self._bodies[: self._filled[1]]
+
+    @property
+    def blocks(self) -> NDArray[np.int64]:
+        """Of each resource: record, begin and end in :attr:`buf`."""
+        return self._blocks[: self._filled[2]]
+
+    @property
+    def heads(self) -> NDArray[np.int64]:
+        """Of each batch: record, producer's text, seq, dropped_total."""
+        return self._heads[: self._filled[3]]
+
+    def read(self, values: Sequence[bytes], ways: NDArray[np.uint8]) -> None:
+        """Reads the records that ``ways`` says are :data:`FAST`; marks those that must go the other way."""
+        self.buf = np.frombuffer(b"".join(values), np.uint8)
+        self.bounds = np.zeros(len(values) + 1, np.int64)
+        np.cumsum([len(value) for value in values], out=self.bounds[1:])
+        self._filled[:] = 0
+        at, asked = 0, 0
+        while (stopped := _read(self.buf, self.bounds, at, ways, self._target(), np.zeros(4, np.int64))) < len(values):
+            asked = asked + 1 if stopped == at else 1
+            at = stopped
+            self._make_room(len(values[at]), asked)
+
+    def _target(self) -> Target:
+        other = self.tables.texts.number(conventions.OTHER_ERROR)
+        texts = self.tables.texts.arrays
+        tables = (self._rows, self._bodies, self._blocks, self._heads, self._filled, self._known)
+        return Target(*tables, texts, other)
+
+    def _make_room(self, size: int, asked: int) -> None:
+        """Room for a record of so many bytes: of the table that is likely to be full, of all when asked again."""
+        rows, used, blocks, heads = self._filled.tolist()
+        full = [
+            rows + size // 44 + 1 > len(self._rows),
+            used + 8 * size + 65_536 > len(self._bodies),
+            blocks + size // 64 + 64 > len(self._blocks),
+            heads + 1 > len(self._heads),
+        ]
+        if asked > 1 or not any(full):
+            self.tables.texts.grow()
+        if asked > 1 or full[0]:
+            self._rows = _longer(self._rows, size // 44 + 1)
+        if asked > 1 or full[1]:
+            self._bodies = _longer(self._bodies, 8 * size + 65_536)
+        if asked > 1 or full[2]:
+            self._blocks = _longer(self._blocks, size // 64 + 64)
+        if full[3]:
+            self._heads = _longer(self._heads, 1)
+
+
+def _longer(table: NDArray[Any], least: int) -> NDArray[Any]:
+    grown = np.empty((len(table) + max(len(table), least), *table.shape[1:]), table.dtype)
+    grown[: len(table)] = table
+    return grown
