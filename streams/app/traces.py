@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from zlib import crc32
 
+import numpy as np
 import orjson
 from aiokafka import ConsumerRecord
+from numpy.typing import NDArray
 
 from streams import topics
 from streams.app.blob import BlobWriter, Snapshot
@@ -17,14 +19,15 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.rekey import PRODUCER_PREFIX
 from streams.app.sink import Output, dead_letter_output
-from streams.decode.spans import SpanRun, decode_spans
+from streams.decode.spans import SpanDecoder, SpanRun
 from streams.domain.columns import Rejected
-from streams.domain.span import Span
-from streams.domain.trace import encode_edge, encode_trace
+from streams.domain.trace import encode_edge
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
-from streams.trace.assembly import TraceMark, TraceOperator, TraceResult
-from streams.trace.red import Names, RedBatch, graph_batches, red_batches
+from streams.trace.assembly import ASSEMBLED, FATES, TraceMark, TraceOperator, TraceResult
+from streams.trace.block import Blocks
+from streams.trace.graph import edges
+from streams.trace.red import Names, Red
 
 SOURCES: Final = (topics.SPANS,)
 PRODUCER_LIMIT: Final = 10_000
@@ -61,18 +64,22 @@ class TracesPart:
 
     def __post_init__(self) -> None:
         self._blob = BlobWriter(f"traces/{self.topic}/{self.partition}")
+        tables = self.operator.tables
+        self._decoder = SpanDecoder(tables)
+        self._blocks = Blocks(Red(tables, self.names), f"{self.topic}/{self.partition}")
 
     def restore(self, state: Mapping[str, bytes]) -> Restored:
-        """Counts as of the last checkpoint; open traces are rebuilt from the log."""
+        """Counts as of the last checkpoint; open traces and the open block are rebuilt from the log."""
         snapshot = self._blob.restore(state)
         if snapshot is None:
             return Restored()
         body: dict[str, Any] = orjson.loads(snapshot.value)
         mark = TraceMark(*body["mark"])
         self.operator.resume(mark)
+        self._blocks.resume(body.get("block", snapshot.applied + 1))
         self.drops = body["drops"]
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
-        self.names.numbers = Counter(body["numbers"])
+        self.names.numbers.update(body["numbers"])
         self._applied = self._counted = snapshot.applied
         return Restored(mark.held_offset)
 
@@ -81,20 +88,22 @@ class TracesPart:
 
     def next_tick_ns(self) -> int | None:
         """Time must pass while traces are open."""
-        return self.operator.clock_ns + TICK_NS if self.operator.open_traces else None
+        return self.operator.clock_ns + TICK_NS if self.operator.open_traces or self._blocks.begin else None
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of records."""
-        run = decode_spans(records, hint=self.topic)
+        self.operator.tidy(self._blocks.rows, self._blocks.texts)
+        run = self._decoder.decode(records, hint=self.topic)
         self._note_drops(run)
-        results: list[Output] = []
-        groups: dict[int, list[Span]] = {}
-        for span, record in zip(run.spans, run.record, strict=True):
-            groups.setdefault(record, []).append(span)
-        ticks = {tick.record for tick in run.ticks}
-        foreign = {b.record for b in run.batches if b.producer.startswith(PRODUCER_PREFIX)}
-        for position, record in enumerate(records):
-            results += self._record(record, groups.get(position, []), position in ticks, foreign=position in foreign)
+        offset = np.array([record.offset for record in records], np.int64)
+        arrival_ns = np.array([record.timestamp for record in records], np.int64) * MS_NS
+        tick = np.zeros(len(records), np.bool_)
+        tick[[tick.record for tick in run.ticks]] = True
+        found = self.operator.apply(run.rows, run.bodies, offset, arrival_ns, tick)
+        self._count(found, offset[run.rows["record"]] > self._counted)
+        batches = self._blocks.take(run.rows, self._gen_ai(run, len(records)), found, offset, arrival_ns)
+        results = [Output(topics.RED, batch.key.encode(), batch.value) for batch in batches]
+        results += self._results(found, offset)
         results += self._reject(run.rejected, records, now_ns)
         self._applied = max(self._applied, records[-1].offset)
         if now_ns - self._checkpoint_ns >= CHECKPOINT_NS and self._applied > self._counted:
@@ -103,44 +112,41 @@ class TracesPart:
         return [Step(results)] if results else []
 
     def _note_drops(self, run: SpanRun) -> None:
-        for _, producer, _, dropped_total in run.batches:
+        text = run.tables.texts.text
+        largest: dict[int, int] = {}
+        for _, producer, _, dropped_total in run.heads.tolist():
+            largest[producer] = max(dropped_total, largest.get(producer, 0))
+        for number, dropped_total in largest.items():
+            producer = text(number)
             if crc32(producer.encode()) % self.partitions == self.partition:
                 self.drops[producer] = max(dropped_total, self.drops.pop(producer, 0))
                 if len(self.drops) > PRODUCER_LIMIT:
                     del self.drops[next(iter(self.drops))]
 
-    def _record(self, record: ConsumerRecord, spans: list[Span], tick: bool, *, foreign: bool) -> list[Output]:
-        arrival_ns = record.timestamp * MS_NS
-        if tick:
-            return self._results(self.operator.advance(arrival_ns, record.offset))
-        if not spans:
-            return []
-        found = self.operator.apply(spans, [record.offset] * len(spans), [arrival_ns] * len(spans))
-        if record.offset <= self._counted:
-            return self._results(found)
-        for fate, count in found.fates.items():
-            self.counts["aggregated" if fate == "assembled" else fate] += count
-        batches = red_batches(
-            found.fresh,
-            source_topic=self.topic,
-            partition=self.partition,
-            names=self.names,
-            gen_ai=foreign,  # agents_emitter's agents measure gen_ai.* themselves
-        )
-        return self._red(batches) + self._results(found)
+    def _gen_ai(self, run: SpanRun, records: int) -> NDArray[np.bool_]:
+        """Spans of agents that do not measure gen_ai.* themselves, as those of agents_emitter do."""
+        text = run.tables.texts.text
+        foreign = np.zeros(records, np.bool_)
+        producers = run.heads[:, 1]
+        numbers = [number for number in np.unique(producers).tolist() if text(number).startswith(PRODUCER_PREFIX)]
+        foreign[run.heads[np.isin(producers, numbers), 0]] = True
+        return foreign[run.rows["record"]]
 
-    def _results(self, found: TraceResult) -> list[Output]:
+    def _count(self, found: TraceResult, new: NDArray[np.bool_]) -> None:
+        counts = np.bincount(found.fate[new], minlength=len(FATES))
+        for fate, count in zip(FATES, counts.tolist(), strict=False):
+            if count:
+                self.counts["aggregated" if fate == ASSEMBLED else fate] += count
+
+    def _results(self, found: TraceResult, offset: NDArray[np.int64]) -> list[Output]:
         self.health.open_traces.labels(self.topic, str(self.partition)).set(self.operator.open_traces)
         for outcome, count in found.left.items():
             self.health.traces_closed.labels(outcome).inc(count)
-        self.health.orphan_spans.inc(sum(len(trace.orphans) for trace in found.traces))
-        outputs = [Output(topics.TRACES, trace.trace_id.encode(), encode_trace(trace)) for trace in found.traces]
-        outputs += [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found.edges]
-        graph = graph_batches(found.calls, source_topic=self.topic, partition=self.partition, names=self.names)
-        return outputs + self._red(graph)
-
-    def _red(self, batches: Sequence[RedBatch]) -> list[Output]:
-        return [Output(topics.RED, batch.key.encode(), batch.value) for batch in batches]
+        self.health.orphan_spans.inc(found.orphans)
+        outputs = [Output(topics.TRACES, key, value) for key, value in found.traces]
+        new = found.calls[offset[found.calls["record"]] > self._counted]
+        found_edges = edges(new, self.operator.tables.texts)
+        return outputs + [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found_edges]
 
     def _reject(self, rejected: Sequence[Rejected], records: Sequence[ConsumerRecord], now_ns: int) -> list[Output]:
         outputs = []
@@ -154,11 +160,12 @@ class TracesPart:
         return outputs
 
     def _checkpointed(self, results: list[Output]) -> Step:
-        mark = self.operator.mark(self._applied)
+        mark = self._mark()
         body = orjson.dumps(
             {
                 "v": 1,
                 "mark": list(mark),
+                "block": self._blocks.begin.offset if self._blocks.begin else self._applied + 1,
                 "drops": self.drops,
                 "counts": self.counts,
                 "reasons": self.reasons,
@@ -171,6 +178,13 @@ class TracesPart:
             self.committable = mark.held_offset
 
         return Step(results, [Output(topics.STATE, key, value, self.partition) for key, value in records], delivered)
+
+    def _mark(self) -> TraceMark:
+        """What open traces and the open block need of the log."""
+        mark, begin = self.operator.mark(self._applied), self._blocks.begin
+        if begin is None or begin.offset >= mark.held_offset:
+            return mark
+        return TraceMark(mark.applied_offset, *begin)
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The figures as values."""

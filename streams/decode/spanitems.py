@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from streams.decode import spankeys
-from streams.decode.spanbytes import put_integer, put_real, put_text, put_word
 from streams.decode.spankeys import name_number
 from streams.decode.spantarget import EVENT, LINK, OWN, RECORD, SPAN, first_time, keep_integer, keep_text, place_of
 from streams.decode.wire import read_field, read_fixed64, read_varint
+from streams.domain.jsonbytes import put_integer, put_real, put_text, put_word
 from streams.domain.kernel import kernel
 
 _TRUE: Final = np.frombuffer(b"true", np.uint8)

@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 from streams.decode import spankeys
-from streams.decode.spanbytes import put_bytes, put_integer, put_word, read_id
 from streams.decode.spanitems import close
 from streams.decode.spankeys import name_number
 from streams.decode.spanscan import (
@@ -42,6 +41,7 @@ from streams.decode.spantarget import (
     place_of,
     put_tail,
 )
+from streams.domain.jsonbytes import put_bytes, put_integer, put_word, read_id
 from streams.domain.kernel import kernel
 from streams.domain.texts import FULL, intern_text
 

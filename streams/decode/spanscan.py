@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from streams.decode import spankeys
-from streams.decode.spanbytes import read_id, utf8_end
 from streams.decode.spankeys import name_number
 from streams.decode.spantarget import OK, RECORD, keep_integer, keep_text
+from streams.domain.jsonbytes import read_id, utf8_end
 from streams.domain.kernel import kernel
 
 _TRUE: Final = np.frombuffer(b"true", np.uint8)

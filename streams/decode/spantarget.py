@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode import spankeys
-from streams.decode.spanbytes import put_id, put_integer, put_word
 from streams.decode.spankeys import (
     ENDS,
     EXCEPTION,
@@ -25,6 +24,7 @@ from streams.decode.spankeys import (
     WORD,
     name_number,
 )
+from streams.domain.jsonbytes import put_id, put_integer, put_word
 from streams.domain.kernel import kernel
 from streams.domain.texts import FULL, TextArrays, intern_text
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from streams.decode.spanbytes import put_integer, put_text, put_word
 from streams.decode.spanitems import close, is_ascii, put_attribute, put_event, put_link
 from streams.decode.spantarget import (
     GROW,
@@ -30,6 +29,7 @@ from streams.decode.spantarget import (
     put_tail,
 )
 from streams.decode.wire import read_field, read_fixed64, read_varint
+from streams.domain.jsonbytes import put_integer, put_text, put_word
 from streams.domain.kernel import kernel
 
 _NAME: Final = np.frombuffer(b'"name":', np.uint8)

@@ -39,13 +39,14 @@ SPAN: Final = np.dtype(
         *((name, np.int64) for name in ("start_ns", "end_ns", "input_tokens", "output_tokens", "body")),
         *((name, np.int32) for name in TEXT_FIELDS),
         *((name, np.int32) for name in ("resource", "record", "body_bytes", "message", "message_bytes")),
+        *((name, np.int32) for name in ("trace", "nth", "next", "sibling", "place")),
         *((name, np.uint8) for name in ("kind", "status", "phase", "slow")),
     ],
     align=True,
 )
 """One span. ``parent`` 0: a root. ``body``, ``body_bytes``: where its body is. ``message``, ``message_bytes``: where
 the status message (as JSON, without quotes) is, from the body's begin. ``phase`` 1: an announcement. ``error``:
-``error.type`` by :func:`streams.domain.conventions.error_type`. ``record``: position in the run. ``slow``: decode's."""
+``error.type`` by :func:`streams.domain.conventions.error_type`. ``record``: position in the run. ``slow``: decode's. ``trace`` to ``place``: of what keeps the row."""
 
 RESOURCE: Final = np.dtype(
     [
@@ -57,6 +58,7 @@ RESOURCE: Final = np.dtype(
 )
 """One resource: texts; ``host``: equal where clocks are (:func:`host`); its JSON in ``Resources.json``."""
 
+MAX_MESSAGE_CHARACTERS: Final = 256
 ENVIRONMENT: Final = "deployment.environment.name"
 
 
@@ -134,6 +136,18 @@ class Resources:
         return place
 
 
+FIXED: Final = (
+    *sorted(conventions.MODEL_OPERATIONS),
+    conventions.INVOKE_AGENT,
+    conventions.EXECUTE_TOOL,
+    conventions.OTHER_ERROR,
+)
+"""Texts that have the same number, from 1 on, in all tables."""
+LAST_MODEL_OPERATION: Final = len(conventions.MODEL_OPERATIONS)
+INVOKE_AGENT: Final = LAST_MODEL_OPERATION + 1
+EXECUTE_TOOL: Final = LAST_MODEL_OPERATION + 2
+
+
 @dataclass
 class SpanTables:
     """The texts and resources that rows refer to. One for each source partition; ``generation`` counts renumberings."""
@@ -144,25 +158,34 @@ class SpanTables:
 
     def __post_init__(self) -> None:
         self.resources = Resources(self.texts)
+        for number, text in enumerate(FIXED, 1):
+            assert self.texts.number(text) == number
 
     @property
     def doubled(self) -> bool:
         """Whether it is time to forget what no row refers to."""
         return self.texts.doubled or self.resources.doubled
 
-    def keep(self, rows: NDArray[Any]) -> None:
-        """Forgets what none of these rows (all that there are) refers to, and renumbers them in place."""
+    def keep(self, rows: Sequence[NDArray[Any]], others: Sequence[tuple[NDArray[Any], str]] = ()) -> None:
+        """Forgets what is not referred to, and renumbers what is in place.
+
+        Args:
+            rows: all SPAN arrays that there are.
+            others: other tables of the caller's that hold numbers of texts, with the names of these columns.
+        """
         used = np.zeros(len(self.resources), np.bool_)
-        used[rows["resource"]] = True
+        for table in rows:
+            used[table["resource"]] = True
         place = self.resources.keep(used)
-        rows["resource"] = place[rows["resource"]]
-        self._keep_texts(rows)
+        for table in rows:
+            table["resource"] = place[table["resource"]]
+        self._keep_texts([*((table, name) for table in rows for name in TEXT_FIELDS), *others])
         self.generation += 1
 
-    def _keep_texts(self, rows: NDArray[Any]) -> None:
+    def _keep_texts(self, columns: list[tuple[NDArray[Any], str]]) -> None:
         used = np.zeros(len(self.texts), np.bool_)
+        used[: len(FIXED) + 1] = True
         resources = self.resources.rows[: len(self.resources)]
-        columns = [(rows, name) for name in TEXT_FIELDS]
         columns += [(resources, name) for name in ("service", "environment", "agent_name", "agent")]
         for table, name in columns:
             used[table[name]] = True
@@ -222,7 +245,7 @@ def fill_row(row: Any, span: Span, tables: SpanTables) -> bytes:
     number = tables.texts.number
     said = span.attributes
     body = body_of(span)
-    message = orjson.dumps(span.status_message)[1:-1]
+    message = orjson.dumps(span.status_message[:MAX_MESSAGE_CHARACTERS])[1:-1]
     row["trace_high"], row["trace_low"] = int(span.trace_id[:16], 16), int(span.trace_id[16:], 16)
     row["span"], row["parent"] = int(span.span_id, 16), int(span.parent_span_id or "0", 16)
     row["start_ns"], row["end_ns"] = span.start_ns, span.end_ns

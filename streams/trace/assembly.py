@@ -1,4 +1,4 @@
-"""The trace operator of one source partition: spans in, trace records, calls and fates out.
+"""The trace operator of one source partition: rows of spans in, trace records, calls and fates out.
 
 A trace is *open* while spans of it arrive, leaves when it has been quiet, and is *remembered* for a while, so that a
 late span gives a revised record of the whole trace.
@@ -10,18 +10,37 @@ wrong clock would then close everybody's traces at once, or keep them open.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
-from streams.domain import conventions
-from streams.domain.span import Span
-from streams.domain.trace import Call, Edge, TraceRecord
-from streams.trace import graph
-from streams.trace.summary import trace_record
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.domain.spanrows import SPAN, SpanTables
+from streams.domain.trace import MAX_TRACE_BYTES, decode_trace, encode_trace
+from streams.trace import take
+from streams.trace.forest import Forest, make_forest
+from streams.trace.render import Page, render_all
+from streams.trace.store import (
+    CALLS,
+    CLOCK,
+    COUNT,
+    FIRST,
+    NONE,
+    OPEN_AT,
+    PUBLISHED,
+    ROWS,
+    SPANS,
+    empty_store,
+    with_room,
+)
+from streams.trace.take import CALL, LIMITS, PUBLICATION, Run, take_run
 
 SECOND_NS: Final = 1_000_000_000
+_KEPT_BYTES: Final = 4 * 1_048_576
 
 ASSEMBLED: Final = "assembled"
 LATE: Final = "late"
@@ -30,16 +49,16 @@ OVERFLOW: Final = "overflow"
 ANNOUNCED: Final = "announced"
 FATES: Final = (ASSEMBLED, LATE, DUPLICATE, OVERFLOW, ANNOUNCED)
 """What became of a span: taken into an open trace; taken into one whose record was already out (a revision follows);
-seen before; over the cap of its trace; a mere announcement (phase start). Their counts add up to the spans given."""
-
-_FRESH: Final = frozenset({ASSEMBLED, LATE, OVERFLOW})
+seen before; over the cap of its trace; a mere announcement (phase start). Their counts add up to the spans given. By
+number: ``streams.trace.take``."""
 
 QUIET: Final = "quiet"
 CAP: Final = "cap"
 EVICTED: Final = "evicted"
 REVISED: Final = "revised"
-"""Why a record was made: nothing more came; the trace lasted too long; the bound on open traces or spans was reached;
-spans were added to a trace whose record was out already."""
+"""Why a record was made: nothing more came; the trace lasted too long; the bound on open traces, spans or bytes was
+reached; spans were added to a trace whose record was out already."""
+_REASONS: Final = (QUIET, CAP, EVICTED)
 
 
 @dataclass(frozen=True)
@@ -47,86 +66,50 @@ class Memory:
     """How much is kept.
 
     Attributes:
-        open_spans: spans in all open traces; beyond it the trace that was quiet longest leaves early (``evicted``).
-        remember_seconds, remembered_traces, remembered_spans: age and counts of what can still be revised. A late span
-            of a forgotten trace begins a new record with what is known, see :meth:`TraceRecord.supersedes`.
+        open_spans, open_bytes: spans in all open traces, and the bytes of their bodies; beyond it the trace that was
+            quiet longest leaves early (``evicted``).
+        remember_seconds, remembered_traces, remembered_spans, remembered_bytes: age and amounts of what can still be
+            revised. A late span of a forgotten trace begins a new record with what is known, see
+            :meth:`TraceRecord.supersedes`.
     """
 
     open_spans: int = 200_000
     remember_seconds: float = 600.0
     remembered_traces: int = 20_000
     remembered_spans: int = 200_000
+    open_bytes: int = 256 * 1_048_576
+    remembered_bytes: int = 128 * 1_048_576
 
 
 @dataclass
 class TraceResult:
-    """What a run of spans, or the passing of time, led to.
+    """What a run of records led to.
 
     Attributes:
-        traces: records to publish (key = trace id), in the order in which they became due.
-        fresh: spans seen for the first time (modernised; those over a trace's cap too), in the order of the log: what
-            the metrics of spans should count. A span that was sent twice outside its batch's numbering is not in it.
-        calls: completed calls between services, in the order of the log (``streams.trace.red.graph_batches``).
-        fates: spans by fate. left: records by reason; the sum is the number of ``traces``.
-        unpaired: spans that turned out to be one side of a call only, counted when their trace first leaves.
+        traces: trace id and record of ``agents.traces``, in the order in which they became due.
+        fate: uint8[n] of ``streams.trace.take``, of every row, also of those that a checkpoint had counted.
+        calls: CALL[k], completed calls between services, in the order of the log, also of such records.
+        before_ns: int64[r], the clock before each record.
+        left: records by reason; the sum is the number of ``traces``.
+        orphans: in these records. unpaired: spans that turned out to be one side of a call only, counted when their
+            trace first leaves.
     """
 
-    traces: list[TraceRecord] = field(default_factory=list)
-    fresh: list[Span] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    fates: Counter[str] = field(default_factory=Counter)
-    left: Counter[str] = field(default_factory=Counter)
-    unpaired: int = 0
+    traces: list[tuple[bytes, bytes]]
+    fate: NDArray[np.uint8]
+    calls: NDArray[Any]
+    before_ns: NDArray[np.int64]
+    left: Counter[str]
+    orphans: int
+    unpaired: int
 
     @property
-    def edges(self) -> list[Edge]:
-        """The calls, summed by edge."""
-        return graph.edges(self.calls)
+    def fresh(self) -> NDArray[np.bool_]:
+        """Spans seen for the first time (those over a trace's cap too): what the metrics of spans should count.
 
-
-@dataclass(slots=True)
-class _Trace:
-    """A trace that is open or remembered.
-
-    ``offset`` is the lowest since it was opened, ``clock_before_ns`` the clock before that record; ``first_ns`` and
-    ``seen_ns`` the clock at the first and last arrival since then. ``dirty``: something is not in its last record.
-    """
-
-    offset: int = 0
-    clock_before_ns: int = 0
-    first_ns: int = 0
-    seen_ns: int = 0
-    spans: dict[str, Span] = field(default_factory=dict)
-    children: dict[str, list[str]] = field(default_factory=dict)
-    announced: set[str] = field(default_factory=set)
-    records: int = 0
-    dropped: int = 0
-    dirty: bool = False
-
-    def add(self, span: Span, limit: int) -> str | None:
-        """Takes a span; the fate, None for "taken"."""
-        if span.span_id in self.spans:
-            return DUPLICATE
-        if span.phase == "start":
-            if span.span_id in self.announced:
-                return DUPLICATE
-            if len(self.announced) < limit:
-                self.announced.add(span.span_id)
-                self.dirty = True
-            return ANNOUNCED
-        self.dirty = True
-        if len(self.spans) >= limit:
-            self.dropped += 1
-            return OVERFLOW
-        self.spans[span.span_id] = span
-        self.children.setdefault(span.parent_span_id, []).append(span.span_id)
-        return None
-
-    def calls(self, span: Span, offset: int) -> list[Call]:
-        """The calls that the newly taken span completes."""
-        parent = self.spans.get(span.parent_span_id) if span.parent_span_id != span.span_id else None
-        below = (self.spans[child] for child in self.children.get(span.span_id, ()) if child != span.span_id)
-        return graph.calls_of(span, parent, below, offset)
+        A span that was sent twice is not among them.
+        """
+        return (self.fate == take.ASSEMBLED) | (self.fate == take.LATE) | (self.fate == take.OVERFLOW)
 
 
 class TraceMark(NamedTuple):
@@ -168,42 +151,54 @@ class TraceOperator:
             max_open_traces: beyond it the trace that was quiet longest leaves early (``evicted``).
             memory: the bounds of everything else that is kept.
         """
-        self.memory = memory or Memory()
-        self._max_spans = max_spans_per_trace
-        self._max_open = max_open_traces
-        self.clock_ns = 0
+        memory = self.memory = memory or Memory()
+        self.tables = SpanTables()
+        self._store = empty_store()
+        self._forest = make_forest(64)
+        self._out = np.empty(65_536, np.uint8)
+        self._limits = np.zeros(LIMITS, np.int64)
+        self._limits[take.QUIET_NS] = round(quiet_seconds * SECOND_NS)
+        self._limits[take.CAP_NS] = round(cap_seconds * SECOND_NS)
+        self._limits[take.REMEMBER_NS] = round(memory.remember_seconds * SECOND_NS)
+        self._limits[take.MAX_SPANS], self._limits[take.MAX_OPEN] = max_spans_per_trace, max_open_traces
+        self._limits[take.OPEN_SPANS], self._limits[take.OPEN_BYTES] = memory.open_spans, memory.open_bytes
+        self._limits[take.REMEMBERED_TRACES] = memory.remembered_traces
+        self._limits[take.REMEMBERED_SPANS] = memory.remembered_spans
+        self._limits[take.REMEMBERED_BYTES] = memory.remembered_bytes
+        self._limits[take.APPLIED_OFFSET] = -1
+
+    @property
+    def clock_ns(self) -> int:
         """The arrival clock: the latest time given; it never goes back."""
-        self._quiet_ns = round(quiet_seconds * SECOND_NS)
-        self._cap_ns = round(cap_seconds * SECOND_NS)
-        self._remember_ns = round(self.memory.remember_seconds * SECOND_NS)
-        # Both in order of last arrival: the first is the one that was quiet longest.
-        self._open: OrderedDict[str, _Trace] = OrderedDict()
-        self._remembered: OrderedDict[str, _Trace] = OrderedDict()
-        self._open_spans = 0
-        self._remembered_spans = 0
-        self._applied_offset = -1
-        self._held_offset = 0
+        return int(self._store.state[CLOCK])
 
     @property
     def open_traces(self) -> int:
         """How many traces are open."""
-        return len(self._open)
+        return int(self._store.state[OPEN_AT + COUNT])
 
     @property
     def open_spans(self) -> int:
         """How many spans the open traces hold."""
-        return self._open_spans
+        return int(self._store.state[OPEN_AT + SPANS])
+
+    def _open(self) -> Iterator[Any]:
+        number = int(self._store.state[OPEN_AT + FIRST])
+        while number != NONE:
+            trace = self._store.traces[number]
+            yield trace
+            number = int(trace["after"])
 
     def needed_offset(self) -> int | None:
         """The lowest source offset that an open trace still needs: commit up to it and no further. None: no need."""
-        return min((trace.offset for trace in self._open.values()), default=None)
+        return min((int(trace["offset"]) for trace in self._open()), default=None)
 
     def mark(self, applied_offset: int) -> TraceMark:
         """What to put into the checkpoint that is written after the record at ``applied_offset``."""
-        first = min(self._open.values(), key=lambda trace: (trace.offset, trace.clock_before_ns), default=None)
+        first = min(((int(t["offset"]), int(t["clock_before_ns"])) for t in self._open()), default=None)
         if first is None:
             return TraceMark(applied_offset, applied_offset + 1, self.clock_ns)
-        return TraceMark(applied_offset, first.offset, first.clock_before_ns)
+        return TraceMark(applied_offset, *first)
 
     def resume(self, mark: TraceMark) -> None:
         """Begins a replay. Call it on a new operator, before its first record (at or below ``held_offset``).
@@ -211,128 +206,112 @@ class TraceOperator:
         Records below ``held_offset`` (the commit may be older than the checkpoint) are passed over: no open trace needs
         them, and a trace rebuilt from some of them would leave a second time.
         """
-        self._applied_offset = mark.applied_offset
-        self._held_offset = mark.held_offset
-        self.clock_ns = mark.held_clock_ns
+        self._limits[take.APPLIED_OFFSET] = mark.applied_offset
+        self._limits[take.HELD_OFFSET] = mark.held_offset
+        self._store.state[CLOCK] = mark.held_clock_ns
 
-    def apply(self, spans: Sequence[Span], offsets: Sequence[int], arrival_ns: Sequence[int]) -> TraceResult:
-        """Takes spans in the order of the log.
+    def tidy(self, rows: Sequence[NDArray[Any]] = (), others: Sequence[tuple[NDArray[Any], str]] = ()) -> None:
+        """Forgets texts and resources that no span refers to, when there are many. Call it between runs only.
+
+        Rows of an earlier run are not renumbered, but those that the caller still has (see :meth:`SpanTables.keep`).
+        """
+        if self.tables.doubled:
+            self.tables.keep([self._store.rows[: self._store.state[ROWS]], *rows], others)
+
+    def apply(
+        self,
+        rows: NDArray[Any],
+        bodies: NDArray[np.uint8],
+        offset: NDArray[np.int64],
+        arrival_ns: NDArray[np.int64],
+        tick: NDArray[np.bool_],
+    ) -> TraceResult:
+        """Takes a run of r records in the order of the log.
 
         Args:
-            spans: any traces mixed.
-            offsets: aligned with ``spans``: the source offset of the record each came in.
-            arrival_ns: aligned too: that record's append time. A time that goes back counts as the latest before it.
+            rows: SPAN[n], any traces mixed, ``record`` ascending; their texts and resources are those of ``tables``.
+            bodies: uint8[b], the rows' bodies.
+            offset: int64[r], the source offset of each record.
+            arrival_ns: int64[r], its append time. A time that goes back counts as the latest before it.
+            tick: bool[r], records that carry only time. Others without rows do not move the clock.
 
         Returns:
             What became due. Where a run of records ends does not change what comes out, or in which order.
         """
-        result = TraceResult()
-        for span, offset, arrived in zip(spans, offsets, arrival_ns, strict=True):
-            if offset < self._held_offset:
-                continue
-            target = self._target(offset, result)
-            before = self.clock_ns
-            self._pass_time(arrived, target)
-            self._take(conventions.modern(span), offset, before, target)
-        return result
+        self._store = with_room(self._store, len(rows), len(rows), int(rows["body_bytes"].sum()))
+        state = self._store.state
+        state[CALLS] = state[PUBLISHED] = 0
+        begin = np.searchsorted(rows["record"], np.arange(len(offset) + 1))
+        run = Run(
+            rows,
+            bodies,
+            self.tables.resources.rows,
+            offset,
+            arrival_ns,
+            tick,
+            begin,
+            np.empty(len(offset), np.int64),
+            np.empty(len(rows), np.uint8),
+            np.empty(2 * len(rows) + int(state[ROWS]) + 1, CALL),
+            np.empty(len(rows) + self.open_traces + 1, PUBLICATION),
+            self._limits,
+        )
+        take_run(run, self._store)
+        due = run.published[: state[PUBLISHED]]
+        traces, orphans, alone = self._publish(due)
+        return TraceResult(traces, run.fate, run.calls[: state[CALLS]], run.before_ns, _left(due), orphans, alone)
 
-    def advance(self, clock_ns: int, offset: int | None = None) -> TraceResult:
-        """Lets time pass without spans (a tick).
+    def advance(self, clock_ns: int, offset: int) -> TraceResult:
+        """Lets time pass without spans: a run of one tick."""
+        none = np.zeros(0, np.uint8)
+        at = (np.array([offset], np.int64), np.array([clock_ns], np.int64), np.ones(1, np.bool_))
+        return self.apply(np.zeros(0, SPAN), none, *at)
 
-        Args:
-            clock_ns: on the arrival clock: the tick's own time or its append time.
-            offset: of the tick's record, so that a replay of it is known for one; None for time outside the log.
-        """
-        result = TraceResult()
-        if offset is None or offset >= self._held_offset:
-            self._pass_time(clock_ns, result if offset is None else self._target(offset, result))
-        return result
+    def _publish(self, due: NDArray[Any]) -> tuple[list[tuple[bytes, bytes]], int, int]:
+        """Records of publications, their orphans and what stayed alone in them."""
+        if not len(due):
+            return [], 0, 0
+        self._widen(due)
+        resources, texts = self.tables.resources, self.tables.texts
+        ends, figures = np.zeros(len(due) + 1, np.int64), np.zeros(2, np.int64)
+        number = np.empty(len(resources), np.int32)
+        first = 0
+        while True:
+            page = Page(self._out, number, resources.rows, resources.json, texts.arrays)
+            first = render_all(self._store, self._forest, page, due, first, ends, figures)
+            if first == len(due):
+                break
+            grown = np.empty(2 * len(self._out), np.uint8)
+            grown[: ends[first]] = self._out[: ends[first]]
+            self._out = grown
+        raw = memoryview(self._out)
+        keys = _keys(self._store.traces[due["trace"]])
+        places = ends.tolist()
+        values = [_fitted(bytes(raw[a:b])) for a, b in pairwise(places)]
+        if len(self._out) > _KEPT_BYTES:
+            self._out = np.empty(_KEPT_BYTES, np.uint8)
+        return list(zip(keys, values, strict=True)), int(figures[0]), int(figures[1])
 
-    def _target(self, offset: int, result: TraceResult) -> TraceResult | None:
-        """Where the outputs of a record go: nowhere if they went out before the restart."""
-        return result if offset > self._applied_offset else None
-
-    def _pass_time(self, clock_ns: int, result: TraceResult | None) -> None:
-        if clock_ns <= self.clock_ns:
-            return
-        self.clock_ns = clock_ns
-        for trace_id in list(self._expired()):
-            self._leave(trace_id, QUIET, result)
-        self._forget()
-
-    def _expired(self) -> Iterator[str]:
-        for trace_id, trace in self._open.items():
-            if trace.seen_ns + self._quiet_ns > self.clock_ns:
-                return
-            yield trace_id
-
-    def _take(self, span: Span, offset: int, clock_before_ns: int, result: TraceResult | None) -> None:
-        trace = self._open.get(span.trace_id) or self._open_trace(span.trace_id, offset, clock_before_ns)
-        fate = trace.add(span, self._max_spans)
-        if fate is None:
-            self._open_spans += 1
-            fate = LATE if trace.records else ASSEMBLED
-            if result is not None:
-                result.calls.extend(trace.calls(span, offset))
-        if result is not None:
-            result.fates[fate] += 1
-            if fate in _FRESH:
-                result.fresh.append(span)
-        self._touch(span.trace_id, trace, result)
-
-    def _open_trace(self, trace_id: str, offset: int, clock_before_ns: int) -> _Trace:
-        """A new trace, or one from memory with all that is known of it."""
-        trace = self._remembered.pop(trace_id, None)
-        if trace is None:
-            trace = _Trace()
-        self._remembered_spans -= len(trace.spans)  # a new trace has none
-        trace.offset, trace.clock_before_ns, trace.first_ns = offset, clock_before_ns, self.clock_ns
-        self._open[trace_id] = trace
-        self._open_spans += len(trace.spans)
-        return trace
-
-    def _touch(self, trace_id: str, trace: _Trace, result: TraceResult | None) -> None:
-        trace.seen_ns = self.clock_ns
-        self._open.move_to_end(trace_id)
-        if self.clock_ns - trace.first_ns >= self._cap_ns:
-            self._leave(trace_id, CAP, result)
-        while len(self._open) > self._max_open or (self._open_spans > self.memory.open_spans and len(self._open) > 1):
-            self._leave(next(iter(self._open)), EVICTED, result)
-
-    def _leave(self, trace_id: str, reason: str, result: TraceResult | None) -> None:
-        trace = self._open.pop(trace_id)
-        self._open_spans -= len(trace.spans)
-        if trace.dirty and trace.spans:
-            if result is not None:
-                _publish(trace_id, trace, reason, result)
-            trace.records += 1
-            trace.dirty = False
-        self._remembered[trace_id] = trace
-        self._remembered_spans += len(trace.spans)
-        self._forget()
-
-    def _forget(self) -> None:
-        while self._remembered:
-            trace_id, trace = next(iter(self._remembered.items()))
-            if (
-                len(self._remembered) <= self.memory.remembered_traces
-                and self._remembered_spans <= self.memory.remembered_spans
-                and trace.seen_ns + self._remember_ns > self.clock_ns
-            ):
-                return
-            self._remembered_spans -= len(trace.spans)
-            del self._remembered[trace_id]
+    def _widen(self, due: NDArray[Any]) -> None:
+        most = int(max(due["spans"].max(), due["announced"].max()))
+        if most >= len(self._forest.row):
+            self._forest: Forest = make_forest(2 * most)
 
 
-def _publish(trace_id: str, trace: _Trace, reason: str, result: TraceResult) -> None:
-    record = trace_record(
-        trace_id,
-        trace.spans.values(),
-        announced=trace.announced,
-        revision=trace.records,
-        dropped_spans=trace.dropped,
-    )
-    result.traces.append(record)
-    result.left[REVISED if trace.records else reason] += 1
-    if not trace.records:
-        result.unpaired += graph.unpaired(trace.spans)
+def _left(due: NDArray[Any]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for reason, name in enumerate(_REASONS):
+        found[name] = int(((due["reason"] == reason) & (due["revision"] == 0)).sum())
+    found[REVISED] = int((due["revision"] > 0).sum())
+    return +found
+
+
+def _keys(traces: NDArray[Any]) -> list[bytes]:
+    """Trace ids as they are written."""
+    ids = np.stack([traces["high"], traces["low"]], axis=1).astype(">u8").tobytes().hex().encode()
+    return [ids[at : at + 32] for at in range(0, len(ids), 32)]
+
+
+def _fitted(value: bytes) -> bytes:
+    """A record that the topic takes: one that is too large loses detail."""
+    return value if len(value) <= MAX_TRACE_BYTES else encode_trace(decode_trace(value))

@@ -3,25 +3,29 @@
 Names and units are OpenTelemetry's: ``traces.span.metrics.*`` of the span metrics connector,
 ``traces.service.graph.*`` of the service graph connector, ``gen_ai.*`` of the GenAI conventions.
 
-One source record gives one batch per resource, whose producer names the source partition and whose ``seq`` is the
-source offset. A replay sends the same batch again, and the metrics role's duplicate filter drops it. (Holes in that
-``seq`` are records that gave no samples, not losses.) Each resource has its own producer because batches of several can
-meet in one partition of ``agents.red``.
+The records of a *block*, a stretch of the source log that offsets and append times alone decide, give one batch per
+resource. Its producer names the source partition, and its ``seq`` counts the batches made before. A replay sends the
+same batch again, and the metrics role's duplicate filter drops it. Each resource has its own producer because batches
+of several can meet in one partition of ``agents.red``.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final
 
-from agents_emitter.events import Kind, SeriesDefinition, encode_metric_batch, encode_metric_head
+import numpy as np
+from numpy.typing import NDArray
+
+from agents_emitter.events import Kind, SeriesDefinition
 from streams.domain import conventions
-from streams.domain.span import Span
-from streams.domain.trace import Call
+from streams.domain.spanrows import EXECUTE_TOOL, INVOKE_AGENT, LAST_MODEL_OPERATION, SpanTables, service_of
+from streams.trace.graph import CONNECTIONS
+from streams.trace.group import groups
 from streams.trace.names import MAX_NAME_CHARACTERS, OTHER, Vocabulary, template
+from streams.trace.samples import Labels, RedBatch, Samples
 
 SPAN_CALLS: Final = "traces.span.metrics.calls"
 SPAN_DURATION: Final = "traces.span.metrics.duration"
@@ -43,8 +47,6 @@ SPAN_KINDS: Final = (
     "SPAN_KIND_CONSUMER",
 )
 STATUS_CODES: Final = ("STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR")
-MAX_SAMPLES_PER_BATCH: Final = 20_000
-"""About 0.5 MB packed: below the 1 MB that ``agents.red`` takes. More go into further batches (``#1``, ``#2``, ...)."""
 
 RESOURCE_KEYS: Final = (
     "service.name",
@@ -56,14 +58,8 @@ RESOURCE_KEYS: Final = (
 """What of a resource the metrics keep: nothing that names one instance, agent or host."""
 
 NANOSECONDS: Final = 1e9
-Labels = tuple[tuple[str, str], ...]
-
-
-class RedBatch(NamedTuple):
-    """A record for ``agents.red``: key (service name) and value (a metric batch)."""
-
-    key: str
-    value: bytes
+REMEMBERED: Final = 20_000
+"""Keys whose series are remembered; beyond it all are worked out again, from the next block on."""
 
 
 @dataclass
@@ -86,173 +82,235 @@ class Names:
         return self.span.overflowed + self.service.overflowed + self.word.overflowed
 
 
-class _Samples:
-    """Samples of one batch in columns, and the series they point to, in order of first appearance."""
-
-    def __init__(self) -> None:
-        self.definitions: dict[SeriesDefinition, int] = {}
-        self.index: list[int] = []
-        self.time_ns: list[int] = []
-        self.value: list[float] = []
-
-    def add(self, name: str, unit: str, kind: Kind, labels: Labels, time_ns: int, value: float) -> None:
-        definition = SeriesDefinition(name, unit, kind, tuple(sorted(labels)))
-        self.index.append(self.definitions.setdefault(definition, len(self.definitions)))
-        self.time_ns.append(time_ns)
-        self.value.append(value)
-
-    def batches(self, key: str, resource: Labels, producer: str, numbers: Counter[str]) -> list[RedBatch]:
-        definitions = list(self.definitions)
-        found = []
-        for first in range(0, len(self.index), MAX_SAMPLES_PER_BATCH):
-            rows = slice(first, first + MAX_SAMPLES_PER_BATCH)
-            used = sorted(set(self.index[rows]))
-            place = {number: i for i, number in enumerate(used)}
-            value = encode_metric_batch(
-                encode_metric_head(dict(resource), [definitions[number] for number in used], producer),
-                seq=numbers[producer],
-                dropped_total=0,
-                base_time_unix_nano=self.time_ns[first],
-                index=[place[number] for number in self.index[rows]],
-                offset_ns=[time - self.time_ns[first] for time in self.time_ns[rows]],
-                value=self.value[rows],
-            )
-            numbers[producer] += 1
-            found.append(RedBatch(key, value))
-        return found
-
-
-def red_batches(
-    spans: Iterable[Span], *, source_topic: str, partition: int, names: Names, gen_ai: bool = True
-) -> list[RedBatch]:
-    """The metrics of the spans of one source record, a batch for each resource, ordered by resource.
-
-    Per ended span: calls and duration by span name, kind and status; for GenAI spans also the duration of the
-    model call, agent or tool, and the tokens. Announcements (phase start) give nothing.
+class Red:
+    """The samples of one block, until :meth:`batches` takes them.
 
     Args:
-        spans: all spans of the record, in its order.
-        source_topic: with ``partition``: where the record stands.
-        partition: of the source topic.
+        tables: what rows and calls refer to.
         names: the partition's vocabularies. A replay after a restart begins with empty ones: a name may then come
             through that was ``other`` before, but only in batches that are dropped as duplicates or that are new.
-        gen_ai: False for sources whose agents measure ``gen_ai.*`` themselves (those of ``agents_emitter`` do), where
-            the same calls would be counted twice.
     """
-    groups: dict[Labels, _Samples] = {}
-    for given in spans:
-        if given.phase == "start":
-            continue
-        span = conventions.modern(given)
-        resource = _resource(span, names)
-        samples = groups.setdefault(resource, _Samples())
-        _span_samples(span, dict(resource)["service.name"], names, samples)
-        if gen_ai:
-            _gen_ai_samples(span, names, samples)
-    prefix = f"red/{source_topic}/{partition}"
-    return [
-        batch
-        for resource in sorted(groups)
-        for batch in _batches(prefix, resource[0][1], resource, names, groups[resource])
-    ]
 
+    def __init__(self, tables: SpanTables, names: Names) -> None:
+        self._tables, self._names = tables, names
+        self._owners: dict[Labels, Samples] = {}
+        self._graph: dict[tuple[str, str], Samples] = {}
+        self._labels: dict[tuple[int, ...], Any] = {}
+        self._kept = np.zeros(0, np.int64)
+        self._generation = tables.generation
 
-def _resource(span: Span, names: Names) -> Labels:
-    kept = [("service.name", names.service.admit("", span.service))]
-    for key in RESOURCE_KEYS[1:]:
-        value = span.resource.get(key)
-        if value:
-            kept.append((key, names.word.admit(key, str(value))))
-    return tuple(kept)
+    def _known(self) -> dict[tuple[int, ...], Any]:
+        """Labels by keys that begin with a number of their own for each kind of key."""
+        if self._generation != self._tables.generation:
+            self._labels.clear()
+            self._kept = np.zeros(0, np.int64)
+            self._generation = self._tables.generation
+        return self._labels
 
+    def _owner_numbers(self, resource: NDArray[np.int32]) -> NDArray[np.int64]:
+        """What the metrics keep of each resource, by number: few, for they name no instance."""
+        self._known()
+        if len(self._kept) < len(self._tables.resources):
+            more = np.full(len(self._tables.resources) - len(self._kept), -1, np.int64)
+            self._kept = np.concatenate([self._kept, more])
+        found = self._kept[resource]
+        if (found < 0).any():
+            for number in np.unique(resource[found < 0]).tolist():
+                labels = self._resource_labels(self._tables.resources.maps[number])
+                self._owners.setdefault(labels, Samples())
+                self._kept[number] = list(self._owners).index(labels)
+            found = self._kept[resource]
+        return found
 
-def _batches(prefix: str, key: str, resource: Labels, names: Names, samples: _Samples) -> list[RedBatch]:
-    digest = hashlib.sha256(repr((key, resource)).encode()).hexdigest()[:12]
-    return samples.batches(key, resource, f"{prefix}/{digest}", names.numbers)
+    def add_spans(self, rows: NDArray[Any], gen_ai: NDArray[np.bool_]) -> None:
+        """The metrics of spans: calls and duration by span name, kind and status.
 
+        Args:
+            rows: SPAN[n]; announcements (phase start) give nothing.
+            gen_ai: bool[n], those whose duration and tokens as model call, agent or tool count too. False for spans
+                whose agents measure ``gen_ai.*`` themselves (those of ``agents_emitter`` do): the same calls would be
+                counted twice.
+        """
+        ended = rows["phase"] == 0
+        rows, gen_ai = rows[ended], gen_ai[ended]
+        if not len(rows):
+            return
+        seconds = (rows["end_ns"] - rows["start_ns"]) / NANOSECONDS
+        named = rows["operation"] > 0
+        owner = self._owner_numbers(rows["resource"])
+        group, _, keys = groups([owner, rows["name"], named, rows["kind"], rows["status"]])
+        owners = list(self._owners.items())
+        found = [self._span_series(*owners[number], number, *key) for number, *key in keys]
+        places = self._places(group, [samples for samples, *_ in found])
+        index = np.array([numbers for _, *numbers in found])
+        for samples, at in places:
+            of = group[at]
+            samples.add(index[of, 0], rows["end_ns"][at], np.ones(len(at)))
+            samples.add(index[of, 1], rows["end_ns"][at], seconds[at])
+        chosen = np.flatnonzero(gen_ai & named)
+        if len(chosen):
+            self._add_gen_ai(rows[chosen], owner[chosen], seconds[chosen])
 
-def _span_samples(span: Span, service: str, names: Names, samples: _Samples) -> None:
-    labels = (
-        ("span.name", names.span.admit(service, _name(span))),
-        ("span.kind", SPAN_KINDS[span.kind] if 0 <= span.kind < len(SPAN_KINDS) else SPAN_KINDS[0]),
-        ("status.code", STATUS_CODES[span.status_code] if 0 <= span.status_code <= 2 else STATUS_CODES[0]),
-    )
-    samples.add(SPAN_CALLS, "1", "counter", labels, span.end_ns, 1.0)
-    samples.add(SPAN_DURATION, "s", "histogram", labels, span.end_ns, span.duration_ns / NANOSECONDS)
+    def _places(self, group: NDArray[np.int64], owners: list[Samples]) -> list[tuple[Samples, NDArray[np.int64]]]:
+        """The rows of each owner of groups."""
+        distinct = list({id(owner): owner for owner in owners}.values())
+        if len(distinct) == 1:
+            return [(distinct[0], np.arange(len(group)))]
+        number = {id(owner): i for i, owner in enumerate(distinct)}
+        owner_of = np.array([number[id(owner)] for owner in owners])[group]
+        order = np.argsort(owner_of, kind="stable")
+        cuts = np.searchsorted(owner_of[order], np.arange(1, len(distinct)))
+        return list(zip(distinct, np.split(order, cuts), strict=True))
 
+    def _span_series(
+        self, labels: Labels, samples: Samples, number: int, name: int, named: int, kind: int, status: int
+    ) -> tuple[Samples, int, int]:
+        known, key = self._known(), (0, number, name, named, kind, status)
+        found: tuple[Samples, int, int] | None = known.get(key)
+        if found is None:
+            text = self._tables.texts.text(name)
+            # GenAI spans are named after operation and model, tool or agent: few, and digits in them are versions.
+            shown = self._names.span.admit(labels[0][1], text[:MAX_NAME_CHARACTERS] if named else template(text))
+            own = (("span.kind", SPAN_KINDS[kind]), ("span.name", shown), ("status.code", STATUS_CODES[status]))
+            calls = samples.number(SeriesDefinition(SPAN_CALLS, "1", "counter", own))
+            duration = samples.number(SeriesDefinition(SPAN_DURATION, "s", "histogram", own))
+            found = known[key] = (samples, calls, duration)
+        return found
 
-def _name(span: Span) -> str:
-    """GenAI spans are named after operation and model, tool or agent: few, and digits in them are versions, not ids."""
-    return span.name[:MAX_NAME_CHARACTERS] if conventions.operation(span) else template(span.name)
+    def _resource_labels(self, resource: Mapping[str, Any]) -> Labels:
+        kept = [("service.name", self._names.service.admit("", service_of(resource)))]
+        for key in RESOURCE_KEYS[1:]:
+            value = resource.get(key)
+            if value:
+                kept.append((key, self._names.word.admit(key, str(value))))
+        return tuple(kept)
 
+    def _add_gen_ai(self, rows: NDArray[Any], owner: NDArray[np.int64], seconds: NDArray[np.float64]) -> None:
+        agent = rows["agent_name"].copy()
+        unnamed = agent == 0
+        agent[unnamed] = self._tables.resources.rows["agent_name"][rows["resource"][unnamed]]
+        served = rows["kind"] == conventions.KIND_SERVER
+        said = (rows[name] for name in ("operation", "provider", "model", "tool", "error"))
+        group, _, keys = groups([owner, agent, served, *said])
+        owners = list(self._owners.values())
+        order = np.argsort(group, kind="stable")
+        cuts = np.searchsorted(group[order], np.arange(1, len(keys)))
+        for (number, *key), at in zip(keys, np.split(order, cuts), strict=True):
+            samples, time_ns = owners[number], rows["end_ns"][at]
+            duration, inputs, outputs = self._gen_ai_series(samples, number, *key)
+            if duration >= 0:
+                samples.add(np.full(len(at), duration), time_ns, seconds[at])
+            for series, name in ((inputs, "input_tokens"), (outputs, "output_tokens")):
+                stated = rows[name][at] > 0
+                if series >= 0 and stated.any():
+                    count = rows[name][at][stated]
+                    samples.add(np.full(len(count), series), time_ns[stated], count.astype(float))
 
-def _gen_ai_samples(span: Span, names: Names, samples: _Samples) -> None:
-    operation = conventions.operation(span)
-    seconds = span.duration_ns / NANOSECONDS
-    name = str(span.attributes.get(conventions.AGENT_NAME) or span.resource.get(conventions.AGENT_NAME) or "")
-    agent = (conventions.AGENT_NAME, name)
-    if operation in conventions.MODEL_OPERATIONS:
-        _model_samples(span, operation, names, samples)
-    elif operation == conventions.INVOKE_AGENT and span.kind != conventions.KIND_SERVER:
-        # The convention measures the invocation where it is made; the server side of a remote one would count it twice.
-        samples.add(AGENT_DURATION, "s", "histogram", _words(names, agent, _error(span)), span.end_ns, seconds)
-    elif operation == conventions.EXECUTE_TOOL:
-        tool = (conventions.TOOL_NAME, str(span.attributes.get(conventions.TOOL_NAME) or ""))
-        samples.add(TOOL_DURATION, "s", "histogram", _words(names, agent, tool, _error(span)), span.end_ns, seconds)
+    def _gen_ai_series(self, samples: Samples, *key: int) -> tuple[int, int, int]:
+        """Numbers of the series of duration, input and output tokens; -1: none."""
+        known = self._known()
+        found: tuple[int, int, int] | None = known.get((3, *key))
+        if found is None:
+            _, agent, served, operation, provider, model, tool, error = key
+            duration = self._duration(agent, served, operation, provider, model, tool, error)
+            tokens = [-1, -1]
+            if operation <= LAST_MODEL_OPERATION:
+                by = self._model(operation, provider, model)
+                tokens = [samples.number(self._token_series(by, kind)) for kind in ("input", "output")]
+            number = -1 if duration is None else samples.number(duration)
+            found = known[(3, *key)] = (number, tokens[0], tokens[1])
+        return found
 
+    def _duration(
+        self, agent: int, served: int, operation: int, provider: int, model: int, tool: int, error: int
+    ) -> SeriesDefinition | None:
+        """The series of a model call's, an agent's or a tool's duration; None for anything else."""
+        text = self._tables.texts.text
+        failed, by = (conventions.ERROR_TYPE, text(error)), (conventions.AGENT_NAME, text(agent))
+        if operation <= LAST_MODEL_OPERATION:
+            return self._series(MODEL_DURATION, "s", (*self._model(operation, provider, model), failed))
+        if operation == INVOKE_AGENT and not served:
+            # The convention measures the invocation where it is made; the server side would count it twice.
+            return self._series(AGENT_DURATION, "s", (by, failed))
+        if operation == EXECUTE_TOOL:
+            return self._series(TOOL_DURATION, "s", (by, (conventions.TOOL_NAME, text(tool)), failed))
+        return None
 
-def _model_samples(span: Span, operation: str, names: Names, samples: _Samples) -> None:
-    base = (
-        (conventions.OPERATION, operation),
-        (conventions.PROVIDER, str(span.attributes.get(conventions.PROVIDER) or "")),
-        (conventions.REQUEST_MODEL, conventions.model(span)),
-    )
-    labels = _words(names, *base, _error(span))
-    samples.add(MODEL_DURATION, "s", "histogram", labels, span.end_ns, span.duration_ns / NANOSECONDS)
-    for kind, count in zip(("input", "output"), conventions.tokens(span), strict=True):
-        if count:
-            labels = _words(names, *base, ("gen_ai.token.type", kind))
-            samples.add(MODEL_TOKENS, "{token}", "histogram", labels, span.end_ns, float(count))
+    def _model(self, operation: int, provider: int, model: int) -> Labels:
+        text = self._tables.texts.text
+        return (
+            (conventions.OPERATION, text(operation)),
+            (conventions.PROVIDER, text(provider)),
+            (conventions.REQUEST_MODEL, text(model)),
+        )
 
+    def _token_series(self, by: Labels, kind: str) -> SeriesDefinition:
+        return self._series(MODEL_TOKENS, "{token}", (*by, ("gen_ai.token.type", kind)))
 
-def _error(span: Span) -> tuple[str, str]:
-    return (conventions.ERROR_TYPE, conventions.error_type(span))
+    def _series(self, name: str, unit: str, pairs: Labels, kind: Kind = "histogram") -> SeriesDefinition:
+        """A series with bounded values of labels; empty ones are left out (to Prometheus they are the same)."""
+        labels = ((label, self._names.word.admit(label, value)) for label, value in pairs if value)
+        return SeriesDefinition(name, unit, kind, tuple(sorted(labels)))
 
+    def add_calls(self, calls: NDArray[Any]) -> None:
+        """The service graph metrics of completed calls (CALL[k]). Servers have a vocabulary of their own."""
+        if not len(calls):
+            return
+        group, _, keys = groups([calls[name] for name in ("client", "environment", "server", "connection")])
+        found = [self._call_series(*key) for key in keys]
+        index = np.array([numbers for _, numbers in found])
+        for samples, at in self._places(group, [samples for samples, _ in found]):
+            of, own = index[group[at]], calls[at]
+            parts = (
+                (np.ones(len(at), np.bool_), np.ones(len(at))),
+                (own["failed"] == 1, np.ones(len(at))),
+                (own["server_ns"] >= 0, own["server_ns"] / NANOSECONDS),
+                (own["client_ns"] >= 0, own["client_ns"] / NANOSECONDS),
+            )
+            for number, (chosen, value) in enumerate(parts):
+                samples.add(of[chosen, number], own["time_ns"][chosen], value[chosen])
 
-def _words(names: Names, *pairs: tuple[str, str]) -> Labels:
-    """Labels with bounded values; empty ones are left out (to Prometheus they are the same)."""
-    return tuple((name, names.word.admit(name, value)) for name, value in pairs if value)
+    def _call_series(self, *key: int) -> tuple[Samples, list[int]]:
+        known = self._known()
+        found: tuple[Samples, list[int]] | None = known.get((2, *key))
+        if found is None:
+            owner, series = self._name_call(*key)
+            samples = self._graph.setdefault(owner, Samples())
+            found = known[(2, *key)] = (samples, [samples.number(one) for one in series])
+        return found
 
+    def _name_call(
+        self, client: int, environment: int, server: int, connection: int
+    ) -> tuple[tuple[str, str], tuple[SeriesDefinition, ...]]:
+        text, names = self._tables.texts.text, self._names
+        caller = names.service.admit("", text(client))
+        place = names.word.admit("environment", text(environment)) if environment else ""
+        called = names.word.admit("server", text(server)) if server else OTHER
+        labels = (("client", caller), ("connection_type", CONNECTIONS[connection]), ("server", called))
+        series = (
+            SeriesDefinition(GRAPH_REQUEST, "1", "counter", labels),
+            SeriesDefinition(GRAPH_FAILED, "1", "counter", labels),
+            SeriesDefinition(GRAPH_SERVER, "s", "histogram", labels),
+            SeriesDefinition(GRAPH_CLIENT, "s", "histogram", labels),
+        )
+        return (caller, place), series
 
-def graph_batches(calls: Sequence[Call], *, source_topic: str, partition: int, names: Names) -> list[RedBatch]:
-    """The service graph metrics of completed calls: a batch for each client and source record that completed some.
+    def batches(self, source: str) -> list[RedBatch]:
+        """Takes everything that was added, as batches ordered by resource, spans first.
 
-    Args:
-        calls: from :class:`TraceResult`, in the order of the log.
-        source_topic: with ``partition``: where the spans were read.
-        partition: of the source topic.
-        names: the partition's vocabularies. Servers have a vocabulary of their own.
-    """
-    groups: dict[tuple[int, str, str], _Samples] = {}
-    for call in calls:
-        client = names.service.admit("", call.client)
-        environment = names.word.admit("environment", call.environment) if call.environment else ""
-        _call_samples(call, client, names, groups.setdefault((call.offset, client, environment), _Samples()))
-    prefix = f"graph/{source_topic}/{partition}"
-    found = []
-    for (_, client, environment), samples in sorted(groups.items(), key=lambda item: item[0]):
-        resource = (("deployment.environment.name", environment),) if environment else ()
-        found.extend(_batches(prefix, client, resource, names, samples))
-    return found
-
-
-def _call_samples(call: Call, client: str, names: Names, samples: _Samples) -> None:
-    server = names.word.admit("server", call.server) if call.server else OTHER
-    labels = (("client", client), ("server", server), ("connection_type", call.connection_type))
-    samples.add(GRAPH_REQUEST, "1", "counter", labels, call.time_ns, 1.0)
-    if call.failed:
-        samples.add(GRAPH_FAILED, "1", "counter", labels, call.time_ns, 1.0)
-    if call.server_seconds is not None:
-        samples.add(GRAPH_SERVER, "s", "histogram", labels, call.time_ns, call.server_seconds)
-    if call.client_seconds is not None:
-        samples.add(GRAPH_CLIENT, "s", "histogram", labels, call.time_ns, call.client_seconds)
+        Args:
+            source: topic and partition of the source: ``agents.spans/3``.
+        """
+        numbers = self._names.numbers
+        found = [
+            batch
+            for labels in sorted(self._owners)
+            for batch in self._owners[labels].batches(labels[0][1], labels, f"red/{source}", numbers)
+        ]
+        for client, environment in sorted(self._graph):
+            resource = (("deployment.environment.name", environment),) if environment else ()
+            found += self._graph[client, environment].batches(client, resource, f"graph/{source}", numbers)
+        if len(self._labels) > REMEMBERED:  # nothing waits now
+            self._owners, self._graph, self._kept = {}, {}, np.zeros(0, np.int64)
+            self._labels.clear()
+        return found

@@ -1,106 +1,135 @@
-"""What an operator wants to know of a trace: its record, made from its spans alone."""
+"""Numba: what an operator wants to know of a trace besides its spans: tokens, who took part, what stayed alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any
 
-from streams.domain import conventions
-from streams.domain.span import Span
-from streams.domain.trace import Failure, TokenUse, TraceRecord
-from streams.trace.path import critical_path
-from streams.trace.tree import Tree, build, self_times
-
-MAX_FAILURES: Final = 32
-MAX_MESSAGE_CHARACTERS: Final = 256
-MAX_CONVERSATIONS: Final = 32
+from streams.domain.conventions import KIND_CLIENT, KIND_CONSUMER, KIND_PRODUCER, KIND_SERVER
+from streams.domain.kernel import kernel
+from streams.domain.texts import TextArrays, text_before
+from streams.trace.forest import Forest, N
+from streams.trace.store import NONE
+from streams.trace.take import callee
 
 
-def trace_record(
-    trace_id: str,
-    spans: Iterable[Span],
-    *,
-    announced: Iterable[str] = (),
-    revision: int = 0,
-    dropped_spans: int = 0,
-) -> TraceRecord:
-    """The record of a trace: a pure function of the set of its spans, whatever their order.
+@kernel
+def insert_text(f: Forest, texts: TextArrays, begin: int, count: int, text: int) -> int:
+    """Puts a text into the sorted ones in ``f.text[begin:begin + count]`` if it is not there; how many there are then.
 
-    Args:
-        trace_id: 32 hex digits.
-        spans: at least one, distinct ids, under today's attribute names (:func:`conventions.modern`).
-        announced: ids of spans that have started but not ended.
-        revision: how many records of this trace there were before.
-        dropped_spans: spans over the cap that are not among ``spans``.
+    At most n different texts fit.
     """
-    ordered = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
-    unfinished = sorted(set(announced) - {span.span_id for span in ordered})
-    tree = build(ordered, unfinished)
-    self_ns = self_times(tree)
-    failed = [span for span in ordered if span.status_code == conventions.STATUS_ERROR]
-    return TraceRecord(
-        trace_id=trace_id,
-        revision=revision,
-        spans=tuple(ordered),
-        self_ns=tuple(self_ns[span.span_id] for span in ordered),
-        root=tree.roots[0] if tree.roots else "",
-        services=tuple(sorted({span.service for span in ordered})),
-        start_ns=min(span.start_ns for span in ordered),
-        end_ns=max(span.end_ns for span in ordered),
-        error_count=len(failed),
-        failures=tuple(_failure(span) for span in failed[:MAX_FAILURES]),
-        orphans=tree.orphans,
-        unfinished=tuple(unfinished),
-        dropped_spans=dropped_spans,
-        critical_path=critical_path(tree),
-        tokens=token_use(tree),
-        conversation_ids=_conversations(ordered),
-        span_count=len(ordered),
-    )
+    at = begin + count
+    for i in range(begin, begin + count):
+        if f.text[i] == text:
+            return count
+    while at > begin and text_before(texts, text, f.text[at - 1]):
+        f.text[at] = f.text[at - 1]
+        at -= 1
+    f.text[at] = text
+    return count + 1
 
 
-def _failure(span: Span) -> Failure:
-    message = span.status_message[:MAX_MESSAGE_CHARACTERS]
-    return Failure(span.span_id, span.service, span.name, conventions.error_type(span), message)
+@kernel
+def services(f: Forest, rows: Any, resources: Any, texts: TextArrays) -> int:
+    """Fills ``f.text`` from 0 on with the sorted services."""
+    count = 0
+    for place in range(f.figures[N]):
+        count = insert_text(f, texts, 0, count, resources[rows[f.row[place]].resource].service)
+    return count
 
 
-def _conversations(spans: Sequence[Span]) -> tuple[str, ...]:
-    found = {str(span.attributes[conventions.CONVERSATION_ID]) for span in spans if _has_conversation(span)}
-    return tuple(sorted(found)[:MAX_CONVERSATIONS])
+@kernel
+def conversations(f: Forest, rows: Any, texts: TextArrays) -> int:
+    """Fills ``f.text`` from 0 on with the sorted conversation ids."""
+    count = 0
+    for place in range(f.figures[N]):
+        text = rows[f.row[place]].conversation
+        if text != 0:
+            count = insert_text(f, texts, 0, count, text)
+    return count
 
 
-def _has_conversation(span: Span) -> bool:
-    return bool(span.attributes.get(conventions.CONVERSATION_ID))
+@kernel
+def _name_agents(f: Forest, rows: Any, resources: Any, base: int) -> None:
+    """The agent of each place into ``f.text[base + place]``: that of itself or an ancestor, else the service."""
+    n = f.figures[N]
+    for place in range(n):
+        f.text[base + place] = 0
+    for i in range(n):
+        place = f.order[i]
+        row = rows[f.row[place]]
+        resource = resources[row.resource]
+        named = row.agent_name if row.agent_name != 0 else row.agent_id
+        known = f.known[place]
+        if named == 0 and known != NONE and resources[rows[f.row[known]].resource].service == resource.service:
+            named = f.text[base + known]
+        if named == 0:
+            named = resource.agent
+        f.text[base + place] = named if named != 0 else resource.service
 
 
-def token_use(tree: Tree) -> tuple[TokenUse, ...]:
-    """Tokens by model and agent, each counted once.
+@kernel
+def token_use(f: Forest, rows: Any, resources: Any, texts: TextArrays) -> int:
+    """Tokens by model and agent, each counted once; how many pairs, sorted.
 
+    Pair i: model ``f.text[2 * i]``, agent ``f.text[2 * i + 1]``, input and output ``f.tokens[2 * i:2 * i + 2]``.
     Frameworks often repeat on an agent's span the sum of its model calls. So a span's tokens count only if no span
-    below it states any. The agent is the nearest that the span or an ancestor names, else the service.
+    below it states any.
     """
-    agents = _agents(tree)
-    below: set[str] = set()  # spans under which tokens were already counted
-    totals: dict[tuple[str, str], tuple[int, int]] = {}
-    for span_id in reversed(tree.order):
-        span = tree.nodes[span_id].span
-        spent = conventions.tokens(span)
-        if any(spent) and span_id not in below:
-            key = (conventions.model(span), agents[span_id])
-            before = totals.get(key, (0, 0))
-            totals[key] = (before[0] + spent[0], before[1] + spent[1])
-        if any(spent) or span_id in below:
-            below.add(span.parent_span_id)
-    return tuple(TokenUse(model, agent, *spent) for (model, agent), spent in sorted(totals.items()))
+    n, pairs = f.figures[N], 0
+    base = 2 * n
+    _name_agents(f, rows, resources, base)
+    for place in range(n):
+        f.mark[place] = 0  # 1: tokens below it were already counted
+    for i in range(n - 1, -1, -1):
+        place = f.order[i]
+        row = rows[f.row[place]]
+        spent = row.input_tokens != 0 or row.output_tokens != 0
+        if spent and f.mark[place] == 0:
+            pairs = _add_tokens(f, texts, pairs, row, f.text[base + place])
+        if (spent or f.mark[place] == 1) and f.known[place] != NONE:
+            f.mark[f.known[place]] = 1
+    return pairs
 
 
-def _agents(tree: Tree) -> dict[str, str]:
-    named: dict[str, str] = {"": ""}
-    for span_id in tree.order:
-        span = tree.nodes[span_id].span
-        own = span.attributes.get(conventions.AGENT_NAME) or span.attributes.get(conventions.AGENT_ID)
-        parent = tree.nodes.get(span.parent_span_id)
-        same_service = parent is not None and parent.span.service == span.service
-        inherited = named.get(span.parent_span_id, "") if same_service else ""
-        named[span_id] = str(own or inherited or conventions.agent(span) or span.service)
-    return named
+@kernel
+def _add_tokens(f: Forest, texts: TextArrays, pairs: int, row: Any, agent: int) -> int:
+    text, tokens = f.text, f.tokens
+    for i in range(pairs):
+        if text[2 * i] == row.model and text[2 * i + 1] == agent:
+            tokens[2 * i] += row.input_tokens
+            tokens[2 * i + 1] += row.output_tokens
+            return pairs
+    at = pairs
+    while at > 0 and (
+        text_before(texts, row.model, text[2 * at - 2])
+        or (row.model == text[2 * at - 2] and text_before(texts, agent, text[2 * at - 1]))
+    ):
+        for k in range(2):
+            text[2 * at + k], tokens[2 * at + k] = text[2 * at - 2 + k], tokens[2 * at - 2 + k]
+        at -= 1
+    text[2 * at], text[2 * at + 1] = row.model, agent
+    tokens[2 * at], tokens[2 * at + 1] = row.input_tokens, row.output_tokens
+    return pairs + 1
+
+
+@kernel
+def unpaired(f: Forest, rows: Any, resources: Any) -> int:
+    """How many spans are one side of a call whose other side was not seen."""
+    n, alone = f.figures[N], 0
+    for place in range(n):
+        f.mark[place] = 0  # 1: it called somebody
+    for place in range(n):
+        row, known = rows[f.row[place]], f.known[place]
+        if known != NONE:
+            service = resources[rows[f.row[known]].resource].service
+            if row.kind == KIND_SERVER or row.kind == KIND_CONSUMER or service != resources[row.resource].service:
+                f.mark[known] = 1
+    for place in range(n):
+        row = rows[f.row[place]]
+        if row.kind == KIND_SERVER or row.kind == KIND_CONSUMER:
+            alone += row.parent != 0 and f.known[place] == NONE
+        elif row.kind == KIND_CLIENT or row.kind == KIND_PRODUCER:
+            called, _ = callee(row)
+            alone += f.mark[place] == 0 and called == 0
+    return alone

@@ -245,7 +245,7 @@ def test_tables_forget_what_no_row_refers_to_and_keep_the_rest() -> None:
         run = decoder.decode([Row(raw, None, number)], hint=HINT)
         kept = (run.rows.copy(), run.bodies.copy())
         if tables.doubled:
-            tables.keep(kept[0])
+            tables.keep([kept[0]])
     assert kept is not None
     assert len(tables.texts) < 1_500
     text = tables.texts.text

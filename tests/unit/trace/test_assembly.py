@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from streams.domain.span import Span
 from streams.domain.trace import Call, TraceRecord
 from streams.trace import assembly
-from streams.trace.assembly import Memory, TraceOperator, TraceResult
-from streams.trace.summary import trace_record
+from streams.trace.assembly import Memory
 from tests.unit.trace.drawing import CLIENT, CONSUMER, EPOCH, PATIENT, PRODUCER, SECOND, SERVER, span
+from tests.unit.trace.drawn import Assembler, Outcome
+from tests.unit.trace.reference import trace_record
 
 QUIET = 5
 
@@ -48,7 +49,7 @@ class Run:
     unpaired: int = 0
     fresh: list[Span] = field(default_factory=list)
 
-    def take(self, result: TraceResult) -> None:
+    def take(self, result: Outcome) -> None:
         self.traces += result.traces
         self.calls += result.calls
         self.fresh += result.fresh
@@ -57,7 +58,7 @@ class Run:
         self.unpaired += result.unpaired
 
 
-def feed(operator: TraceOperator, log: Sequence[Arrival], cuts: Sequence[int] = ()) -> Run:
+def feed(operator: Assembler, log: Sequence[Arrival], cuts: Sequence[int] = ()) -> Run:
     """Applies the log in runs that end at ``cuts`` and at ticks."""
     run = Run([], [], Counter(), Counter())
     batch: list[Arrival] = []
@@ -79,7 +80,7 @@ def feed(operator: TraceOperator, log: Sequence[Arrival], cuts: Sequence[int] = 
     return run
 
 
-def end_of_time(operator: TraceOperator) -> Run:
+def end_of_time(operator: Assembler) -> Run:
     run = Run([], [], Counter(), Counter())
     run.take(operator.advance(EPOCH + 10**6 * SECOND))
     return run
@@ -90,7 +91,7 @@ def latest(records: Sequence[TraceRecord]) -> dict[str, TraceRecord]:
 
 
 def test_a_trace_leaves_after_five_quiet_seconds_and_holds_its_first_offset_until_then() -> None:
-    operator = TraceOperator(quiet_seconds=QUIET)
+    operator = Assembler(quiet_seconds=QUIET)
     log = arrivals([span("a", 0, 9), span("b", 1, 2, "a"), None, None], [0, 3, 7.999, 8])
     feed(operator, log[:2])
     assert operator.needed_offset() == 0
@@ -111,7 +112,7 @@ def test_quiet_is_counted_from_arrival_so_that_a_wrong_clock_of_one_agent_harms_
         span("behind", -decade, 1 - decade, trace="t3"),
         span("b", 1, 2, "a", trace="t1"),
     ]
-    run = feed(operator := TraceOperator(quiet_seconds=QUIET), arrivals(spans, [0, 1, 2, 3]))
+    run = feed(operator := Assembler(quiet_seconds=QUIET), arrivals(spans, [0, 1, 2, 3]))
     run.take(operator.advance(EPOCH + 9 * SECOND))
     assert [record.trace_id for record in run.traces] == ["t2", "t3", "t1"]
     assert all(record.complete for record in run.traces)
@@ -120,7 +121,7 @@ def test_quiet_is_counted_from_arrival_so_that_a_wrong_clock_of_one_agent_harms_
 def test_a_late_span_revises_the_whole_trace_once() -> None:
     late = [span("b", 1, 2, "a"), span("c", 2, 3, "b")]
     log = arrivals([span("a", 0, 9), None, *late, None], [0, 6, 20, 21, 27])
-    run = feed(TraceOperator(quiet_seconds=QUIET), log)
+    run = feed(Assembler(quiet_seconds=QUIET), log)
     assert [(r.revision, len(r.spans)) for r in run.traces] == [(0, 1), (1, 3)]
     assert run.fates == {assembly.ASSEMBLED: 1, assembly.LATE: 2}
     assert run.left == {assembly.QUIET: 1, assembly.REVISED: 1}
@@ -137,14 +138,14 @@ def test_a_revision_supersedes_and_what_a_restart_knows_in_part_does_not() -> No
 
 def test_a_repeated_span_of_a_remembered_trace_gives_no_new_record() -> None:
     log = arrivals([span("a", 0, 9), None, span("a", 0, 9), None], [0, 6, 20, 30])
-    run = feed(TraceOperator(quiet_seconds=QUIET), log)
+    run = feed(Assembler(quiet_seconds=QUIET), log)
     assert len(run.traces) == 1
     assert run.fates == {assembly.ASSEMBLED: 1, assembly.DUPLICATE: 1}
 
 
 def test_a_trace_that_never_rests_leaves_at_the_cap_and_goes_on_as_a_revision() -> None:
     spans = [span(f"s{i}", i, i + 1, "s0" if i else "") for i in range(25)]
-    operator = TraceOperator(quiet_seconds=QUIET, cap_seconds=10)
+    operator = Assembler(quiet_seconds=QUIET, cap_seconds=10)
     run = feed(operator, arrivals(spans, list(range(25))))
     run.take(operator.advance(EPOCH + 60 * SECOND))
     assert [(r.revision, r.span_count) for r in run.traces] == [(0, 11), (1, 22), (2, 25)]
@@ -153,7 +154,7 @@ def test_a_trace_that_never_rests_leaves_at_the_cap_and_goes_on_as_a_revision() 
 
 def test_spans_over_the_cap_are_counted_and_named_in_the_record() -> None:
     spans = [span(f"s{i}", i, i + 1, "s0" if i else "") for i in range(7)]
-    operator = TraceOperator(max_spans_per_trace=4)
+    operator = Assembler(max_spans_per_trace=4)
     run = feed(operator, arrivals(spans, [0] * 7))
     (record,) = end_of_time(operator).traces
     assert run.fates == {assembly.ASSEMBLED: 4, assembly.OVERFLOW: 3}
@@ -161,9 +162,9 @@ def test_spans_over_the_cap_are_counted_and_named_in_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    "operator", [TraceOperator(max_open_traces=3), TraceOperator(memory=Memory(open_spans=3))], ids=["traces", "spans"]
+    "operator", [Assembler(max_open_traces=3), Assembler(memory=Memory(open_spans=3))], ids=["traces", "spans"]
 )
-def test_over_the_bound_the_trace_that_was_quiet_longest_leaves_early(operator: TraceOperator) -> None:
+def test_over_the_bound_the_trace_that_was_quiet_longest_leaves_early(operator: Assembler) -> None:
     spans = [span("a", 0, 1, trace=f"t{i}") for i in range(3)] + [span("a", 0, 1, trace="t3")]
     spans.insert(3, span("a", 0, 1, trace="t0"))  # a duplicate: t0 is alive, so t1 is the oldest
     run = feed(operator, arrivals(spans, [0, 1, 2, 3, 4]))
@@ -172,7 +173,7 @@ def test_over_the_bound_the_trace_that_was_quiet_longest_leaves_early(operator: 
 
 
 def test_memory_is_bounded_by_count_and_age() -> None:
-    operator = TraceOperator(quiet_seconds=1, memory=Memory(remembered_traces=2, remember_seconds=100))
+    operator = Assembler(quiet_seconds=1, memory=Memory(remembered_traces=2, remember_seconds=100))
     first = [span("a", 0, 1, trace=f"t{i}") for i in range(3)]
     feed(operator, arrivals([*first, None], [0, 1, 2, 4]))
     late = [span("b", 0, 1, "a", trace="t0"), span("b", 0, 1, "a", trace="t2")]
@@ -183,7 +184,7 @@ def test_memory_is_bounded_by_count_and_age() -> None:
 
 
 def test_an_announced_span_is_unfinished_until_its_end_comes_and_its_children_are_no_orphans() -> None:
-    operator = TraceOperator(quiet_seconds=QUIET)
+    operator = Assembler(quiet_seconds=QUIET)
     spans = [span("a", 0, 0, phase="start"), span("b", 1, 2, "a"), None, span("a", 0, 60_000), None]
     run = feed(operator, arrivals(spans, [0, 2, 10, 60, 70]))
     first, second = run.traces
@@ -201,7 +202,7 @@ def test_calls_complete_with_the_second_span_and_carry_its_offset() -> None:
         span("alone", 1, 5, "root", kind=CLIENT),
         span("root", 0, 10),
     ]
-    operator = TraceOperator()
+    operator = Assembler()
     run = feed(operator, arrivals(spans, [0, 0, 1, 1, 2, 2]))
     assert [(c.client, c.server, c.connection_type, c.failed, c.offset) for c in run.calls] == [
         ("planner", "tools", "unset", True, 1),
@@ -215,9 +216,9 @@ def test_calls_complete_with_the_second_span_and_carry_its_offset() -> None:
 def test_a_replay_begins_with_the_clock_that_a_tick_had_set_ahead_of_the_broker() -> None:
     """The trace came at 9 on a clock that stood at 10; at 14.5 it is not yet due, however often it is rebuilt."""
     log = arrivals([None, span("a", 0, 9), None, None], [10, 9, 14.5, 15])
-    crashed = TraceOperator(quiet_seconds=QUIET)
+    crashed = Assembler(quiet_seconds=QUIET)
     assert feed(crashed, log[:3]).traces == []
-    again = TraceOperator(quiet_seconds=QUIET)
+    again = Assembler(quiet_seconds=QUIET)
     again.resume(crashed.mark(2))
     assert [record.trace_id for record in feed(again, log[1:]).traces] == ["t1"]
 
@@ -275,7 +276,7 @@ def test_any_order_and_any_runs_within_quiet_time_equal_the_brute_force(spans: l
     del sent[rng.randrange(len(sent))]  # one lost (unless it was sent twice)
     rng.shuffle(sent)
     times = [i * 4.9 / max(1, len(sent)) for i in range(len(sent))]
-    operator = TraceOperator(quiet_seconds=QUIET)
+    operator = Assembler(quiet_seconds=QUIET)
     run = feed(operator, arrivals(sent, times), cuts=rng.sample(range(len(sent)), len(sent) // 2))
     run.take(operator.advance(EPOCH + 60 * SECOND))
     assert latest(run.traces) == brute_force(sent)
@@ -292,7 +293,7 @@ def test_however_late_the_last_revision_equals_the_brute_force(spans: list[Span]
     rng = Random(seed)
     rng.shuffle(spans)
     times = sorted(rng.uniform(0, 100) for _ in spans)
-    operator = TraceOperator(quiet_seconds=QUIET)
+    operator = Assembler(quiet_seconds=QUIET)
     run = feed(operator, arrivals(spans, times))
     run.take(operator.advance(EPOCH + 200 * SECOND))
     for trace_id, record in latest(run.traces).items():
@@ -329,17 +330,17 @@ def test_after_a_crash_the_open_traces_go_on_as_if_nothing_had_happened(seed: in
     """Exact, but for late spans of traces whose beginning was committed: those may be known only in part."""
     log = random_log(seed)
     cut = round(where * len(log))
-    before = TraceOperator(quiet_seconds=QUIET)
+    before = Assembler(quiet_seconds=QUIET)
     first = feed(before, log[:cut])
     rest = feed(before, log[cut:])
     rest.take(before.advance(EPOCH + 10**5 * SECOND))
 
-    crashed = TraceOperator(quiet_seconds=QUIET)
+    crashed = Assembler(quiet_seconds=QUIET)
     feed(crashed, log[:cut])
     mark = crashed.mark(cut - 1)
     held = crashed.needed_offset()
     assert mark.held_offset == (cut if held is None else held)
-    again = TraceOperator(quiet_seconds=QUIET)
+    again = Assembler(quiet_seconds=QUIET)
     again.resume(mark)
     start = max(0, mark.held_offset - earlier)  # a commit may have failed
     recovered = feed(again, log[start:])

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.domain.span import Span
-from streams.trace.path import OVERSHOOT_NS, critical_path
-from streams.trace.tree import build, self_times
+from streams.trace.path import OVERSHOOT_NS
 from tests.unit.trace.drawing import CLIENT, EPOCH, MS, PATIENT, SERVER, in_ms, span
+from tests.unit.trace.drawn import build, critical_path, self_times
 
 
 def path_of(*spans: Span) -> list[tuple[str, float, float]]:
@@ -228,7 +228,7 @@ def naive_blame(spans: list[Span], entry: Span, at_ns: int, low_ns: int, limit_n
 @given(forests())
 def test_path_equals_the_naive_one_and_tiles_the_entry(spans: list[Span]) -> None:
     tree = build(spans)
-    entry = tree.nodes[tree.entry].span
+    entry = next(one for one in spans if one.span_id == tree.entry)
     path = [tuple(segment) for segment in critical_path(tree)]
     assert path == naive_blame(spans, entry, entry.end_ns, entry.start_ns, entry.end_ns)
     edges = [entry.start_ns, *(end for _, _, end in path)]

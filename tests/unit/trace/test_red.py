@@ -7,14 +7,18 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 
 from streams.domain.span import Span
+from streams.domain.spanrows import SpanTables, rows_of
 from streams.domain.trace import Call
 from streams.trace import red
 from streams.trace.names import OTHER, Vocabulary, template
-from streams.trace.red import Names, RedBatch, graph_batches, red_batches
+from streams.trace.red import Names, Red
+from streams.trace.samples import RedBatch
 from tests.unit.trace.drawing import CLIENT, EPOCH, INTERNAL, MS, SERVER, span
+from tests.unit.trace.drawn import call_rows, wired
 
 
 def rows(batch: RedBatch) -> list[tuple[str, dict[str, str], int, float]]:
@@ -29,8 +33,12 @@ def rows(batch: RedBatch) -> list[tuple[str, dict[str, str], int, float]]:
     return [(s["name"], s.get("labels", {}), base + o, v) for s, o, v in zip(series, offset, value, strict=True)]
 
 
-def batches(spans: Sequence[Span], offset: int = 7, **options: Any) -> list[RedBatch]:
-    return red_batches(spans, source_topic="agents.spans", partition=3, names=Names(), **options)
+def batches(spans: Sequence[Span], gen_ai: bool = True, names: Names | None = None) -> list[RedBatch]:
+    tables = SpanTables()
+    red = Red(tables, names or Names())
+    rows, _ = rows_of([wired(one) for one in spans], tables)
+    red.add_spans(rows, np.full(len(spans), gen_ai))
+    return red.batches("agents.spans/3")
 
 
 CHAT = span(
@@ -128,7 +136,7 @@ def test_names_are_bounded_per_service() -> None:
     names = Names(span=Vocabulary(limit=3))
     spans = [span(f"s{i}", 0, 5, name=f"name {letter}") for i, letter in enumerate("abcdea")]
     spans += [span("t", 0, 5, name="name x", service="tools")]
-    found = red_batches(spans, source_topic="t", partition=0, names=names)
+    found = batches(spans, names=names)
     seen = [labels["span.name"] for batch in found for name, labels, *_ in rows(batch) if name == red.SPAN_CALLS]
     assert seen == ["name a", "name b", "name c", OTHER, OTHER, "name a", "name x"]
     assert names.overflowed == 2
@@ -170,28 +178,33 @@ def call(offset: int, client: str = "planner", **changes: Any) -> Call:
     return Call(**{**values, **changes})
 
 
-def test_calls_become_the_service_graph_a_batch_per_client_and_source_record() -> None:
+def test_calls_become_the_service_graph_a_batch_per_client() -> None:
     calls = [
         call(4),
         call(4, failed=True, server="contoso", connection_type="virtual_node", server_seconds=None),
         call(4, "research", client_seconds=None),
         call(9, environment="prod"),
     ]
-    found = graph_batches(calls, source_topic="agents.spans", partition=3, names=Names())
-    assert [batch.key for batch in found] == ["planner", "research", "planner"]
+    tables = SpanTables()
+    graph = Red(tables, Names())
+    graph.add_calls(call_rows(calls[:3], tables))
+    graph.add_calls(call_rows(calls[3:], tables))
+    found = graph.batches("agents.spans/3")
+    assert [batch.key for batch in found] == ["planner", "planner", "research"]
     assert [orjson.loads(batch.value)["seq"] for batch in found] == [0, 0, 0]
-    assert orjson.loads(found[2].value)["resource"] == {"deployment.environment.name": "prod"}
+    assert orjson.loads(found[1].value)["resource"] == {"deployment.environment.name": "prod"}
+    assert graph.batches("agents.spans/3") == []
     tools = {"client": "planner", "server": "tools", "connection_type": "unset"}
     model = {"client": "planner", "server": "contoso", "connection_type": "virtual_node"}
     assert [(name, labels, value) for name, labels, _, value in rows(found[0])] == [
         ("traces.service.graph.request", tools, 1.0),
-        ("traces.service.graph.request.server", tools, 0.4),
-        ("traces.service.graph.request.client", tools, 0.5),
         ("traces.service.graph.request", model, 1.0),
         ("traces.service.graph.request.failed", model, 1.0),
+        ("traces.service.graph.request.server", tools, 0.4),
+        ("traces.service.graph.request.client", tools, 0.5),
         ("traces.service.graph.request.client", model, 0.5),
     ]
-    assert [name for name, *_ in rows(found[1])] == [
+    assert [name for name, *_ in rows(found[2])] == [
         "traces.service.graph.request",
         "traces.service.graph.request.server",
     ]

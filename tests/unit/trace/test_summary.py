@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.domain.span import Span
+from streams.domain.spanrows import SpanTables
 from streams.domain.trace import (
     Edge,
     TokenUse,
@@ -17,8 +19,9 @@ from streams.domain.trace import (
     encode_trace,
 )
 from streams.trace.graph import edges
-from streams.trace.summary import trace_record
-from tests.unit.trace.drawing import CLIENT, EPOCH, MS, PATIENT, span
+from tests.unit.trace import reference
+from tests.unit.trace.drawing import CLIENT, CONSUMER, EPOCH, MS, PATIENT, PRODUCER, SERVER, span
+from tests.unit.trace.drawn import call_rows, filled, trace_record
 from tests.unit.trace.test_red import call
 
 
@@ -93,7 +96,9 @@ def test_a_record_too_large_loses_detail_first_and_never_its_critical_path() -> 
 
 
 def test_calls_add_up_to_edges() -> None:
-    found = edges([call(1), call(2, failed=True, client_seconds=None, time_ns=EPOCH + 9), call(3, server="db")])
+    tables = SpanTables()
+    calls = [call(1), call(2, failed=True, client_seconds=None, time_ns=EPOCH + 9), call(3, server="db")]
+    found = edges(call_rows(calls, tables), tables.texts)
     assert found == [
         Edge("planner", "db", "unset", 1, 0, 0.5, 0.5, EPOCH, EPOCH),
         Edge("planner", "tools", "unset", 2, 1, 0.9, 0.5, EPOCH, EPOCH + 9),
@@ -107,3 +112,65 @@ def test_other_records_are_refused() -> None:
         decode_trace(encode_edge(Edge("a", "b", "unset", 1, 0, 0.5, 0.5, 0, 0)))
     with pytest.raises(ValueError, match="not an edge record"):
         decode_edge(encode_trace(trace_record("t", [span("a", 0, 1, kind=CLIENT)])))
+
+
+NAMES = ("a", "größe", 'quo"te', "中", "b\\c", "x" * 200)
+
+
+@st.composite
+def whole_traces(draw: st.DrawFn) -> list[Span]:
+    """Spans of several services, hosts and kinds with all that a record sums up; some parents lost, some in circles."""
+    count = draw(st.integers(1, 14))
+    spans = []
+    for i in range(count):
+        start = draw(st.integers(-20, 40))
+        parents = ["", "lost", "open", *(f"s{j}" for j in range(count))]
+        said = {
+            key: draw(value)
+            for key, value in {
+                "gen_ai.usage.input_tokens": st.integers(0, 3),
+                "gen_ai.usage.output_tokens": st.integers(0, 3),
+                "gen_ai.request.model": st.sampled_from(NAMES),
+                "gen_ai.agent.name": st.sampled_from(NAMES),
+                "gen_ai.operation.name": st.sampled_from(["chat", "execute_tool", "plan"]),
+                "gen_ai.conversation.id": st.sampled_from(NAMES),
+                "error.type": st.sampled_from(NAMES),
+                "db.system.name": st.just("pg"),
+            }.items()
+            if draw(st.booleans())
+        }
+        spans.append(
+            span(
+                f"s{i}",
+                start,
+                start + draw(st.integers(0, 30)),
+                draw(st.sampled_from(parents)),
+                service=draw(st.sampled_from(NAMES)),
+                kind=draw(st.sampled_from([1, SERVER, CLIENT, PRODUCER, CONSUMER])),
+                name=draw(st.sampled_from(NAMES)),
+                error=draw(st.sampled_from(["", "failed", 'bad "x"\n'])),
+                attributes=said,
+                resource=draw(st.sampled_from([{}, {"host.name": "h"}, {"gen_ai.agent.id": "ag"}])),
+            )
+        )
+    return spans
+
+
+@PATIENT
+@given(whole_traces(), st.integers(0, 2), st.integers(0, 2), st.booleans())
+def test_a_record_equals_the_one_made_object_by_object(
+    spans: list[Span], revision: int, dropped: int, announced: bool
+) -> None:
+    options = {"revision": revision, "dropped_spans": dropped, "announced": ["open", "s0"] if announced else []}
+    expected = reference.trace_record("t", spans, **options)  # type: ignore[arg-type]
+    found = trace_record("t", spans, **options)  # type: ignore[arg-type]
+    assert found == decode_trace(encode_trace(expected))
+
+
+@PATIENT
+@given(whole_traces())
+def test_what_stayed_alone_is_counted(spans: list[Span]) -> None:
+    operator = filled(spans)
+    found = operator.advance(EPOCH + 10**12, 2**62)
+    assert found.unpaired == reference.unpaired({one.span_id: one for one in spans})
+    assert found.orphans == len(reference.trace_record("t", spans).orphans)

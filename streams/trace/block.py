@@ -1,0 +1,108 @@
+"""Which records of the source log share batches of metrics: a function of the log, wherever runs and lives end."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.trace.assembly import TraceResult
+from streams.trace.red import Red
+from streams.trace.samples import RedBatch
+
+BLOCK_RECORDS: Final = 512
+BLOCK_NS: Final = 250_000_000
+"""A block ends before a record whose offset is a multiple of so many, or whose append time lies in another quarter of a
+second: few batches under load, and little delay without."""
+
+
+class Begin(NamedTuple):
+    """Where a block begins: the source offset, and the arrival clock before it."""
+
+    offset: int
+    clock_before_ns: int
+
+
+class Blocks:
+    """Cuts the log of one source partition into blocks and gives the batches of each when the next one begins.
+
+    What waits is bounded by :data:`BLOCK_RECORDS`, and by the time between two records.
+
+    Args:
+        red: makes samples of what it is given.
+        source: topic and partition of the source.
+
+    Attributes:
+        begin: of the block that is not out yet; None when no sample waits. Its records must be read again after a
+            restart, from :meth:`resume` on.
+    """
+
+    def __init__(self, red: Red, source: str) -> None:
+        self._red, self._source = red, source
+        self._key = (-1, -1)
+        self._from_offset = 0
+        self._opened = Begin(0, 0)
+        self.begin: Begin | None = None
+        self._rows: list[NDArray[Any]] = []
+        self._gen_ai: list[NDArray[np.bool_]] = []
+        self._calls: list[NDArray[Any]] = []
+
+    def resume(self, offset: int) -> None:
+        """Records before this offset are out already."""
+        self._from_offset = offset
+
+    @property
+    def rows(self) -> list[NDArray[Any]]:
+        """The spans that wait."""
+        return self._rows
+
+    @property
+    def texts(self) -> list[tuple[NDArray[Any], str]]:
+        """The calls that wait, with the names of their columns that hold numbers of texts."""
+        return [(calls, name) for calls in self._calls for name in ("client", "server", "environment")]
+
+    def _end(self) -> list[RedBatch]:
+        """The batches of the block that waits."""
+        if self.begin is None:
+            return []
+        self._red.add_spans(np.concatenate(self._rows), np.concatenate(self._gen_ai))
+        self._red.add_calls(np.concatenate(self._calls))
+        self.begin, self._rows, self._gen_ai, self._calls = None, [], [], []
+        return self._red.batches(self._source)
+
+    def take(
+        self,
+        rows: NDArray[Any],
+        gen_ai: NDArray[np.bool_],
+        found: TraceResult,
+        offset: NDArray[np.int64],
+        arrival_ns: NDArray[np.int64],
+    ) -> list[RedBatch]:
+        """Takes a run of r records, see :meth:`TraceOperator.apply`; ``gen_ai`` bool[n], see :meth:`Red.add_spans`.
+
+        Returns:
+            The batches of the blocks that ended.
+        """
+        batches: list[RedBatch] = []
+        fresh = np.flatnonzero(found.fresh)
+        count, time = offset // BLOCK_RECORDS, arrival_ns // BLOCK_NS
+        changes = np.flatnonzero((np.diff(count) != 0) | (np.diff(time) != 0)) + 1
+        cuts = [int(np.searchsorted(offset, self._from_offset)), *changes.tolist(), len(offset)]
+        cuts = sorted({cut for cut in cuts if cut >= cuts[0]})
+        spans_at = np.searchsorted(rows["record"][fresh], cuts)
+        calls_at = np.searchsorted(found.calls["record"], cuts)
+        for i, first in enumerate(cuts[:-1]):
+            key = (int(count[first]), int(time[first]))
+            if key != self._key:
+                batches += self._end()
+                self._key = key
+                self._opened = Begin(int(offset[first]), int(found.before_ns[first]))
+            chosen = fresh[spans_at[i] : spans_at[i + 1]]
+            calls = found.calls[calls_at[i] : calls_at[i + 1]]
+            if len(chosen) or len(calls):
+                self.begin = self._opened
+                self._rows.append(rows[chosen])
+                self._gen_ai.append(gen_ai[chosen])
+                self._calls.append(calls.copy())
+        return batches
