@@ -39,6 +39,7 @@ def make_app(settings: Settings, role: str) -> faust.App:
         producer_max_request_size=16 * 1_048_576,
         producer_compression_type="zstd",
         producer_linger_ms=0,
+        producer_max_batch_size=262_144,
         producer_request_timeout=30.0,
         producer_threaded=False,
     )

@@ -46,7 +46,8 @@ SPAN: Final = np.dtype(
 )
 """One span. ``parent`` 0: a root. ``body``, ``body_bytes``: where its body is. ``message``, ``message_bytes``: where
 the status message (as JSON, without quotes) is, from the body's begin. ``phase`` 1: an announcement. ``error``:
-``error.type`` by :func:`streams.domain.conventions.error_type`. ``record``: position in the run. ``slow``: decode's. ``trace`` to ``place``: of what keeps the row."""
+``error.type`` by :func:`streams.domain.conventions.error_type`. ``record``: position in the run. ``slow``:
+decode's. ``trace`` to ``place``: of what keeps the row."""
 
 RESOURCE: Final = np.dtype(
     [

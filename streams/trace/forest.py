@@ -28,9 +28,10 @@ class Forest(NamedTuple):
     ``parent`` the same, but NONE for what tops a tree (roots, orphans, where a circle was cut); ``first`` (n + 1) and
     ``kids`` the children by parent, ``sorted_kids`` scratch beside it; ``tops`` places, ordered; ``orphans`` places, by
     id; ``order`` every place, each parent before its children; ``start_ns``, ``end_ns`` on the root's clock;
-    ``self_ns``; ``shift_ns``; ``key``, ``tie``, ``id``: sort keys; ``mark`` uint8. ``host``, ``host_ns``: what was found
-    out about clocks. ``segment`` places and ``segment_ns`` (2 x): begin and end of the critical path, backwards (see ``path``).
-    ``frame``, ``frame_ns``, ``left``: a stack. ``text``, ``tokens``: see ``summary``. ``figures`` int64[FIGURES]: how many of each there are.
+    ``self_ns``; ``shift_ns``; ``key``, ``tie``, ``id`` sort keys; ``mark`` uint8; ``host``, ``host_ns`` what was found
+    out about clocks; ``segment`` and ``segment_ns`` (2 x) span, begin and end of each stretch of the critical path,
+    backwards (``path``); ``frame``, ``frame_ns``, ``left`` a stack; ``text``, ``tokens`` see ``summary``; ``figures``
+    int64[FIGURES] how many of each there are.
     """
 
     row: NDArray[np.int32]
