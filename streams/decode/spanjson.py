@@ -72,13 +72,12 @@ _F_STATUS, _F_ATTRIBUTES, _F_EVENTS, _F_LINKS, _F_PHASE, _F_CODE, _F_MESSAGE, _F
 @kernel
 def _attributes(buf: Any, at: int, end: int, known: Any, out: Any, to: int, owner: int) -> tuple[int, int]:
     """Copies an object of plain values; the positions after it in both, or what went wrong in the second."""
-    if at >= end or buf[at] != 123:
-        return 0, RECORD
-    if at + 1 < end and buf[at + 1] == 125:
+    if at + 1 < end and buf[at] == 123 and buf[at + 1] == 125:
         out[to], out[to + 1] = 123, 125
         return at + 2, to + 2
-    while at < end and (buf[at] == 123 or buf[at] == 44):
-        key = at + 1
+    copied, expected = at, 123
+    while at < end and buf[at] == expected:
+        key, expected = at + 1, 44
         after, escaped = read_string(buf, key, end)
         if after < 0 or escaped or after >= end or buf[after] != 58:
             return 0, RECORD
@@ -89,15 +88,12 @@ def _attributes(buf: Any, at: int, end: int, known: Any, out: Any, to: int, owne
         at, outcome = read_value(buf, after + 1, end, known, place)
         if outcome != OK:
             return 0, RECORD
-        out[to] = buf[key - 1]
         if place & spankeys.OLDER != 0:
-            to = spankeys.put_name(out, to + 1, spankeys.CURRENT[number])
-            to = put_bytes(out, to, buf, after, at)
-        else:
-            to = put_bytes(out, to + 1, buf, key, at)
+            to = put_bytes(out, to, buf, copied, key)
+            to = spankeys.put_name(out, to, spankeys.CURRENT[number])
+            copied = after
         if at < end and buf[at] == 125:
-            out[to] = 125
-            return at + 1, to + 1
+            return at + 1, put_bytes(out, to, buf, copied, at + 1)
     return 0, RECORD
 
 
@@ -108,7 +104,9 @@ def _event(  # noqa: C901 - one field each
     """Copies an event, its fields in our order."""
     seen, moment, name, name_end = 0, 0, -1, -1
     attributes = -1
-    while at < end and (buf[at] == 123 or buf[at] == 44):
+    expected = 123
+    while at < end and buf[at] == expected:
+        expected = 44
         field, at = read_key(buf, at + 1, end)
         if at < 0 or field < 0 or seen & (1 << field):
             return 0, RECORD
@@ -158,7 +156,9 @@ def _link(  # noqa: C901 - one field each
     """Copies a link: trace id, span id, attributes."""
     seen = trace = span = 0
     to = _open(out, to)
-    while at < end and (buf[at] == 123 or buf[at] == 44):
+    expected = 123
+    while at < end and buf[at] == expected:
+        expected = 44
         field, at = read_key(buf, at + 1, end)
         if at < 0 or field < 0 or seen & (1 << field):
             return 0, RECORD
@@ -221,7 +221,9 @@ def _status(buf: Any, at: int, end: int, row: Any, out: Any, to: int) -> tuple[i
     seen = message = message_end = 0
     if at + 1 < end and buf[at] == 123 and buf[at + 1] == 125:
         return at + 2, to
-    while at < end and (buf[at] == 123 or buf[at] == 44):
+    expected = 123
+    while at < end and buf[at] == expected:
+        expected = 44
         field, at = read_key(buf, at + 1, end)
         if at < 0 or field < 0 or seen & (1 << field):
             return 0, RECORD
@@ -299,7 +301,9 @@ def _span(buf: Any, at: int, end: int, target: Target, row: Any) -> tuple[int, i
     out[to] = 123
     to += 1
     seen = name = name_end = 0
-    while at < end and (buf[at] == 123 or buf[at] == 44):
+    expected = 123
+    while at < end and buf[at] == expected:
+        expected = 44
         field, at = read_key(buf, at + 1, end)
         if at < 0 or field < 0 or seen & (1 << field):
             return 0, RECORD

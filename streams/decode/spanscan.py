@@ -14,7 +14,7 @@ import numpy as np
 from streams.decode import spankeys
 from streams.decode.spankeys import name_number
 from streams.decode.spantarget import OK, RECORD, keep_integer, keep_text
-from streams.domain.jsonbytes import read_id, utf8_end
+from streams.domain.jsonbytes import eight, is_plain, read_id, utf8_end
 from streams.domain.kernel import kernel
 
 _TRUE: Final = np.frombuffer(b"true", np.uint8)
@@ -43,6 +43,9 @@ def read_string(buf: Any, at: int, end: int) -> tuple[int, bool]:
     place, last = np.uint64(at + 1), np.uint64(end)
     escaped = False
     while place < last:
+        if last - place >= np.uint64(8) and is_plain(eight(buf, place)):
+            place += np.uint64(8)
+            continue
         byte = buf[place]
         if byte == 34:
             return np.int64(place) + 1, escaped

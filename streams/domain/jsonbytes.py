@@ -17,11 +17,48 @@ _DECIMALS: Final = 10.0 ** np.arange(18)
 
 
 @kernel
+def eight(buf: Any, at: Any) -> Any:
+    """Eight bytes as a number, the first one lowest (``at`` unsigned; one load instruction)."""
+    value = np.uint64(buf[at])
+    for i in range(1, 8):
+        value |= np.uint64(buf[at + np.uint64(i)]) << np.uint64(8 * i)
+    return value
+
+
+@kernel
+def put_eight(out: Any, at: Any, value: Any) -> None:
+    """The reverse of :func:`eight`."""
+    for i in range(8):
+        out[at + np.uint64(i)] = np.uint8((value >> np.uint64(8 * i)) & np.uint64(0xFF))
+
+
+@kernel
+def is_plain(value: Any) -> bool:
+    """Whether a JSON string holds these eight bytes as they are: ASCII, no control, quote or backslash.
+
+    A byte is zero where ``(x - 0x01..) & ~x & 0x80..`` has its bit; here x is 0 for what is looked for.
+    """
+    ones, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+    quote, escape = value ^ (ones * np.uint64(34)), value ^ (ones * np.uint64(92))
+    found = (quote - ones) & ~quote
+    found |= (escape - ones) & ~escape
+    found |= (value - ones * np.uint64(0x20)) & ~value
+    return ((found | value) & high) == np.uint64(0)
+
+
+@kernel
 def put_bytes(out: Any, at: int, buf: Any, begin: int, end: int) -> int:
     """Bytes as they are."""
-    for i in range(end - begin):
-        out[np.uint64(at + i)] = buf[np.uint64(begin + i)]
-    return at + end - begin
+    to, place, last = np.uint64(at), np.uint64(begin), np.uint64(max(end, begin))
+    while last - place >= np.uint64(8):
+        put_eight(out, to, eight(buf, place))
+        to += np.uint64(8)
+        place += np.uint64(8)
+    while place < last:
+        out[to] = buf[place]
+        to += np.uint64(1)
+        place += np.uint64(1)
+    return np.int64(to)
 
 
 @kernel
@@ -61,6 +98,13 @@ def put_text(out: Any, at: int, buf: Any, begin: int, end: int) -> int:
     out[to] = 34
     to += np.uint64(1)
     while at_in < last:
+        if last - at_in >= np.uint64(8):
+            word = eight(buf, at_in)
+            if is_plain(word):
+                put_eight(out, to, word)
+                to += np.uint64(8)
+                at_in += np.uint64(8)
+                continue
         byte = buf[at_in]
         if byte < 0x80 and byte >= 0x20 and byte != 34 and byte != 92:
             out[to] = byte

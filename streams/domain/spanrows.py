@@ -80,7 +80,7 @@ class Resources:
     def __init__(self, texts: Texts) -> None:
         self._texts = texts
         self._clear()
-        self._kept = 512
+        self._kept = 0
 
     def _clear(self) -> None:
         self.maps: list[Mapping[str, Any]] = []
@@ -94,9 +94,9 @@ class Resources:
         return len(self.maps)
 
     @property
-    def doubled(self) -> bool:
-        """Whether it holds twice of what was kept last time."""
-        return len(self) > 2 * self._kept
+    def outgrown(self) -> bool:
+        """Whether it holds three times of what was kept last time, and more than a few."""
+        return len(self) > max(512, 3 * self._kept)
 
     def number(self, resource: Mapping[str, Any]) -> int:
         """The number of a resource."""
@@ -133,7 +133,7 @@ class Resources:
         self._clear()
         for number in np.flatnonzero(used).tolist():
             place[number] = self.number(old[number])
-        self._kept = max(512, len(self))
+        self._kept = len(self)
         return place
 
 
@@ -163,9 +163,9 @@ class SpanTables:
             assert self.texts.number(text) == number
 
     @property
-    def doubled(self) -> bool:
+    def outgrown(self) -> bool:
         """Whether it is time to forget what no row refers to."""
-        return self.texts.doubled or self.resources.doubled
+        return self.texts.outgrown or self.resources.outgrown
 
     def keep(self, rows: Sequence[NDArray[Any]], others: Sequence[tuple[NDArray[Any], str]] = ()) -> None:
         """Forgets what is not referred to, and renumbers what is in place.

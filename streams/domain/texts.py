@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.domain.jsonbytes import eight, put_bytes
 from streams.domain.kernel import kernel
 
 FULL: Final = -1
@@ -34,20 +35,12 @@ class TextArrays(NamedTuple):
 
 
 @kernel
-def _eight(buf: Any, at: Any) -> Any:
-    value = np.uint64(buf[at])
-    for i in range(1, 8):
-        value |= np.uint64(buf[at + np.uint64(i)]) << np.uint64(8 * i)
-    return value
-
-
-@kernel
 def hash_of(buf: Any, begin: int, end: int) -> Any:
     """A hash of bytes; bits 20 and up serve as a place in a table."""
     value = _FNV ^ np.uint64(end - begin)
     at, last = np.uint64(begin), np.uint64(end)
     while at + np.uint64(8) <= last:
-        value = (value ^ _eight(buf, at)) * _MIX
+        value = (value ^ eight(buf, at)) * _MIX
         value ^= value >> np.uint64(32)
         at += np.uint64(8)
     rest = np.uint64(0)
@@ -76,8 +69,7 @@ def intern_text(table: TextArrays, buf: Any, begin: int, end: int) -> int:
     first = table.start[number]
     if number >= table.hashes.shape[0] or first + size > table.raw.shape[0]:
         return FULL
-    for i in range(size):  # a slice would be copied first
-        table.raw[first + i] = buf[begin + i]
+    put_bytes(table.raw, first, buf, begin, end)
     table.start[number + 1] = first + size
     table.hashes[number] = value
     table.slots[at] = number
@@ -111,12 +103,12 @@ class Texts:
     """A table of texts.
 
     It grows with what it is given and forgets only by :meth:`keep`: its owner bounds it by keeping what is still in
-    use when :attr:`doubled` says so.
+    use when :attr:`outgrown` says so.
     """
 
     def __init__(self, count: int = 1024, size_bytes: int = 32_768) -> None:
         self._allocate(count, size_bytes)
-        self._kept = count // 2
+        self._kept = 0
         self._strings: dict[int, str] = {0: ""}
         self._numbers: dict[str, int] = {"": 0}
 
@@ -137,9 +129,9 @@ class Texts:
         return int(self.arrays.filled[0])
 
     @property
-    def doubled(self) -> bool:
-        """Whether it holds twice of what was kept last time, and more than its first size."""
-        return len(self) > 2 * self._kept
+    def outgrown(self) -> bool:
+        """Whether it holds three times of what was kept last time, and more than a few."""
+        return len(self) > max(4096, 3 * self._kept)
 
     def grow(self) -> None:
         """Makes room for twice as many texts of twice as many bytes; numbers stay."""
@@ -157,7 +149,7 @@ class Texts:
         size_bytes = int((old.start[kept + 1] - old.start[kept]).sum())
         self._allocate(max(1024, 2 * len(kept)), max(32_768, 2 * size_bytes))
         self._refill(old, kept)
-        self._kept = max(512, len(kept))
+        self._kept = len(kept)
         self._strings, self._numbers = {0: ""}, {"": 0}
         return place
 

@@ -40,7 +40,7 @@ from streams.trace.store import (
 from streams.trace.take import CALL, LIMITS, PUBLICATION, Run, take_run
 
 SECOND_NS: Final = 1_000_000_000
-_KEPT_BYTES: Final = 4 * 1_048_576
+PAGE_BYTES: Final = 1_048_576
 
 ASSEMBLED: Final = "assembled"
 LATE: Final = "late"
@@ -155,7 +155,7 @@ class TraceOperator:
         self.tables = SpanTables()
         self._store = empty_store()
         self._forest = make_forest(64)
-        self._out = np.empty(65_536, np.uint8)
+        self._out = np.empty(PAGE_BYTES, np.uint8)
         self._limits = np.zeros(LIMITS, np.int64)
         self._limits[take.QUIET_NS] = round(quiet_seconds * SECOND_NS)
         self._limits[take.CAP_NS] = round(cap_seconds * SECOND_NS)
@@ -215,7 +215,7 @@ class TraceOperator:
 
         Rows of an earlier run are not renumbered, but those that the caller still has (see :meth:`SpanTables.keep`).
         """
-        if self.tables.doubled:
+        if self.tables.outgrown:
             self.tables.keep([self._store.rows[: self._store.state[ROWS]], *rows], others)
 
     def apply(
@@ -275,21 +275,19 @@ class TraceOperator:
         resources, texts = self.tables.resources, self.tables.texts
         ends, figures = np.zeros(len(due) + 1, np.int64), np.zeros(2, np.int64)
         number = np.empty(len(resources), np.int32)
-        first = 0
-        while True:
+        values: list[bytes] = []
+        while len(values) < len(due):
+            first = len(values)
+            ends[first] = 0  # the page is used again
             page = Page(self._out, number, resources.rows, resources.json, texts.arrays)
-            first = render_all(self._store, self._forest, page, due, first, ends, figures)
-            if first == len(due):
-                break
-            grown = np.empty(2 * len(self._out), np.uint8)
-            grown[: ends[first]] = self._out[: ends[first]]
-            self._out = grown
-        raw = memoryview(self._out)
+            until = render_all(self._store, self._forest, page, due, first, ends, figures)
+            if until == first:
+                self._out = np.empty(2 * len(self._out), np.uint8)
+            places, raw = ends[first : until + 1].tolist(), memoryview(self._out)
+            values += [_fitted(bytes(raw[begin:end])) for begin, end in pairwise(places)]
+        if len(self._out) > PAGE_BYTES:
+            self._out = np.empty(PAGE_BYTES, np.uint8)
         keys = _keys(self._store.traces[due["trace"]])
-        places = ends.tolist()
-        values = [_fitted(bytes(raw[a:b])) for a, b in pairwise(places)]
-        if len(self._out) > _KEPT_BYTES:
-            self._out = np.empty(_KEPT_BYTES, np.uint8)
         return list(zip(keys, values, strict=True)), int(figures[0]), int(figures[1])
 
     def _widen(self, due: NDArray[Any]) -> None:

@@ -16,6 +16,10 @@ from agents_emitter.events import SeriesDefinition, encode_metric_head
 MAX_SAMPLES_PER_BATCH: Final = 20_000
 """About 0.5 MB packed: below the 1 MB that ``agents.red`` takes. More go into further batches (``#1``, ``#2``, ...)."""
 
+_SERIES: Final = b'"series":['
+_NO_SERIES: Final = b'"series":[]'
+_PRODUCER: Final = b'],"producer":""'
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -26,17 +30,14 @@ class RedBatch(NamedTuple):
     value: bytes
 
 
-HEADS: Final = 32
-"""Heads that are remembered for each resource, beyond it all are made again."""
-
-
 class Samples:
     """Samples of one resource, and the series they may point to (at most as many as the vocabularies allow)."""
 
     def __init__(self) -> None:
         self._numbers: dict[SeriesDefinition, int] = {}
         self._chunks: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
-        self._heads: dict[bytes, tuple[bytes, NDArray[np.uint16]]] = {}
+        self._json: list[bytes] = []
+        self._order: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def number(self, definition: SeriesDefinition) -> int:
         """The number of a series."""
@@ -68,20 +69,25 @@ class Samples:
 
         They are sorted: the same series give the same bytes, which readers recognise.
         """
-        used = np.zeros(len(self._numbers), np.bool_)
-        used[index] = True
-        key = used.tobytes()
-        known = self._heads.get(key)
-        if known is None:
-            if len(self._heads) >= HEADS:
-                self._heads.clear()
+        if len(self._order) < len(self._numbers):
             definitions = list(self._numbers)
-            order = sorted(np.flatnonzero(used).tolist(), key=definitions.__getitem__)
-            place = np.zeros(len(definitions), np.uint16)
-            place[order] = np.arange(len(order), dtype=np.uint16)
-            head = encode_metric_head(dict(resource), [definitions[number] for number in order], producer)
-            known = self._heads[key] = (head, place)
-        return known
+            self._json += [series_json(definition) for definition in definitions[len(self._json) :]]
+            self._order = np.array(sorted(range(len(definitions)), key=definitions.__getitem__))
+        used = np.zeros(len(self._order), np.bool_)
+        used[index] = True
+        order = self._order[used[self._order]]
+        place = np.zeros(len(self._order), np.uint16)
+        place[order] = np.arange(len(order), dtype=np.uint16)
+        head = encode_metric_head(dict(resource), [], producer)
+        before, after = head.split(_NO_SERIES, 1)
+        series = b",".join([self._json[number] for number in order.tolist()])
+        return b"".join((before, b'"series":[', series, b"]", after)), place
+
+
+def series_json(definition: SeriesDefinition) -> bytes:
+    """A series as ``agents_emitter.events.encode_metric_head`` writes it."""
+    head = encode_metric_head({}, [definition], "")
+    return head[head.index(_SERIES) + len(_SERIES) : -len(_PRODUCER)]
 
 
 def _body(seq: int, index: NDArray[np.uint16], time_ns: NDArray[Any], value: NDArray[Any]) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from agents_emitter.events import SeriesDefinition, encode_metric_batch, encode_metric_head
 from streams.domain.span import Span
 from streams.domain.spanrows import SpanTables, rows_of
 from streams.domain.trace import Call
@@ -208,3 +209,21 @@ def test_calls_become_the_service_graph_a_batch_per_client() -> None:
         "traces.service.graph.request",
         "traces.service.graph.request.server",
     ]
+
+
+def test_a_batch_is_what_the_event_schema_writes() -> None:
+    spans = [CHAT, span("b", 1, 4, "a"), span("c", 2, 9, "a", error="x")]
+    (batch,) = batches(spans)
+    body = orjson.loads(batch.value)
+    series = [
+        SeriesDefinition(s["name"], s["unit"], s["kind"], tuple(sorted(s.get("labels", {}).items())))
+        for s in body["series"]
+    ]
+    columns = {
+        name: struct.unpack(f"<{body['count']}{code}", base64.b64decode(body[name]))
+        for name, code in (("index", "H"), ("offset_ns", "q"), ("value", "d"))
+    }
+    head = encode_metric_head(body["resource"], series, body["producer"])
+    numbers = {name: body[name] for name in ("seq", "dropped_total", "base_time_unix_nano")}
+    assert encode_metric_batch(head, **numbers, **columns) == batch.value
+    assert series == sorted(series)
