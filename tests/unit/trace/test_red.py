@@ -212,8 +212,7 @@ def test_calls_become_the_service_graph_a_batch_per_client() -> None:
 
 
 def test_a_batch_is_what_the_event_schema_writes() -> None:
-    spans = [CHAT, span("b", 1, 4, "a"), span("c", 2, 9, "a", error="x")]
-    (batch,) = batches(spans)
+    (batch,) = batches([span("a", 0, 5), span("b", 1, 4, "a"), span("c", 2, 9, "a", error="x")])
     body = orjson.loads(batch.value)
     series = [
         SeriesDefinition(s["name"], s["unit"], s["kind"], tuple(sorted(s.get("labels", {}).items())))
