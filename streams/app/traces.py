@@ -130,7 +130,8 @@ class TracesPart:
         producers = run.heads[:, 1]
         numbers = [number for number in np.unique(producers).tolist() if text(number).startswith(PRODUCER_PREFIX)]
         foreign[run.heads[np.isin(producers, numbers), 0]] = True
-        return foreign[run.rows["record"]]
+        of_spans: NDArray[np.bool_] = foreign[run.rows["record"]]
+        return of_spans
 
     def _count(self, found: TraceResult, new: NDArray[np.bool_]) -> None:
         counts = np.bincount(found.fate[new], minlength=len(FATES))

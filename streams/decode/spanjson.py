@@ -390,7 +390,7 @@ def read_batch(buf: Any, a: int, b: int, record: int, target: Target) -> int:
         at, outcome = _span(buf, at, b, target, row)
         if outcome != OK:
             return outcome
-        row.record, row.resource = record, block
+        row.record, row.resource, row.raw_bytes = record, block, 0
         if at + 2 == b and buf[at] == 93 and buf[at + 1] == 125:
             target.filled[2] += 1
             target.filled[3] += 1

@@ -40,7 +40,7 @@ class SpanRun:
 
     Attributes:
         rows: SPAN[n], in the order of records.
-        bodies: uint8[b], where the rows' bodies are.
+        bodies: uint8[b], where the rows' bodies are. raw: uint8[c], where their protobuf bytes are.
         tables: the texts and resources that the rows refer to.
         heads: int64[k, 4], of each record that carries one: position in the run, number of the producer's text, seq,
             dropped_total; in the order of records.
@@ -51,6 +51,7 @@ class SpanRun:
 
     rows: NDArray[Any]
     bodies: NDArray[np.uint8]
+    raw: NDArray[np.uint8]
     tables: SpanTables
     heads: NDArray[np.int64]
     rejected: list[Rejected]
@@ -150,7 +151,7 @@ class SpanDecoder:
             record = int(row["record"])
             if ways[record] == SLOW:
                 continue
-            raw = reader.buf[row["body"] : row["body"] + row["body_bytes"]].tobytes()
+            raw = reader.buf[row["raw"] : row["raw"] + row["raw_bytes"]].tobytes()
             try:
                 found.take(record, place, from_protobuf(WireSpan.FromString(raw), maps[row["resource"]]))
             except DecodeError:
@@ -167,6 +168,8 @@ class SpanDecoder:
             rows, place = rows[kept], np.concatenate([kept, found.place])
             more, texts = rows_of(found.spans, self.tables)
             more["record"] = found.record
+            alone = reader.rows[found.place[: found.alone]]
+            more["raw"][: found.alone], more["raw_bytes"][: found.alone] = alone["raw"], alone["raw_bytes"]
             more["body"] += len(bodies)
             number = self.tables.texts.number
             batches = [(b.record, number(b.producer), b.seq, b.dropped_total) for b in found.batches]
@@ -175,7 +178,7 @@ class SpanDecoder:
             rows = rows[np.lexsort((place, rows["record"]))]
             heads = heads[np.argsort(heads[:, 0], kind="stable")]
         events = np.bincount(rows["record"], minlength=count)
-        return SpanRun(rows, bodies, self.tables, heads, gather.rejected(), events, found.ticks)
+        return SpanRun(rows, bodies, reader.buf, self.tables, heads, gather.rejected(), events, found.ticks)
 
 
 class _Slow:
@@ -189,6 +192,11 @@ class _Slow:
         self.gather = gather
         self._alone: list[tuple[int, int, Span | Refused]] = []
         self._places: list[int] = []
+
+    @property
+    def alone(self) -> int:
+        """How many of the spans, the first ones, are of records whose others are rows already."""
+        return len(self._places)
 
     @property
     def place(self) -> NDArray[np.int64]:

@@ -230,11 +230,12 @@ def _scope(buf: Any, a: int, b: int, record: int, target: Target) -> int:
             row = target.rows[target.filled[0]]
             outcome = _span(buf, begin, end, target, row)
             if outcome == SPAN:
-                row.slow, row.body, row.body_bytes = 1, begin, end - begin
+                row.slow = 1
                 target.filled[0] += 1
             elif outcome != OK:
                 return outcome
             row.record, row.resource = record, target.filled[2]
+            row.raw, row.raw_bytes = begin, end - begin
         elif tag != 10 and not (tag == 26 and is_ascii(buf, begin, end)):
             return RECORD
     return OK

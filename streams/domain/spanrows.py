@@ -35,19 +35,24 @@ TEXT_FIELDS: Final = (
 
 SPAN: Final = np.dtype(
     [
-        *((name, np.uint64) for name in ("trace_high", "trace_low", "span", "parent")),
-        *((name, np.int64) for name in ("start_ns", "end_ns", "input_tokens", "output_tokens", "body")),
-        *((name, np.int32) for name in TEXT_FIELDS),
-        *((name, np.int32) for name in ("resource", "record", "body_bytes", "message", "message_bytes")),
-        *((name, np.int32) for name in ("trace", "nth", "next", "sibling", "place")),
+        *((name, np.uint64) for name in ("span", "parent")),
+        *((name, np.int64) for name in ("start_ns", "end_ns")),
+        *((name, np.int32) for name in ("trace", "nth", "next", "sibling", "place", "resource", "operation")),
         *((name, np.uint8) for name in ("kind", "status", "phase", "slow")),
+        *((name, np.uint64) for name in ("trace_high", "trace_low")),
+        *((name, np.int64) for name in ("input_tokens", "output_tokens", "body", "raw")),
+        *((name, np.int32) for name in TEXT_FIELDS if name != "operation"),
+        *((name, np.int32) for name in ("record", "body_bytes", "message", "message_bytes", "raw_bytes")),
+        *((f"spare_{i}", np.int64) for i in range(3)),
     ],
     align=True,
 )
+assert SPAN.itemsize == 192  # whole cache lines; what assembly looks at is in the first of them
 """One span. ``parent`` 0: a root. ``body``, ``body_bytes``: where its body is. ``message``, ``message_bytes``: where
 the status message (as JSON, without quotes) is, from the body's begin. ``phase`` 1: an announcement. ``error``:
-``error.type`` by :func:`streams.domain.conventions.error_type`. ``record``: position in the run. ``slow``:
-decode's. ``trace`` to ``place``: of what keeps the row."""
+``error.type`` by :func:`streams.domain.conventions.error_type`. ``record``: position in the run; ``raw``,
+``raw_bytes``: where its protobuf bytes are in the run (no bytes: it came as JSON). ``slow``: decode's. ``trace`` to
+``place``: of what keeps the row."""
 
 RESOURCE: Final = np.dtype(
     [

@@ -11,7 +11,7 @@ wrong clock would then close everybody's traces at once, or keep them open.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -28,13 +28,13 @@ from streams.trace.store import (
     CALLS,
     CLOCK,
     COUNT,
-    FIRST,
     NONE,
     OPEN_AT,
     PUBLISHED,
     ROWS,
     SPANS,
     empty_store,
+    oldest,
     with_room,
 )
 from streams.trace.take import CALL, LIMITS, PUBLICATION, Run, take_run
@@ -109,7 +109,10 @@ class TraceResult:
 
         A span that was sent twice is not among them.
         """
-        return (self.fate == take.ASSEMBLED) | (self.fate == take.LATE) | (self.fate == take.OVERFLOW)
+        fresh: NDArray[np.bool_] = (
+            (self.fate == take.ASSEMBLED) | (self.fate == take.LATE) | (self.fate == take.OVERFLOW)
+        )
+        return fresh
 
 
 class TraceMark(NamedTuple):
@@ -154,7 +157,7 @@ class TraceOperator:
         memory = self.memory = memory or Memory()
         self.tables = SpanTables()
         self._store = empty_store()
-        self._forest = make_forest(64)
+        self._forest: Forest = make_forest(64)
         self._out = np.empty(PAGE_BYTES, np.uint8)
         self._limits = np.zeros(LIMITS, np.int64)
         self._limits[take.QUIET_NS] = round(quiet_seconds * SECOND_NS)
@@ -182,23 +185,17 @@ class TraceOperator:
         """How many spans the open traces hold."""
         return int(self._store.state[OPEN_AT + SPANS])
 
-    def _open(self) -> Iterator[Any]:
-        number = int(self._store.state[OPEN_AT + FIRST])
-        while number != NONE:
-            trace = self._store.traces[number]
-            yield trace
-            number = int(trace["after"])
-
     def needed_offset(self) -> int | None:
         """The lowest source offset that an open trace still needs: commit up to it and no further. None: no need."""
-        return min((int(trace["offset"]) for trace in self._open()), default=None)
+        offset, _ = oldest(self._store)
+        return None if offset == NONE else int(offset)
 
     def mark(self, applied_offset: int) -> TraceMark:
         """What to put into the checkpoint that is written after the record at ``applied_offset``."""
-        first = min(((int(t["offset"]), int(t["clock_before_ns"])) for t in self._open()), default=None)
-        if first is None:
+        offset, clock_ns = oldest(self._store)
+        if offset == NONE:
             return TraceMark(applied_offset, applied_offset + 1, self.clock_ns)
-        return TraceMark(applied_offset, *first)
+        return TraceMark(applied_offset, int(offset), int(clock_ns))
 
     def resume(self, mark: TraceMark) -> None:
         """Begins a replay. Call it on a new operator, before its first record (at or below ``held_offset``).
@@ -283,7 +280,7 @@ class TraceOperator:
             until = render_all(self._store, self._forest, page, due, first, ends, figures)
             if until == first:
                 self._out = np.empty(2 * len(self._out), np.uint8)
-            places, raw = ends[first : until + 1].tolist(), memoryview(self._out)
+            places, raw = ends[first : until + 1].tolist(), memoryview(self._out.data)
             values += [_fitted(bytes(raw[begin:end])) for begin, end in pairwise(places)]
         if len(self._out) > PAGE_BYTES:
             self._out = np.empty(PAGE_BYTES, np.uint8)
@@ -293,7 +290,7 @@ class TraceOperator:
     def _widen(self, due: NDArray[Any]) -> None:
         most = int(max(due["spans"].max(), due["announced"].max()))
         if most >= len(self._forest.row):
-            self._forest: Forest = make_forest(2 * most)
+            self._forest = make_forest(2 * most)
 
 
 def _left(due: NDArray[Any]) -> Counter[str]:

@@ -67,7 +67,7 @@ def make_forest(size: int) -> Forest:
     """Scratch for traces of up to ``size`` spans."""
     n = size + 1
     i32, i64 = np.int32, np.int64
-    return Forest(
+    arrays: tuple[NDArray[Any], ...] = (
         *(np.empty(n, i32) for _ in range(9)),
         *(np.empty(n, i64) for _ in range(6)),
         np.empty(n, np.uint64),
@@ -83,6 +83,7 @@ def make_forest(size: int) -> Forest:
         np.empty(2 * n, i64),
         np.zeros(FIGURES, i64),
     )
+    return Forest._make(arrays)
 
 
 @kernel

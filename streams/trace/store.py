@@ -64,8 +64,8 @@ def empty_store(rows: int = 1024, traces: int = 256, size_bytes: int = 65_536) -
     state = np.zeros(STATE, np.int64)
     state[[OPEN_AT + FIRST, OPEN_AT + LAST, REMEMBERED_AT + FIRST, REMEMBERED_AT + LAST]] = NONE
     return Store(
-        np.zeros(rows, SPAN),
-        np.zeros(traces, TRACE),
+        np.empty(rows, SPAN),
+        np.empty(traces, TRACE),
         np.empty(size_bytes, np.uint8),
         _table(traces),
         _table(rows),
@@ -81,21 +81,40 @@ def _table(entries: int) -> NDArray[np.int32]:
 def with_room(store: Store, rows: int, traces: int, size_bytes: int) -> Store:
     """The store, or a larger or cleaner one with the same content, that has room for so much more."""
     state = store.state
-    dead = int(state[ROWS] - state[LIVE])
-    fits = (
-        state[ROWS] + rows <= len(store.rows)
-        and state[TRACES] + traces <= len(store.traces)
-        and state[BYTES] + size_bytes <= len(store.bodies)
-    )
-    if fits and dead <= max(4096, int(state[LIVE])):
+    if state[ROWS] - state[LIVE] > 4096 + 2 * state[LIVE]:
+        return _cleaned(store, rows, traces, size_bytes)
+    changed: dict[str, NDArray[Any]] = {}
+    for name, used, more in (("rows", ROWS, rows), ("traces", TRACES, traces), ("bodies", BYTES, size_bytes)):
+        array = getattr(store, name)
+        if state[used] + more > len(array):
+            changed[name] = _longer(array, more)
+    if not changed:
         return store
+    larger = store._replace(**changed)
+    if 2 * len(larger.rows) > len(store.by_span):
+        larger = larger._replace(by_span=_table(2 * len(larger.rows)), by_parent=_table(2 * len(larger.rows)))
+        _index_rows(larger)
+    if 2 * len(larger.traces) > len(store.by_trace):
+        larger = larger._replace(by_trace=_table(2 * len(larger.traces)))
+        _index_traces(larger)
+    return larger
+
+
+def _longer(array: NDArray[Any], more: int) -> NDArray[Any]:
+    """A copy with as much room again and more; what is not used yet is not touched."""
+    grown = np.empty(2 * len(array) + more, array.dtype)
+    grown[: len(array)] = array
+    return grown
+
+
+def _cleaned(store: Store, rows: int, traces: int, size_bytes: int) -> Store:
+    """A store of what lives, with as much room again, and for so much more."""
+    state = store.state
     held = int(state[OPEN_AT + HELD_BYTES] + state[REMEMBERED_AT + HELD_BYTES])
     kept = int(state[OPEN_AT] + state[REMEMBERED_AT])
-    larger = empty_store(
-        2 * int(state[LIVE]) + 2 * rows + 4096, 2 * kept + 2 * traces + 1024, 2 * held + 2 * size_bytes + 65_536
-    )
-    _move(store, larger)
-    return larger
+    clean = empty_store(3 * int(state[LIVE]) + rows + 4096, 3 * kept + traces + 1024, 3 * held + size_bytes + 65_536)
+    _move(store, clean)
+    return clean
 
 
 @kernel
@@ -231,6 +250,38 @@ def _add_child(store: Store, number: int, at: int) -> None:
         place = find_parent(store, number, row.parent)
         row.sibling = store.by_parent[place]
         store.by_parent[place] = at
+
+
+@kernel
+def _index_rows(store: Store) -> None:
+    """Fills the empty tables of rows that live, in their order, so that chains of children come out the same."""
+    for at in range(store.state[ROWS]):
+        row = store.rows[at]
+        if store.traces[row.trace].state != DEAD:
+            store.by_span[find_span(store, row.trace, row.span, row.phase)] = at
+            if row.phase == 0:
+                _add_child(store, row.trace, at)
+
+
+@kernel
+def _index_traces(store: Store) -> None:
+    for number in range(store.state[TRACES]):
+        trace = store.traces[number]
+        if trace.state != DEAD:
+            store.by_trace[find_trace(store, trace.high, trace.low)] = number
+
+
+@kernel
+def oldest(store: Store) -> tuple[int, int]:
+    """The lowest offset of an open trace and the clock before that record; NONE where no trace is open."""
+    number = store.state[OPEN_AT + FIRST]
+    offset = clock_ns = np.int64(NONE)
+    while number != NONE:
+        trace = store.traces[number]
+        if offset == NONE or trace.offset < offset or (trace.offset == offset and trace.clock_before_ns < clock_ns):
+            offset, clock_ns = trace.offset, trace.clock_before_ns
+        number = trace.after
+    return offset, clock_ns
 
 
 @kernel

@@ -196,8 +196,9 @@ def _touch(run: Run, store: Store, number: int, out: bool) -> None:
     state, limits = store.state, run.limits
     trace = store.traces[number]
     trace.seen_ns = state[CLOCK]
-    unlink(store, OPEN_AT, number)
-    link_last(store, OPEN_AT, number)
+    if trace.after != NONE:
+        unlink(store, OPEN_AT, number)
+        link_last(store, OPEN_AT, number)
     if state[CLOCK] - trace.first_ns >= limits[CAP_NS]:
         _leave(run, store, number, CAP, out)
     while state[OPEN_AT + COUNT] > limits[MAX_OPEN] or (
