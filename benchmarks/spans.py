@@ -37,13 +37,16 @@ from streams.trace.assembly import TraceOperator
 
 PATHS = {"batch": span_batches, "keyed": partial(otlp_spans, topic=topics.SPANS), "otlp": otlp_spans}
 SPANS = {"batch": 600_000, "keyed": 600_000, "otlp": 600_000}
+QUIET_SECONDS = 1.0
+"""Shorter than the setting, for the data is produced in some ten seconds: traces leave while others arrive, as they do
+when a worker reads what minutes have brought."""
 OUTPUTS = (topics.TRACES, topics.RED, topics.EDGES)
 
 
 def make_part(settings: Settings, topic: str, partition: int) -> TracesPart | RekeyPart:
     if topic in rekey.SOURCES:
         return RekeyPart(topic, partition, settings.partitions)
-    return TracesPart(topic, partition, TraceOperator(), partitions=settings.partitions)
+    return TracesPart(topic, partition, TraceOperator(quiet_seconds=QUIET_SECONDS), partitions=settings.partitions)
 
 
 async def consume(settings: Settings, expected: int) -> dict[str, float]:
