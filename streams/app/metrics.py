@@ -16,7 +16,8 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.run import HeadCache, decode_run
-from streams.domain.columns import Rejected
+from streams.domain.block import Block
+from streams.domain.columns import Record, Rejected
 from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import (
@@ -124,14 +125,14 @@ class MetricsPartition:
         close_ns = self.operator.next_close_ns()
         return None if close_ns is None else close_ns + self.spec.lateness_ns
 
-    def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> list[Step]:
+    def process(self, records: Sequence[Record], now_ns: int) -> list[Step]:
         """Applies a run; a run that holds both counted and new records is taken in two."""
-        counted = self.operator.counted
-        cut = sum(1 for r in records if r.offset <= counted) if records[0].offset <= counted else 0
-        parts = [p for p in (records[:cut], records[cut:]) if p]
+        block = records if isinstance(records, Block) else Block.of(records)
+        cut = block.until(self.operator.counted)
+        parts = [part for part in (block[:cut], block[cut:]) if len(part)]
         return [step for part in parts if (step := self._apply(part, now_ns))]
 
-    def _apply(self, records: Sequence[ConsumerRecord], now_ns: int) -> Step | None:
+    def _apply(self, records: Block, now_ns: int) -> Step | None:
         columns = decode_run(records, self.operator.table, self.heads, hint=self.topic)
         outcome = self.operator.apply(columns)
         results = [self._dead_letter(records, rejected, now_ns) for rejected in outcome.rejected]
@@ -153,7 +154,7 @@ class MetricsPartition:
         waited = now_ns - self._checkpoint_ns >= CHECKPOINT_NS
         return waited and self.operator.applied > self.operator.counted
 
-    def _dead_letter(self, records: Sequence[ConsumerRecord], rejected: Rejected, now_ns: int) -> Output:
+    def _dead_letter(self, records: Block, rejected: Rejected, now_ns: int) -> Output:
         record = records[rejected.record]
         self.health.dead_letters.labels(self.topic, rejected.reason).inc()
         return dead_letter_output(record, rejected.reason, rejected.detail, self.topic, now_ns)

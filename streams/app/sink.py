@@ -10,6 +10,7 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from streams import topics
+from streams.domain.block import LogRecord
 from streams.errors import PublishRefused
 from streams.publish.deadletter import dead_letter
 
@@ -63,7 +64,7 @@ class Sink:
         return [metadata.offset for metadata in await asyncio.gather(*futures)]
 
 
-def dead_letter_output(record: ConsumerRecord, reason: str, detail: str, topic: str, now_ns: int) -> Output:
+def dead_letter_output(record: ConsumerRecord | LogRecord, reason: str, detail: str, topic: str, now_ns: int) -> Output:
     """A record for the dead-letter topic: original bytes, reason, where it was."""
     letter = dead_letter(
         key=record.key,

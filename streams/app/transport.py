@@ -1,7 +1,7 @@
 """Kafka for Faust in runs: one Faust event per fetched run of records of a partition.
 
 Stock Faust pays about 70 microseconds per Kafka record for two tasks, sensors and acknowledgements, whatever is in it.
-Here an event's value is the tuple of a run's records and its offset is the last one's, so that cost is paid once per
+Here an event's value is the block of a run's records and its offset is the last one's, so that cost is paid once per
 run.
 
 Offsets are not committed because an agent acknowledged: the operator says up to where the log is no longer needed
@@ -10,18 +10,17 @@ Offsets are not committed because an agent acknowledged: the operator says up to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiokafka
-from aiokafka import ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-RUN_BYTES = 4_194_304
-"""A run is cut when its values reach this many bytes: bounds how long the event loop is held."""
+from streams.app.fetch import BlockConsumer
+from streams.domain.block import Block
 
 
 class RunThread(driver.AIOKafkaConsumerThread):
@@ -36,6 +35,7 @@ class RunThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
+        consumer.__class__ = BlockConsumer  # the driver names aiokafka's class itself
         consumer._fetch_max_wait_ms = self.fetch_max_wait_ms
         return consumer
 
@@ -117,30 +117,29 @@ class RunConsumer(driver.Consumer):
             return
         for aio_tp, fetched in records.items():
             tp = TP(aio_tp.topic, aio_tp.partition)
-            for run in runs_of(fetched):
+            for run in fetched:
                 stale = not self.flow_active or generation != self.app.consumer_generation_id
                 if stale or (active is not None and tp not in active and tp not in self._buffered_partitions):
                     break
                 await self._deliver_run(tp, run)
 
-    async def _deliver_run(self, tp: TP, run: Sequence[ConsumerRecord]) -> None:
+    async def _deliver_run(self, tp: TP, run: Block) -> None:
         expected = self._read_offset[tp]
-        fresh = run if expected is None or run[0].offset >= expected else [r for r in run if r.offset >= expected]
-        if not fresh:
+        fresh = run if expected is None or run.offset[0] >= expected else run[run.until(expected - 1) :]
+        if not len(fresh):
             return
-        await self.wait_first(self.callback(self._run_message(tp, tuple(fresh))), self.suspend_flow.wait())
+        await self.wait_first(self.callback(self._run_message(tp, fresh)), self.suspend_flow.wait())
         if self.flow_active:
-            self._read_offset[tp] = fresh[-1].offset + 1
-            self.delivered[tp] = fresh[-1].offset
+            self.delivered[tp] = int(fresh.offset[-1])
+            self._read_offset[tp] = self.delivered[tp] + 1
 
-    def _run_message(self, tp: TP, run: tuple[ConsumerRecord, ...]) -> ConsumerMessage:
-        last = run[-1]
+    def _run_message(self, tp: TP, run: Block) -> ConsumerMessage:
         return ConsumerMessage(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
+            int(run.offset[-1]),
+            int(run.timestamp_ms[-1]) / 1000.0,
+            0,
             None,
             None,
             run,
@@ -150,18 +149,6 @@ class RunConsumer(driver.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
-
-
-def runs_of(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
-    """Cuts fetched records into runs of at most :data:`RUN_BYTES`."""
-    begin, size = 0, 0
-    for i, record in enumerate(records):
-        size += len(record.value or b"")
-        if size >= RUN_BYTES:
-            yield records[begin : i + 1]
-            begin, size = i + 1, 0
-    if begin < len(records):
-        yield records[begin:]
 
 
 class RunTransport(driver.Transport):

@@ -54,7 +54,7 @@ class TotalsView:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where n series of a window count: see :func:`streams.publish.kernel.add_window`. True for ever: rows never move."""
+    """Where n series of a window count: see ``streams.publish.kernel.add_window``. Stays true: rows never move."""
 
     chosen: I64
     row: I64
