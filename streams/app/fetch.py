@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any, Final
 
+import numpy as np
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
@@ -17,9 +18,10 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import KafkaError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
+from numpy.typing import NDArray
 
-from streams.app.recordbatch import MAGIC, read_batch, read_header
-from streams.domain.block import Block, join
+from streams.app.recordbatch import MAGIC, Header, block_of, read_batch, read_header
+from streams.domain.block import Block
 
 RUN_BYTES: Final = 4_194_304
 """A block is closed when it reaches this many bytes: bounds how long the event loop is held, and memory."""
@@ -64,39 +66,43 @@ class BlockRecords:
         return self
 
     def __next__(self) -> Block:
-        blocks: list[Block] = []
+        first_offset = self.next_fetch_offset
+        batches: list[tuple[Any, NDArray[np.int64]]] = []
         size = 0
-        while size < RUN_BYTES and not self.exhausted:
-            block = self._batch(first=not blocks)
-            if block is not None and len(block):
-                blocks.append(block)
-                size += len(block.data)
-        if not blocks:
+        while size < RUN_BYTES and (head := self._header(first=not batches)) is not None:
+            if head.magic < MAGIC:
+                return self._older_format()
+            batch = self._batch(head, first=not batches)
+            if batch is not None:
+                batches.append(batch)
+                size += len(batch[0])
+        if not batches:
             raise StopIteration
-        return join(blocks)
+        block = block_of(self._tp, batches)
+        return block[block.until(first_offset - 1) :] if block.offset[0] < first_offset else block
 
-    def _batch(self, *, first: bool) -> Block | None:
-        """The next batch; None where there is none, or nothing in it for readers."""
-        head = read_header(self._buffer, self._at)
+    def _header(self, *, first: bool) -> Header | None:
+        """The next batch; None where the block ends."""
+        head = None if self.exhausted else read_header(self._buffer, self._at)
         if head is None:
             self.exhausted = True
+        elif head.magic < MAGIC and not first:
             return None
-        if head.magic < MAGIC:
-            return self._older_format()
-        wanted, (topic, partition) = self.next_fetch_offset, self._tp
+        return head
+
+    def _batch(self, head: Header, *, first: bool) -> tuple[Any, NDArray[np.int64]] | None:
+        """Takes a batch; None where there is nothing in it for readers, or nothing that can be read."""
         try:
-            block = (
-                None if head.control else read_batch(topic, partition, self._buffer, head, check_crc=self._check_crcs)
-            )
+            batch = None if head.control else read_batch(self._tp, self._buffer, head, check_crc=self._check_crcs)
         except KafkaError:
             self.exhausted = True
             if first:
                 raise
             return None  # what came before goes first; the batch is fetched again and the error met then
         self._at, self.next_fetch_offset = head.end, head.next_offset
-        return block if block is None or block.offset[0] >= wanted else block[block.until(wanted - 1) :]
+        return batch if head.records and not head.control else None
 
-    def _older_format(self) -> Block | None:
+    def _older_format(self) -> Block:
         """All that is left, in a format that brokers before 0.11 wrote: one object per record."""
         aborted, key, value, isolation = self._older
         rest = MemoryRecords(self._buffer[self._at :])
@@ -105,7 +111,9 @@ class BlockRecords:
         )
         found = list(records)
         self.next_fetch_offset, self.exhausted = records.next_fetch_offset, True
-        return Block.of(found) if found else None
+        if not found:
+            raise StopIteration
+        return Block.of(found)
 
 
 class BlockResult(FetchResult):

@@ -6,14 +6,17 @@ The format: https://kafka.apache.org/documentation/#recordbatch
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import cramjam
 import numpy as np
 from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.util import calc_crc32c
+from aiokafka.structs import TopicPartition
 from numba import njit
+from numpy.typing import NDArray
 
 from streams.domain.block import Block
 
@@ -23,11 +26,11 @@ LENGTH_BYTES: Final = 12
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _CRC_FROM: Final = 21
 _SMALLEST_RECORD: Final = 7
-_DECODE: Final[Mapping[int, Callable[[Any], bytes]]] = {
+_DECODE: Final[Mapping[int, Callable[[Any], Any]]] = {
     1: codec.gzip_decode,
     2: codec.snappy_decode,
     3: codec.lz4_decode,
-    4: codec.zstd_decode,
+    4: cramjam.zstd.decompress,  # as aiokafka's, without a copy
 }
 
 
@@ -70,29 +73,45 @@ def read_header(buffer: bytes, begin: int) -> Header | None:
     return Header(begin, end, base, magic, crc, attributes, delta, first, last, count)
 
 
-def read_batch(topic: str, partition: int, buffer: bytes, head: Header, *, check_crc: bool) -> Block:
+def read_batch(tp: TopicPartition, buffer: bytes, head: Header, *, check_crc: bool) -> tuple[Any, NDArray[np.int64]]:
     """The records of one batch.
+
+    Returns:
+        The batch's bytes without its head, not compressed (a buffer), and the rows of :func:`read_records`.
 
     Raises:
         CorruptRecordException: the checksum is wrong or the records do not fill the batch.
         UnsupportedCodecError: compressed with something unknown.
     """
     if check_crc and calc_crc32c(memoryview(buffer)[head.begin + _CRC_FROM : head.end]) != head.crc:
-        raise CorruptRecordException(f"the checksum of the batch at {topic}/{partition}/{head.base_offset} is wrong")
-    data = _decompressed(buffer[head.begin + _HEADER.size : head.end], head.attributes & 7)
-    if head.records < 0 or head.records * _SMALLEST_RECORD > len(data):
-        raise CorruptRecordException(
-            f"the batch at {topic}/{partition}/{head.base_offset} claims {head.records} records"
-        )
+        raise CorruptRecordException(f"the checksum of the batch at {_name(tp, head)} is wrong")
+    data = _decompressed(memoryview(buffer)[head.begin + _HEADER.size : head.end], head.attributes & 7)
+    text = np.frombuffer(data, np.uint8)
+    if head.records < 0 or head.records * _SMALLEST_RECORD > len(text):
+        raise CorruptRecordException(f"the batch at {_name(tp, head)} claims {head.records} records")
     rows = np.empty((6, head.records), np.int64)
     append_ms = head.max_timestamp if head.attributes & 8 else -1
-    text = np.frombuffer(data, np.uint8)
-    if read_records(text, head.base_offset, head.first_timestamp, append_ms, rows) != len(data):
-        raise CorruptRecordException(f"the batch at {topic}/{partition}/{head.base_offset} cannot be taken apart")
-    return Block(topic, partition, data, *rows)
+    if read_records(text, head.base_offset, head.first_timestamp, append_ms, rows) != len(text):
+        raise CorruptRecordException(f"the batch at {_name(tp, head)} cannot be taken apart")
+    return data, rows
 
 
-def _decompressed(data: bytes, kind: int) -> bytes:
+def block_of(tp: TopicPartition, batches: Sequence[tuple[Any, NDArray[np.int64]]]) -> Block:
+    """Batches that follow each other as one block; their bytes are copied once."""
+    data = b"".join([piece for piece, _ in batches])
+    at = 0
+    for piece, rows in batches:
+        if at:
+            rows[2:][rows[2:] >= 0] += at
+        at += len(piece)
+    return Block(tp.topic, tp.partition, data, *np.concatenate([rows for _, rows in batches], axis=1))
+
+
+def _name(tp: TopicPartition, head: Header) -> str:
+    return f"{tp.topic}/{tp.partition}/{head.base_offset}"
+
+
+def _decompressed(data: memoryview, kind: int) -> Any:
     if kind == 0:
         return data
     decode = _DECODE.get(kind)

@@ -102,26 +102,3 @@ class Block(Sequence[LogRecord]):
             start[n:],
             end[n:],
         )
-
-
-def join(blocks: Sequence[Block]) -> Block:
-    """Blocks that follow each other as one; at least one."""
-    if len(blocks) == 1:
-        return blocks[0]
-    shift = list(accumulate((len(block.data) for block in blocks), initial=0))
-
-    def moved(name: str) -> I64:
-        columns = [getattr(block, name) for block in blocks]
-        return np.concatenate([np.where(c < 0, c, c + by) for c, by in zip(columns, shift, strict=False)])
-
-    return Block(
-        blocks[0].topic,
-        blocks[0].partition,
-        b"".join([block.data for block in blocks]),
-        np.concatenate([block.offset for block in blocks]),
-        np.concatenate([block.timestamp_ms for block in blocks]),
-        moved("key_start"),
-        moved("key_end"),
-        moved("start"),
-        moved("end"),
-    )

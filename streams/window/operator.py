@@ -97,6 +97,7 @@ class WindowOperator:
         self.generation = self._ordered = 0
         self._order = np.zeros(0, np.int32)
         self._seen_ns = np.zeros(0, np.int64)
+        self._blocks = 0
         self._sets: dict[bytes, tuple[Series, ...]] = {}
 
     @property
@@ -154,7 +155,7 @@ class WindowOperator:
     def _pane(self, start_ns: int, offset: int) -> Pane:
         pane = self.panes.get(start_ns)
         if pane is None:
-            pane = self.panes[start_ns] = Pane(len(self.table))
+            pane = self.panes[start_ns] = Pane(len(self.table), self._blocks)
         pane.reserve(len(self.table))
         pane.touch(offset)
         return pane
@@ -217,6 +218,7 @@ class WindowOperator:
             open_pane = self.panes.pop(start_ns, None)
             pane = (open_pane or Pane(0)).close(order)
             if open_pane is not None:
+                self._blocks = open_pane.blocks + open_pane.blocks // 8  # what the next one will need, about
                 self.last_event_ns = start_ns + pane_ns
                 self._seen_ns[pane.slot] = start_ns + pane_ns
                 self.rollup.add(start_ns, pane)
