@@ -164,7 +164,7 @@ def encode_window_batch(batch: WindowBatch, fragments: bytes | None = None) -> b
 def _weight_type(weight: NDArray[np.int64]) -> str:
     """The narrowest unsigned type that holds every counter: most are small, and the record is mostly counters."""
     largest = int(weight.max()) if len(weight) else 0
-    return next(dtype for dtype, bits in (("|u1", 8), ("<u2", 16), ("<u4", 32), ("<u8", 64)) if largest < 1 << bits)
+    return next(dtype for dtype, bits in (("<u1", 8), ("<u2", 16), ("<u4", 32), ("<u8", 64)) if largest < 1 << bits)
 
 
 def decode_window_batch(value: bytes) -> WindowBatch:
