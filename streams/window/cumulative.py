@@ -70,10 +70,13 @@ class CumulativeState:
         self._recent = deque(moved)
 
     def settle(self, held_offset: int) -> None:
-        """Moves what was seen before the held-back offset into the kept state."""
-        while self._recent and self._recent[0][0] < held_offset:
-            _, slot, total = self._recent.popleft()
-            self._kept[slot] = total
+        """Moves what was seen before the held-back offset into the kept state.
+
+        All of it is looked through: offsets ascend for counters and for histograms, but a run gives first the ones and
+        then the others, and one that stayed behind would be counted again by a replay.
+        """
+        self._kept.update({slot: total for offset, slot, total in self._recent if offset < held_offset})
+        self._recent = deque(entry for entry in self._recent if entry[0] >= held_offset)
 
     def snapshot(self) -> list[Any]:
         """The kept state as JSON-able data."""
