@@ -132,9 +132,9 @@ class WindowOperator:
         fate, fate_totals, fate_histograms = decide(
             columns, ignored, self._watermark, spec.pane_ns, spec.lateness_ns, spec.future_ns
         )
-        self._add(columns.offset, _samples(columns), fate)
+        self._add(columns.offset, _samples(columns), fate, kernel.SQUARES)
         steps = increments(columns.cumulatives, fate_totals, self.cumulatives, columns.offset)
-        self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8))
+        self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8), kernel.SQUARES_OF_TOTALS)
         self._add_histograms(columns, fate_histograms)
         self.applied = int(columns.offset[-1])
         if self.applied <= self.counted:
@@ -160,7 +160,7 @@ class WindowOperator:
         pane.touch(offset)
         return pane
 
-    def _add(self, offset: I64, samples: Samples, fate: U8) -> None:
+    def _add(self, offset: I64, samples: Samples, fate: U8, squares: int) -> None:
         size = len(fate)
         index, start_ns = np.empty(size, np.int32), np.empty(size, np.int64)
         first, last = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -169,13 +169,13 @@ class WindowOperator:
             zip(start_ns[:found].tolist(), first[:found].tolist(), last[:found].tolist(), strict=True)
         ):
             pane = self._pane(start, int(offset[samples.record[begin]]))
-            pane.add_samples(samples.slot, samples.value, index, number, begin, end + 1)
+            pane.add_samples(samples.slot, samples.value, index, number, begin, end + 1, squares)
 
     def _add_histograms(self, columns: Columns, fate: U8) -> None:
         found = histograms(columns.aggregates, fate, self.cumulatives, columns.offset)
         for start_ns, group in by_pane(found, self.spec.pane_ns).items():
             pane = self._pane(start_ns, int(columns.offset[min(h.record for h in group)]))
-            pane.add(aggregates(group))
+            pane.add(aggregates(group), kernel.SQUARES_OF_HISTOGRAMS)
 
     def _count(self, columns: Columns, verdicts: U8, fate: U8, fate_points: U8) -> Outcome:
         outcome = Outcome(rejected=list(columns.rejected))

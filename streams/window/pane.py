@@ -141,15 +141,21 @@ class Pane:
         counts = self._stats.view(np.int64)
         return (self._stats, counts, self._directory, self._tag, self._following, self._pool, self._used)
 
-    def add_samples(self, slot: I32, value: F64, index: I32, number: int, begin: int, end: int) -> None:
-        """Adds those samples in ``[begin, end)`` whose ``index`` is ``number``; room for their slots is reserved."""
-        columns = (number, index, slot, value, value.view(np.int64))
+    def add_samples(
+        self, slot: I32, value: F64, index: I32, number: int, begin: int, end: int, squares: int = kernel.SQUARES
+    ) -> None:
+        """Adds those samples in ``[begin, end)`` whose ``index`` is ``number``; room for their slots is reserved.
+
+        ``squares``: the column for the squares of this kind of samples.
+        """
+        columns = (number, squares, index, slot, value, value.view(np.int64))
         while (begin := kernel.add_samples(begin, end, *columns, *self._state())) < end:
             self._grow_sketch()
 
-    def add(self, part: Aggregates) -> None:
-        """Merges finished aggregates; room for their slots must be reserved."""
+    def add(self, part: Aggregates, squares: int = kernel.SQUARES) -> None:
+        """Merges finished aggregates; room for their slots must be reserved. ``squares`` as for samples."""
         columns = (
+            squares,
             part.slot,
             part.count,
             part.high,
@@ -185,7 +191,9 @@ class Pane:
             low=low - (total - high),
             minimum=stats[:, kernel.MINIMUM].copy(),
             maximum=stats[:, kernel.MAXIMUM].copy(),
-            squares=stats[:, kernel.SQUARES].copy(),
+            squares=stats[:, kernel.SQUARES]
+            + stats[:, kernel.SQUARES_OF_TOTALS]
+            + stats[:, kernel.SQUARES_OF_HISTOGRAMS],
             start=start,
             bucket=bucket[:size].copy(),
             weight=weight[:size].copy(),
