@@ -4,6 +4,7 @@
 quantile sketch, windows published, checkpoint written, totals for Prometheus updated, offsets committed. The data is
 produced before the clock starts; each path runs in a process of its own with a broker of its own; compiling is not
 counted.
+``--peers`` runs other stream processors beside us on the same topic instead: :mod:`benchmarks.peers`.
 ``raw_events_per_cpu_second`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes
 thrown away.
 """
@@ -23,13 +24,15 @@ from aiokafka import AIOKafkaConsumer
 
 from benchmarks.broker import broker, fill
 from benchmarks.data import PATHS
+from benchmarks.peers import standings
 from streams.app.blob import choose
 from streams.app.factory import make_runtime
 from streams.app.metrics import SOURCES, MetricsPartition, window_spec
 from streams.app.warmup import warm_up
 from streams.settings import Settings
 
-EVENTS = {"batch": 4_000_000, "batch100": 2_000_000, "single": 600_000, "otlp": 1_000_000}
+EVENTS = {"batch": 4_000_000, "batch100": 2_000_000, "single": 2_000_000, "otlp": 1_000_000}
+PEER_EVENTS = 500_000
 
 
 async def consume(settings: Settings, expected: int) -> dict[str, float]:
@@ -110,11 +113,14 @@ def measure(path: str, events: int, partitions: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="JSON lines only")
-    parser.add_argument("--only", choices=sorted(EVENTS), help="one path")
+    parser.add_argument("--only", choices=[*sorted(EVENTS), "peers"], help="one path, or the peers")
+    parser.add_argument("--peers", action="store_true", help="other stream processors beside us (minutes)")
     parser.add_argument("--events", type=int, help="events instead of the path's default")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.peers or options.only == "peers":
+        return contest(options.events or PEER_EVENTS, options.partitions, options.json)
     if options.in_process:
         print(json.dumps(measure(options.only, options.events or EVENTS[options.only], options.partitions)))
         return 0
@@ -125,6 +131,23 @@ def main() -> int:
         line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
         print(line if options.json else _table_row(json.loads(line)), flush=True)
     return 0
+
+
+def contest(events: int, partitions: int, as_json: bool) -> int:
+    """Peers as a table, or one JSON object; 1 if we are absent or our windows are not the right ones."""
+    rows: list[dict[str, Any]] = []
+    shown = sys.stderr if as_json else sys.stdout
+    print(standings.heading(), file=shown, flush=True)
+    for row in standings.measure(events, partitions):
+        rows.append(row)
+        print(standings.table_row(standings.ratios(rows)[-1]), file=shown, flush=True)
+    rows = standings.ratios(rows)
+    claims = standings.claims(rows)
+    for claim in claims:
+        print(standings.claim_row(claim), file=shown)
+    if as_json:
+        print(json.dumps({"peers": rows, "claims": claims}))
+    return 0 if all(row.get("equal") for row in rows if row["name"] == standings.OURS.name) else 1
 
 
 def _table_row(f: dict[str, Any]) -> str:

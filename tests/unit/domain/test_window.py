@@ -72,7 +72,9 @@ def test_another_start_replaces_a_window_in_the_making() -> None:
     assert assembler.abandoned == 1
 
 
-@pytest.mark.parametrize(("largest", "dtype"), [(1, "<u1"), (255, "<u1"), (256, "<u2"), (65_535, "<u2"), (65_536, "<u4"), (2**32, "<u8")])
+@pytest.mark.parametrize(
+    ("largest", "dtype"), [(1, "<u1"), (255, "<u1"), (256, "<u2"), (65_535, "<u2"), (65_536, "<u4"), (2**32, "<u8")]
+)
 def test_counters_take_the_narrowest_type(largest: int, dtype: str) -> None:
     batch = make([1])
     batch.sketch_weight[0] = largest
