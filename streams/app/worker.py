@@ -62,7 +62,6 @@ class Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         warm_up(window_spec(self.settings))
-        self.registry.register(self.collector)
         self.registry.register(ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
         server = self._server()
         if server is not None:
@@ -85,7 +84,9 @@ class Worker:
             return None
         host, port = self.settings.http_host, self.settings.http_port
         try:
-            return WorkerServer(self.registry, live=self._live, ready=self._ready, host=host, port=port)
+            return WorkerServer(
+                self.registry, live=self._live, ready=self._ready, more=self.collector.render, host=host, port=port
+            )
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ConfigurationError(f"{variable('http_host')}={host}: {error.strerror}") from error

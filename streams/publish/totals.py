@@ -45,6 +45,8 @@ class TotalsView:
     ``cells[start[i] : start[i] + len(buckets) + 1]``, not yet cumulated, the last one above the highest bound.
     """
 
+    owner: object
+    """The totals it was copied from."""
     metric: Sequence[Metric]
     labels: Sequence[LabelSet]
     value: F64
@@ -157,6 +159,7 @@ class Totals:
         """A consistent copy."""
         n = len(self)
         return TotalsView(
+            self,
             self.metric[:n],
             self.labels[:n],
             self._value[:n].copy(),
