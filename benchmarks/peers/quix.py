@@ -30,14 +30,13 @@ def grouped(source: Any, marks: Marks) -> Any:
     def flat(row: dict[str, Any], key: Any, timestamp: int, headers: Any) -> dict[str, Any]:
         return window(key, row["start"] * 1_000_000, row["count"], row["sum"], row["min"], row["max"])
 
-    def counted(event: dict[str, Any]) -> dict[str, Any]:
+    def series(event: dict[str, Any]) -> str:
         marks.count()
-        return event
+        return series_of(event)
 
-    regrouped = source.group_by(series_of, name="series", key_serializer="str", key_deserializer="str")
+    regrouped = source.group_by(series, name="series", key_serializer="str", key_deserializer="str")
     rows = (
-        regrouped.apply(counted)
-        .tumbling_window(timedelta(seconds=SIZE_NS // 1_000_000_000), grace_ms=timedelta(seconds=5))
+        regrouped.tumbling_window(timedelta(seconds=SIZE_NS // 1_000_000_000), grace_ms=timedelta(seconds=5))
         .agg(count=Count(), sum=Sum("value"), min=Min("value"), max=Max("value"))
         .final()
     )
@@ -74,7 +73,7 @@ def run(task: Task) -> None:
     rows = grouped(source, marks) if task.variant == "group_by" else stateful(source, marks)
     rows.to_topic(app.topic(task.output, value_serializer="json", key_serializer="str"), key=lambda row: row["series"])
     app.run(timeout=IDLE_SECONDS)
-    marks.last(marks.seen)
+    marks.last(marks.seen, waited_seconds=IDLE_SECONDS)
 
 
 if __name__ == "__main__":

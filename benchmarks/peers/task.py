@@ -66,9 +66,10 @@ class Marks:
         self.seen += 1
         return self.seen
 
-    def last(self, events: int) -> None:
-        """All is done: windows delivered, offsets committed."""
-        write(self._path, events, time.process_time() - self._cpu, time.perf_counter() - self._wall)
+    def last(self, events: int, waited_seconds: float = 0.0) -> None:
+        """All is done: windows delivered, offsets committed. ``waited_seconds``: for more that never came."""
+        wall_seconds = time.perf_counter() - self._wall - waited_seconds
+        write(self._path, events, time.process_time() - self._cpu, wall_seconds)
 
 
 def write(path: Path, events: int, cpu_seconds: float, wall_seconds: float) -> None:
