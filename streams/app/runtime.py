@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
+from aiokafka.errors import IllegalStateError
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
@@ -79,7 +80,12 @@ class Runtime:
         )
         restored = {tp: self._restore(tp, state[tp.partition]) for tp in sorted(owned)}
         await self._read_back(restored)
-        self.app.consumer.resume_at(await self._resume_offsets(restored))
+        try:
+            offsets = await self._resume_offsets(restored)
+        except (AssertionError, IllegalStateError) as error:
+            log.info("role %s: the group changed during the restore (%s)", self.role, error)
+            return  # what the group says now comes as the next call
+        self.app.consumer.resume_at(offsets)
         now = self._monotonic()
         self._last_seen = dict.fromkeys(owned, now)
         self.last_progress, self.restored_seconds = now, now - begin
@@ -176,15 +182,18 @@ class Runtime:
     def lag(self, tp: TP) -> int:
         """Records in the log that were not delivered yet; -1 while unknown."""
         consumer = self.app.consumer
-        highwater, delivered = consumer.highwater(tp), consumer.delivered.get(tp)
+        try:
+            highwater, delivered = consumer.highwater(tp), consumer.delivered.get(tp)
+        except AssertionError:  # aiokafka's answer for a partition that the group is taking away
+            return -1
         if highwater is None or delivered is None:
             return -1
         return max(0, int(highwater) - int(delivered) - 1)
 
     def stalled_seconds(self) -> float:
-        """How long there has been work and none was done; 0 while all is well."""
+        """How long there has been work, or nobody could say whether there is, and none was done; 0 while all is well."""
         now = self._monotonic()
-        if self.ready and all(self.lag(tp) <= 0 for tp in self.parts):
+        if self.ready and all(self.lag(tp) == 0 for tp in self.parts):
             self.last_progress = now  # what comes after a quiet hour has not waited for an hour
         return now - self.last_progress
 

@@ -69,15 +69,20 @@ class Worker:
             log.info("serving %s/metrics, /health/live, /health/ready", server.url)
         await self.roles.start()
         self.runtimes = self.roles.make_runtimes()
+        start = asyncio.create_task(self._start())
         try:
-            await asyncio.gather(*(runtime.app.start() for runtime in self.runtimes))
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(_GC_FIRST_GENERATION, 20, 50)
-            await self._watch()
+            await self._watch(start)
         finally:
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
             await self._end(server)
         return self.exit_code
+
+    async def _start(self) -> None:
+        await asyncio.gather(*(runtime.app.start() for runtime in self.runtimes))
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_FIRST_GENERATION, 20, 50)
 
     def _server(self) -> WorkerServer | None:
         if not self.settings.http_port:
@@ -122,11 +127,14 @@ class Worker:
                 end(EXIT_STALLED)
                 return
 
-    async def _watch(self) -> None:
+    async def _watch(self, start: asyncio.Task[None]) -> None:
+        """Looks on from the first moment: a start that hangs is a stall as well."""
         self._loop_seen = time.monotonic()
         threading.Thread(target=self.guard, args=(os._exit,), name="loop-guard", daemon=True).start()
         while not self._stop.is_set():
             self._loop_seen = time.monotonic()
+            if start.done():
+                start.result()  # raises what ended it
             problem = next(self._problems(), None)
             if problem is not None:
                 log.critical("%s: exit %d", problem, EXIT_STALLED)
