@@ -75,7 +75,9 @@ def test_merging_is_commutative(samples: list[Sample], places: list[int], rng: r
 @examples(60)
 @given(sample_lists(moderate))
 def test_merged_sums_are_correctly_rounded_and_extremes_exact(samples: list[Sample]) -> None:
-    found = {(b.start_ns, r.series.name): r for b in windows(samples, MINUTES) for r in b.rows() if size_of(b) == MINUTE}
+    found = {
+        (b.start_ns, r.series.name): r for b in windows(samples, MINUTES) for r in b.rows() if size_of(b) == MINUTE
+    }
     expected: dict[tuple[int, str], list[float]] = {}
     for name, pane, value in samples:
         expected.setdefault((BASE + pane // 6 * MINUTE, name), []).append(value)
