@@ -103,7 +103,7 @@ def crash_and_resume(
     topic: dict[bytes, bytes] = {}
     state: dict[str, bytes] = {}
     operator = WindowOperator("t", 0, WindowSpec())
-    rows, at, generation = 0, 0, 0
+    lives, rows, at, generation = 0, 0, 0, 0
     edges = sorted({*cuts, *crashes, len(log)})
     for edge in edges:
         if edge > at:
@@ -115,14 +115,15 @@ def crash_and_resume(
                 if outcome.closed or (always and operator.applied > operator.counted):
                     rows = rows if generation == operator.generation else 0
                     generation = operator.generation
-                    records = list(checkpoint(operator, epoch="e", windows_offset=0, rows_written=rows))
+                    table = f"{lives}.{generation}"
+                    records = list(checkpoint(operator, epoch="e", windows_offset=0, table=table, rows_written=rows))
                     rows = len(operator.table)
                     state.update({k.decode(): v for k, v in records})
             at = edge
         if edge in crashes:
             operator = WindowOperator("t", 0, WindowSpec())
             resume = restore(operator, state["window/t/0/core"], state) if state else None
-            rows, at = (len(operator.table), resume.held) if resume else (0, 0)
+            lives, rows, at = lives + 1, 0, resume.held if resume else 0
             generation = operator.generation
             for value in topic.values():
                 operator.read_back(decode_window_batch(value))
