@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from aiokafka import ConsumerRecord
@@ -73,7 +74,7 @@ class MetricsPartition:
     _windows_offset: int = 0
     _since_snapshot: int = 0
     _fold_from_ns: int = 0
-    _reading: tuple[int, int] = (-1, 0)
+    _reading: dict[int, int] = field(default_factory=dict)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
 
     def __post_init__(self) -> None:
@@ -114,13 +115,14 @@ class MetricsPartition:
         part = decode_window_batch(record.value)
         if part.end_ns - part.start_ns != self.spec.pane_ns or part.end_ns > self.operator.closed_ns:
             return
-        if part.start_ns != self._reading[0]:  # its other records may lie among those of other partitions
-            self._reading = (part.start_ns, record.offset)
+        # its other records may lie among those of other partitions, and of an owner that wrote after its time
+        first = self._reading.setdefault(part.start_ns, record.offset)
         batch = self._assembler.add(part)
         if batch is not None:
             self.operator.read_back(batch)
             self.fold.apply(batch)
-            self._window_offsets.append(self._reading)
+            self._window_offsets.append((part.start_ns, first))
+            del self._reading[part.start_ns]
 
     def next_tick_ns(self) -> int | None:
         """When the next window could close if nothing more came."""
@@ -234,12 +236,18 @@ class MetricsPartition:
         return [Output(topics.STATE, key, value, self.partition) for key, value in records]
 
     def _oldest_needed(self) -> int:
-        """Offset in the windows topic from which a restart must read back; too low is only slower."""
+        """Offset in the windows topic from which a restart must read back; too low is only slower.
+
+        Starts do not ascend with offsets where two owners have written; what is not delivered yet comes after all that
+        is known.
+        """
         needed_ns = min(self.operator.needed_from_ns, self._fold_from_ns)
         known = self._window_offsets
-        while len(known) > 1 and known[1][0] <= needed_ns:
-            known.popleft()
-        return known[0][1] if known else self._windows_offset
+        if not known:
+            return self._windows_offset
+        needed = [entry for entry in known if entry[0] >= needed_ns] or [max(known, key=itemgetter(1))]
+        self._window_offsets = deque(needed)
+        return min(offset for _, offset in needed)
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The window operator's figures as values."""
