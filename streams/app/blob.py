@@ -89,6 +89,7 @@ def _complete(core: Mapping[str, Any], base: str, state: Mapping[str, bytes]) ->
 def choose(key: str, older: bytes, newer: bytes) -> bytes:
     """Which of two values of a state key counts: the newer; of series chunks, which only grow, the longer one.
 
-    Two writers have a series chunk in common: a worker that has lost its partition may have written last.
+    Versions whose tables had no names had series chunks that two writers had in common: a worker that had lost its
+    partition may have written last.
     """
     return older if SERIES in key and len(older) > len(newer) else newer

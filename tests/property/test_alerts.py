@@ -59,7 +59,7 @@ def windows(seed: int) -> list[WindowBatch]:
 
 
 def log_of(seed: int, cutting: random.Random | None = None) -> list[Record]:
-    """The windows as records; cut anywhere, with repetitions and unreadable records between, where that is asked for."""
+    """The windows as records; where asked for, cut anywhere, with repetitions and unreadable records between."""
     values: list[bytes] = []
     for whole in windows(seed):
         parts = list(split(whole, cutting.randrange(1, 5) if cutting else 1000))

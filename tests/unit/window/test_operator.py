@@ -86,15 +86,6 @@ def test_windows_and_fates_equal_brute_force(seed: int, spread: float, data: st.
         assert operator.fates.late == 0
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), data=st.data())
-def test_any_split_gives_the_same_bytes(seed: int, data: st.DataObject) -> None:
-    log = make_log(seed, 120, 6.0)
-    cuts = data.draw(st.lists(st.integers(1, len(log)), max_size=30))
-    whole, split = WindowOperator("t", 0, WindowSpec()), WindowOperator("t", 0, WindowSpec())
-    assert contents(run(whole, log, [])) == contents(run(split, log, cuts))
-
-
 def crash_and_resume(
     log: list[Entry], cuts: list[int], crashes: list[int], *, always: bool = False
 ) -> tuple[dict[bytes, bytes], Fates]:
