@@ -130,7 +130,8 @@ class AlertsPart:
         if batch is None:
             self._begun.setdefault((body.topic, body.partition, body.start_ns), record.offset)
             return []
-        self._begun = {key: offset for key, offset in self._begun.items() if key[:2] != (batch.topic, batch.partition)}
+        source, start_ns = (batch.topic, batch.partition), batch.start_ns
+        self._begun = {k: offset for k, offset in self._begun.items() if k[:2] != source or k[2] > start_ns}
         return self._window(batch)
 
     def _window(self, batch: WindowBatch) -> list[Output]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -55,8 +55,15 @@ class BlobWriter:
         others, self._others = self._others, []
         yield from ((key.encode(), None) for key in others)
 
-    def restore(self, state: Mapping[str, bytes]) -> Snapshot | None:
+    @property
+    def writer(self) -> str:
+        """Unique for this life."""
+        return self._writer
+
+    def restore(self, state: Mapping[str, bytes], usable: Callable[[bytes], bool] = lambda _: True) -> Snapshot | None:
         """The complete snapshot with the highest source offset, None where there is none.
+
+        ``usable`` is asked whether what else a snapshot needs is there.
 
         Raises:
             StateError: there are snapshots, but of none are all chunks there and as they were written.
@@ -66,7 +73,7 @@ class BlobWriter:
         cores = [(orjson.loads(state[key]), key.removesuffix(CORE)) for key in own if key.endswith(CORE)]
         for core, base in sorted(cores, key=lambda found: -found[0]["applied"]):
             value = _complete(core, base, state)
-            if value is not None:
+            if value is not None and usable(value):
                 return Snapshot(core["applied"], value)
         if cores:
             raise StateError(f"no snapshot of {self._key} is complete")
@@ -82,6 +89,7 @@ def _complete(core: Mapping[str, Any], base: str, state: Mapping[str, bytes]) ->
 def choose(key: str, older: bytes, newer: bytes) -> bytes:
     """Which of two values of a state key counts: the newer; of series chunks, which only grow, the longer one.
 
-    Two writers have a series chunk in common: a worker that has lost its partition may have written last.
+    Versions whose tables had no names had series chunks that two writers had in common: a worker that had lost its
+    partition may have written last.
     """
     return older if SERIES in key and len(older) > len(newer) else newer

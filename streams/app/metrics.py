@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from aiokafka import ConsumerRecord
@@ -33,7 +34,7 @@ from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.publish.prometheus import PrometheusFold
 from streams.settings import Settings
-from streams.window.checkpoint import checkpoint, prefix, restore, series_keys
+from streams.window.checkpoint import checkpoint, has_series, prefix, restore, series_keys, series_prefix
 from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
 from streams.window.rollup import Span
 
@@ -67,12 +68,13 @@ class MetricsPartition:
     _fragments: dict[Series, bytes] = field(default_factory=dict)
     _rows_written: int = 0
     _generation: int = 0
+    _other_series: list[bytes] = field(default_factory=list)
     _checkpoint_ns: int = 0
     _window_offsets: deque[tuple[int, int]] = field(default_factory=deque)
     _windows_offset: int = 0
     _since_snapshot: int = 0
     _fold_from_ns: int = 0
-    _reading: tuple[int, int] = (-1, 0)
+    _reading: dict[int, int] = field(default_factory=dict)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
 
     def __post_init__(self) -> None:
@@ -85,11 +87,12 @@ class MetricsPartition:
 
     def restore(self, state: Mapping[str, bytes]) -> Restored:
         """Fills the operator and the totals from the state topic."""
-        core = self._core.restore(state)
+        series = series_prefix(self.topic, self.partition)
+        self._other_series = sorted(key.encode() for key in state if key.startswith(series))
+        core = self._core.restore(state, lambda value: has_series(self.topic, self.partition, value, state))
         if core is None:
             return Restored()
         resume = restore(self.operator, core.value, state)
-        self._rows_written = len(self.operator.table)
         self._generation = self.operator.generation
         self._windows_offset = resume.windows_offset
         self._restore_totals(state)
@@ -112,13 +115,14 @@ class MetricsPartition:
         part = decode_window_batch(record.value)
         if part.end_ns - part.start_ns != self.spec.pane_ns or part.end_ns > self.operator.closed_ns:
             return
-        if part.start_ns != self._reading[0]:  # its other records may lie among those of other partitions
-            self._reading = (part.start_ns, record.offset)
+        # its other records may lie among those of other partitions, and of an owner that wrote after its time
+        first = self._reading.setdefault(part.start_ns, record.offset)
         batch = self._assembler.add(part)
         if batch is not None:
             self.operator.read_back(batch)
             self.fold.apply(batch)
-            self._window_offsets.append(self._reading)
+            self._window_offsets.append((part.start_ns, first))
+            del self._reading[part.start_ns]
 
     def next_tick_ns(self) -> int | None:
         """When the next window could close if nothing more came."""
@@ -185,9 +189,13 @@ class MetricsPartition:
     def _checkpointed(self, results: list[Output], marks: list[tuple[int, int]]) -> Step:
         held = self.operator.held_offset
         records = self._fold_snapshot(len(marks))
-        gone = self._generation_change()
+        gone = self._superseded_series()
         *chunks, (_, core) = checkpoint(
-            self.operator, epoch=self.epoch, windows_offset=self._oldest_needed(), rows_written=self._rows_written
+            self.operator,
+            epoch=self.epoch,
+            windows_offset=self._oldest_needed(),
+            table=self._table,
+            rows_written=self._rows_written,
         )
         core_records = self._core.records(Snapshot(self.operator.applied, core))
         records += [Output(topics.STATE, key, value, self.partition) for key, value in (*chunks, *core_records)]
@@ -202,14 +210,19 @@ class MetricsPartition:
 
         return Step(results, records, delivered)
 
-    def _generation_change(self) -> list[Output]:
-        """When the operator has a smaller table, its rows are written anew; returns what then deletes the old ones."""
-        if self._generation == self.operator.generation:
-            return []
-        keys = series_keys(self.topic, self.partition, self._generation, self._rows_written)
-        self._generation, self._rows_written = self.operator.generation, 0
-        self._fragments.clear()
-        self._joined.clear()
+    @property
+    def _table(self) -> str:
+        """Names the chunks of series of this life and generation."""
+        return f"{self._core.writer}.{self._generation}"
+
+    def _superseded_series(self) -> list[Output]:
+        """Each life writes its series anew, and so does a smaller table; returns what then deletes the old ones."""
+        keys, self._other_series = self._other_series, []
+        if self._generation != self.operator.generation:
+            keys += series_keys(self.topic, self.partition, self._table, self._rows_written)
+            self._generation, self._rows_written = self.operator.generation, 0
+            self._fragments.clear()
+            self._joined.clear()
         return [Output(topics.STATE, key, None, self.partition) for key in keys]
 
     def _fold_snapshot(self, panes: int) -> list[Output]:
@@ -223,12 +236,18 @@ class MetricsPartition:
         return [Output(topics.STATE, key, value, self.partition) for key, value in records]
 
     def _oldest_needed(self) -> int:
-        """Offset in the windows topic from which a restart must read back; too low is only slower."""
+        """Offset in the windows topic from which a restart must read back; too low is only slower.
+
+        Starts do not ascend with offsets where two owners have written; what is not delivered yet comes after all that
+        is known.
+        """
         needed_ns = min(self.operator.needed_from_ns, self._fold_from_ns)
         known = self._window_offsets
-        while len(known) > 1 and known[1][0] <= needed_ns:
-            known.popleft()
-        return known[0][1] if known else self._windows_offset
+        if not known:
+            return self._windows_offset
+        needed = [entry for entry in known if entry[0] >= needed_ns] or [max(known, key=itemgetter(1))]
+        self._window_offsets = deque(needed)
+        return min(offset for _, offset in needed)
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The window operator's figures as values."""

@@ -21,6 +21,7 @@ from streams.domain.series import Series
 WINDOW_SCHEMA: Final = "agents.window/1"
 QUANTILES: Final = (0.5, 0.95, 0.99)
 MAX_SERIES_PER_RECORD: Final = 1000
+MAX_IN_THE_MAKING: Final = 4
 MAX_COUNTERS_PER_RECORD: Final = 400_000
 """About 5 MB as base64 at the widest: far below the topic's largest record."""
 
@@ -265,26 +266,27 @@ def join(parts: Sequence[WindowBatch]) -> WindowBatch:
 class WindowAssembler:
     """Puts a window's records together again.
 
-    Bounded: one window in the making per (topic, partition, size); another start replaces it (its remaining records
-    will come again where they are replayed), counted in ``abandoned``.
+    Bounded: :data:`MAX_IN_THE_MAKING` windows per (topic, partition, size): records of an owner that writes after it
+    lost its partition lie among those of the next one. Beyond it the earliest is given up, counted in ``abandoned``
+    (its remaining records will come again where they are replayed).
     """
 
     abandoned: int = 0
-    _parts: dict[tuple[str, int, int], dict[int, WindowBatch]] = field(default_factory=dict)
+    _parts: dict[tuple[str, int, int], dict[int, dict[int, WindowBatch]]] = field(default_factory=dict)
 
     def add(self, part: WindowBatch) -> WindowBatch | None:
         """The whole window when this was its last missing record."""
         if part.chunks == 1:
             return part
-        key = (part.topic, part.partition, part.end_ns - part.start_ns)
-        parts = self._parts.setdefault(key, {})
-        if parts and next(iter(parts.values())).start_ns != part.start_ns:
-            self.abandoned += 1
-            parts.clear()
+        windows = self._parts.setdefault((part.topic, part.partition, part.end_ns - part.start_ns), {})
+        parts = windows.setdefault(part.start_ns, {})
         parts[part.chunk] = part
         if len(parts) < part.chunks:
+            if len(windows) > MAX_IN_THE_MAKING:
+                self.abandoned += 1
+                del windows[min(windows)]
             return None
-        del self._parts[key]
+        del windows[part.start_ns]
         return join([parts[i] for i in range(part.chunks)])
 
 

@@ -46,13 +46,18 @@ def prefix(topic: str, partition: int) -> str:
     return f"window/{topic}/{partition}/"
 
 
-def series_keys(topic: str, partition: int, generation: int, rows: int) -> list[bytes]:
+def series_prefix(topic: str, partition: int) -> str:
+    """What the keys of the chunks that hold the series of one source partition start with."""
+    return f"{prefix(topic, partition)}series/"
+
+
+def series_keys(topic: str, partition: int, table: str, rows: int) -> list[bytes]:
     """Keys of the chunks that hold the series of a table."""
-    return [f"{prefix(topic, partition)}series/{generation}/{i}".encode() for i in range(-(-rows // CHUNK))]
+    return [f"{series_prefix(topic, partition)}{table}/{i}".encode() for i in range(-(-rows // CHUNK))]
 
 
 def checkpoint(
-    operator: WindowOperator, *, epoch: str, windows_offset: int, rows_written: int
+    operator: WindowOperator, *, epoch: str, windows_offset: int, table: str, rows_written: int
 ) -> Iterator[tuple[bytes, bytes]]:
     """The records to write, in order; the last one is the core.
 
@@ -60,18 +65,19 @@ def checkpoint(
         operator: settled up to its held-back offset by this call.
         epoch: id of the source topic.
         windows_offset: offset in ``agents.windows`` of the oldest base window that is still needed.
-        rows_written: how many series of this generation earlier checkpoints have written.
+        table: a name for this numbering of the series: of this operator and this generation alone. Another life numbers
+            the same series otherwise, because a run is not decoded record by record.
+        rows_written: how many series of this table earlier checkpoints have written.
     """
     held = operator.held_offset
     operator.sequences.settle(held)
     operator.cumulatives.settle(held)
-    base = prefix(operator.topic, operator.partition)
     rows = operator.table.rows
-    series = f"{base}series/{operator.generation}"
+    keys = series_keys(operator.topic, operator.partition, table, len(rows))
     for chunk in range(rows_written // CHUNK, -(-len(rows) // CHUNK)) if len(rows) > rows_written else ():
         part = rows[chunk * CHUNK : (chunk + 1) * CHUNK]
         body = [[s.name, s.unit, s.kind, s.labels] for s in part]
-        yield f"{series}/{chunk}".encode(), orjson.dumps(body)
+        yield keys[chunk], orjson.dumps(body)
     core = {
         "v": FORMAT,
         "epoch": epoch,
@@ -82,12 +88,25 @@ def checkpoint(
         "windows_offset": windows_offset,
         "series": len(rows),
         "generation": operator.generation,
+        "table": table,
         "overflow": [[name, kind, slot] for (name, kind), slot in operator.table.overflow_slots.items()],
         "fates": operator.fates.snapshot(),
         "sequences": operator.sequences.snapshot(),
         "cumulatives": operator.cumulatives.snapshot(),
     }
-    yield f"{base}core".encode(), orjson.dumps(core)
+    yield f"{prefix(operator.topic, operator.partition)}core".encode(), orjson.dumps(core)
+
+
+def has_series(topic: str, partition: int, core_record: bytes, records: Mapping[str, bytes]) -> bool:
+    """Whether all chunks of series that a checkpoint needs are there: of one that a worker wrote after it had lost its
+    partition the next owner may have deleted some.
+    """
+    core = orjson.loads(core_record)
+    return all(key.decode() in records for key in series_keys(topic, partition, _table(core), core["series"]))
+
+
+def _table(core: Mapping[str, Any]) -> str:
+    return str(core.get("table", core["generation"]))  # before tables had names
 
 
 def restore(operator: WindowOperator, core_record: bytes, records: Mapping[str, bytes]) -> Resume:
@@ -105,7 +124,6 @@ def restore(operator: WindowOperator, core_record: bytes, records: Mapping[str, 
         StateVersionError: written by a newer version of this code.
         StateError: a chunk of series is missing.
     """
-    base = prefix(operator.topic, operator.partition)
     core: dict[str, Any] = orjson.loads(core_record)
     if core["v"] > FORMAT:
         raise StateVersionError(
@@ -113,7 +131,7 @@ def restore(operator: WindowOperator, core_record: bytes, records: Mapping[str, 
             f"to {FORMAT}: upgrade this worker, or delete the state topic to start from the log's beginning"
         )
     operator.generation = core["generation"]
-    for series in _rows(f"{base}series/{operator.generation}", records, core["series"]):
+    for series in _rows(f"{series_prefix(operator.topic, operator.partition)}{_table(core)}", records, core["series"]):
         operator.table.slots[series] = len(operator.table.rows)
         operator.table.rows.append(series)
     operator.table.overflow_slots = {(name, kind): slot for name, kind, slot in core["overflow"]}

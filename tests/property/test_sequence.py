@@ -38,7 +38,7 @@ def undisturbed(log: Sequence[Batch]) -> list[Verdict]:
 
 
 def disturbed(log: Sequence[Batch], stops: Sequence[tuple[int, int, bool]]) -> tuple[SequenceFilter, list[Verdict]]:
-    """With a checkpoint at each stop; after a crash the held-back records are checked again, and must fare as before."""
+    """With a checkpoint at each stop; after a crash the held-back records are checked again and must fare as before."""
     seen, verdicts, held = SequenceFilter(), list[Verdict](), 0
     for after, behind, crash in sorted(stops):
         verdicts += check(seen, log, len(verdicts), after + 1)

@@ -92,23 +92,6 @@ def metrics_part() -> MetricsPartition:
     return MetricsPartition(topics.METRICS, 0, SPEC, snapshot_every=3)
 
 
-@settings(max_examples=60, deadline=None, phases=PHASES)
-@given(seed=st.integers(0, 10**6), lengths=run_lengths, crashes=crash_points, depth=depths)
-def test_metrics(seed: int, lengths: list[int], crashes: list[int], depth: int) -> None:
-    log = metric_log(seed)
-    calm, crashed = Line(log, metrics_part), Line(log, metrics_part, crashes)
-    calm.run(forever([len(log)]), 0)
-    crashed.run(forever(lengths), depth)
-    assert crashed.contents(topics.WINDOWS) == calm.contents(topics.WINDOWS)
-    first, second = calm.part, crashed.part
-    assert isinstance(first, MetricsPartition)
-    assert isinstance(second, MetricsPartition)
-    assert second.operator.fates == first.operator.fates
-    assert second.progress(0, 0) == first.progress(0, 0)
-    assert second.fold.snapshot() == first.fold.snapshot()
-    assert dead_letters(crashed) == dead_letters(calm)
-
-
 def dead_letters(line: Line) -> set[tuple[int, str, bytes | None]]:
     letters = [read_dead_letter(record) for record in line.topics[topics.DEAD_LETTERS]]
     return {(letter.offset, letter.reason, letter.value) for letter in letters}

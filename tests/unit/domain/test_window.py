@@ -63,13 +63,15 @@ def test_the_assembler_waits_for_all_records_and_survives_repetition() -> None:
     assert assembler.abandoned == 0
 
 
-def test_another_start_replaces_a_window_in_the_making() -> None:
+def test_windows_in_the_making_stand_side_by_side_and_the_earliest_makes_room() -> None:
     assembler = WindowAssembler()
-    assert assembler.add(next(split(make([1] * 3), 2))) is None
-    later = list(split(make([1] * 3, start_ns=10), 2))
-    assert assembler.add(later[0]) is None
-    assert assembler.add(later[1]) is not None
+    starts = range(0, 10 * (window.MAX_IN_THE_MAKING + 1), 10)
+    halves = [list(split(make([1] * 3, start_ns=start), 2)) for start in starts]
+    assert [assembler.add(first) for first, _ in halves] == [None] * len(halves)
     assert assembler.abandoned == 1
+    wholes = [assembler.add(second) for _, second in halves[1:]]
+    assert [whole.start_ns for whole in wholes if whole is not None] == list(starts)[1:]
+    assert assembler.add(halves[0][1]) is None
 
 
 @pytest.mark.parametrize(
