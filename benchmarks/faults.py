@@ -15,16 +15,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.nemesis import pipeline
-from benchmarks.nemesis.arena import Arena, wait
+from benchmarks.nemesis import pipeline, stock
+from benchmarks.nemesis.arena import PARTITIONS, Arena, wait
 from benchmarks.nemesis.checker import Verdict
 from benchmarks.nemesis.history import History, planned
 from benchmarks.nemesis.schedule import Action, schedule
+from benchmarks.nemesis.source import AGENTS
+from benchmarks.nemesis.truth import Truth
 from streams.errors import DependencyMissing
 from streams.services.alertmanager import AlertmanagerService
 from streams.services.webhook import WebhookReceiver
@@ -84,9 +87,8 @@ class Report:
 
 def run_pipeline(folder: Path, history: History, seed: int, actions: list[Action]) -> Report:
     """Our pipeline through one schedule."""
-    begin = time.monotonic()
     with ExitStack() as stack:
-        absent, url, webhook = {}, "", None
+        url, webhook, absent = "", None, {}
         try:
             receiver = stack.enter_context(WebhookReceiver())
             service = AlertmanagerService(folder / "alertmanager", webhook_url=receiver.url)
@@ -94,38 +96,54 @@ def run_pipeline(folder: Path, history: History, seed: int, actions: list[Action
         except DependencyMissing as error:
             absent["alertmanager"] = f"absent: {error}"
         arena = stack.enter_context(Arena(folder, pipeline.subject(folder, url), history, seed))
-        if arena.proxy is None:
-            absent["proxy"] = f"absent: {arena.proxy_absent}"
-        arena.begin()
-        arena.play(actions)
-        lag = heal(arena)
-        time.sleep(AFTERWARDS_SECONDS)
-        unsent = arena.source.finish()
-        verdicts, found = pipeline.settle(arena, webhook)
-        if unsent:
-            absent["unsent"] = f"{unsent} sends the broker did not take"
-        fates = sum(found.fates.values(), Counter[str]())
-        return Report(
-            arena.subject.name,
-            seed,
-            arena.slots.kills,
-            verdicts,
-            fates.total(),
-            fates["late"],
-            lag,
-            time.monotonic() - begin,
-            dict(Counter(action.op for action in actions)),
-            absent,
-        )
+        report = run(arena, seed, actions, lambda: pipeline.caught_up(arena), lambda: pipeline.settle(arena, webhook))
+        report.absent |= absent
+        return report
 
 
-def heal(arena: Arena) -> float | None:
-    """Ends the faults; returns the seconds until no lag was left, None if it did not go."""
+def run_stock(folder: Path, history: History, seed: int, actions: list[Action]) -> Report:
+    """The stock Faust app through one schedule."""
+    with Arena(folder, stock.subject(folder), history, seed) as arena:
+        few = AGENTS * PARTITIONS  # agents go on: about two seconds of them
+        return run(arena, seed, actions, lambda: 0 <= stock.lag(arena) < few, lambda: stock.settle(arena))
+
+
+def run(
+    arena: Arena,
+    seed: int,
+    actions: list[Action],
+    caught_up: Callable[[], bool],
+    settle: Callable[[], tuple[list[Verdict], Truth]],
+) -> Report:
+    """Plays a schedule, heals, lets everything come out and checks it."""
+    begin = time.monotonic()
+    arena.begin()
+    arena.play(actions)
+    arena.top_up(sum(action.kills for action in actions))
     arena.heal()
     try:
-        return round(wait(lambda: pipeline.caught_up(arena), 3 * pipeline.LAG_SECONDS, "no lag"), 1)
+        lag = round(wait(caught_up, 3 * pipeline.LAG_SECONDS, "no lag"), 1)
     except TimeoutError:
-        return None
+        lag = None
+    time.sleep(AFTERWARDS_SECONDS)
+    unsent = arena.source.finish()
+    verdicts, found = settle()
+    absent = {"proxy": f"absent: {arena.proxy_absent}"} if arena.proxy is None else {}
+    if unsent:
+        absent["unsent"] = f"{unsent} sends the broker did not take"
+    fates = sum(found.fates.values(), Counter[str]())
+    return Report(
+        subject=arena.subject.name,
+        seed=seed,
+        kills=arena.slots.kills,
+        verdicts=verdicts,
+        events=fates.total(),
+        late=fates["late"],
+        lag_zero_seconds=lag,
+        seconds=time.monotonic() - begin,
+        actions=dict(Counter(action.op for action in actions)),
+        absent=absent,
+    )
 
 
 def table(reports: list[Report]) -> str:
@@ -150,6 +168,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--kills", type=int, default=100, help="workers killed with SIGKILL")
     made.add_argument("--quick", action="store_true", help="no fault lasts longer than 8 s")
+    made.add_argument(
+        "--baseline-kills",
+        type=int,
+        default=12,
+        help="kills of the stock Faust Table app that is run through a short schedule of the same seed; 0: no such run",
+    )
     made.add_argument("--replay", type=Path, help="a history file: its schedule again")
     made.add_argument(
         "--folder", type=Path, help="where history, logs and data are kept; default: a new one in the temporary folder"
@@ -160,22 +184,25 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     arguments = parser().parse_args()
-    seed, quick, actions = (
-        arguments.seed,
-        arguments.quick,
-        schedule(arguments.seed, arguments.kills, quick=arguments.quick),
-    )
+    seed, quick = arguments.seed, arguments.quick
+    actions = schedule(seed, arguments.kills, quick=quick)
     if arguments.replay:
         seed, quick, actions = planned(arguments.replay)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="streams-faults-"))
     kills = sum(action.kills for action in actions)
     sys.stderr.write(f"history and logs: {folder}; about {actions[-1].at_seconds if actions else 0:.0f} s\n")
     history = History(folder / "history.jsonl", seed=seed, kills=kills, quick=quick, actions=actions)
-    report = run_pipeline(folder, history, seed, actions)
+    reports = [run_pipeline(folder, history, seed, actions)]
+    if arguments.baseline_kills:
+        few = schedule(seed, arguments.baseline_kills, quick=True)
+        beside = folder / "stock"
+        stocks = History(beside / "history.jsonl", seed=seed, kills=arguments.baseline_kills, quick=True, actions=few)
+        reports.append(run_stock(beside, stocks, seed, few))
     if not arguments.json:
-        print(table([report]))
-    print(json.dumps({**report.figures(), "history": str(history.path)}))
-    return 0 if report.holds else 1
+        print(table(reports))
+    line = {**reports[0].figures(), "history": str(history.path), "baseline": [r.figures() for r in reports[1:]]}
+    print(json.dumps(line))
+    return 0 if reports[0].holds else 1
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from streams.settings import Settings
 
 PARTITIONS: Final = 4
 START_SECONDS: Final = 120.0
+TOP_UP_SECONDS: Final = 4.0
 ROOT: Final = Path(__file__).parents[2]
 WORKERS: Final[Mapping[str, object]] = {
     "partitions": PARTITIONS,
@@ -126,6 +128,15 @@ class Arena:
             time.sleep(max(0.0, begin + action.at_seconds - time.monotonic()))
             self.history.note(" ".join(word for word in (action.op, action.value) if word), action.target)
             self.do(action)
+
+    def top_up(self, kills: int) -> None:
+        """More kills, one place after the other, where some met a place that was empty at that moment."""
+        for name in itertools.cycle(SLOTS):
+            if self.slots.kills >= kills:
+                return
+            self.history.note("worker.kill 0.5 (more)", name)
+            self.slots.kill(name, 0.5)
+            time.sleep(TOP_UP_SECONDS)
 
     def do(self, action: Action) -> None:
         """One action."""

@@ -124,7 +124,9 @@ def install(trap: Trap) -> None:
         setattr(owner, name, wrapped)
 
 
-def _after(seconds: float, end: Callable[[], None]) -> None:
+def later(seconds: float, end: Callable[[], None]) -> None:
+    """Ends the process some seconds from now, wherever it is then."""
+
     def run() -> None:
         time.sleep(seconds)
         end()
@@ -137,7 +139,7 @@ def main(argv: list[str]) -> int:
         raise SystemExit("usage: python -m benchmarks.nemesis.crash --at POINT:N -- worker ...")
     point, _, passage = argv[1].partition(":")
     if point == "start":
-        _after(float(passage), die)
+        later(float(passage), die)
     else:
         install(Trap(point, int(passage), die))
     from streams.cli import main as streams

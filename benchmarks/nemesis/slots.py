@@ -45,7 +45,7 @@ class Slot:
         """Kill -9; the next life begins after a pause, and ends at a crash point if one is given."""
         if self.child is not None and self.child.running:
             self.child.kill()
-        self.kills += 1
+            self.kills += 1
         self._next, self._point = point, ""
         self._start_at = time.monotonic() + pause_seconds
 
@@ -78,6 +78,12 @@ class Slot:
         self.child.start()
         self._started_at = now
         note(f"started{' to end at ' + self._point if self._point else ''}", self.name)
+
+    @property
+    def seconds(self) -> float:
+        """How long its worker has been running; 0 where there is none."""
+        child = self.child
+        return time.monotonic() - self._started_at if child is not None and child.running else 0.0
 
     def ready(self) -> bool:
         """Whether its worker has restored its partitions."""
