@@ -118,7 +118,7 @@ def settle(arena: Arena) -> tuple[list[Verdict], Truth]:
 def main(argv: list[str]) -> None:
     if argv[:1] == ["--die-after"]:
         later(float(argv[1]), die)
-    sys.argv = ["stock", "worker", "--without-web", "--loglevel", "warning"]
+    sys.argv = ["stock", "worker", "--without-web", "--loglevel", "warn"]
     make_app().main()
 
 
