@@ -139,18 +139,21 @@ def check_alerts(expected: Mapping[Episode, bool], records: Iterable[Transition]
 
 
 def check_notifications(received: Iterable[tuple[str, str, str]]) -> Verdict:
-    """What Alertmanager told its receiver: of each alert firing, then resolved, and never firing again.
+    """What Alertmanager told its receiver: no episode fires again after its end, and none is left open.
+
+    It keeps one state per alert: an episode that ended while the alerts role was away may be over, or be replaced by
+    the next one, before Alertmanager hears of it. So only the newest episode of each alert must have been resolved.
 
     Args:
-        received: (fingerprint, start, status) in the order of arrival. An alert that nobody was told of is no fault
-            here: one that ended while the alerts role was away may be over before Alertmanager hears of it.
+        received: (fingerprint, start, status) in the order of arrival.
     """
-    verdict, last = Verdict("notifications"), dict[tuple[str, str], str]()
+    verdict, last, newest = Verdict("notifications"), dict[tuple[str, str], str](), dict[str, str]()
     for fingerprint, start, status in received:
         verdict.checked += 1
         if last.get((fingerprint, start)) == "resolved" and status == "firing":
             verdict.add(0, 1, f"{fingerprint} of {start} fires again after its end")
         last[fingerprint, start] = status
-    for (fingerprint, start), status in last.items():
-        verdict.add(int(status != "resolved"), 0, f"{fingerprint} of {start} was never resolved")
+        newest[fingerprint] = max(start, newest.get(fingerprint, start))
+    for fingerprint, start in newest.items():
+        verdict.add(int(last[fingerprint, start] != "resolved"), 0, f"{fingerprint} of {start} was never resolved")
     return verdict

@@ -163,16 +163,13 @@ def test_planted_faults_in_alerts_are_seen(records: list[Transition], lost: int,
 
 
 def test_alertmanager_must_not_fire_again_nor_leave_open() -> None:
-    fine = [
-        ("f", "1", "firing"),
-        ("f", "1", "firing"),
-        ("f", "1", "resolved"),
-        ("f", "2", "firing"),
-        ("f", "2", "resolved"),
-    ]
+    fine = [("f", "1", "firing"), ("f", "1", "firing"), ("f", "1", "resolved"), ("g", "1", "firing")]
+    fine += [("f", "2", "firing"), ("g", "2", "firing"), ("f", "2", "resolved"), ("g", "2", "resolved")]
     assert not checker.check_notifications(fine).examples
     again = checker.check_notifications([*fine, ("f", "1", "firing")])
-    assert (again.lost, again.doubled) == (1, 1)
+    assert (again.lost, again.doubled) == (0, 1)
+    left = checker.check_notifications([*fine, ("f", "3", "firing")])
+    assert (left.lost, left.doubled) == (1, 0)
 
 
 def test_an_episode_begins_with_its_first_high_pane_fires_after_its_time_and_ends_when_it_was_good_for_long() -> None:
