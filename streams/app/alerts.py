@@ -27,6 +27,8 @@ from streams.window.operator import QUIET_PANES
 
 log = logging.getLogger(__name__)
 SOURCES: Final = (topics.WINDOWS,)
+LATE_SNAPSHOTS: Final = 10
+"""An Alertmanager that is away must not make a restart read ever more again."""
 
 
 @dataclass
@@ -47,7 +49,9 @@ class AlertsPart:
     Attributes:
         make_detect, make_correlate: new operators; one detector bank per source topic, one set of rules.
         notify: takes each transition to Alertmanager's desired state; must not block. resume: the same for alerts that
-            were open before a restart.
+            were open before a restart. told: whether Alertmanager knows everything so far; while it does not, the
+            snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so that a worker that dies
+            now reads again what nobody was told.
     """
 
     topic: str
@@ -60,6 +64,7 @@ class AlertsPart:
     pane_ns: int
     detector: str
     health: Health = field(default_factory=unobserved)
+    told: Callable[[], bool] = lambda: True
     committable: int | None = None
     counts: AlertCounts = field(default_factory=AlertCounts)
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
@@ -112,7 +117,7 @@ class AlertsPart:
         for record in records:
             results += self._record(record, now_ns)
         self._applied = records[-1].offset
-        if self._since_snapshot >= self.snapshot_every:
+        if self._since_snapshot >= self.snapshot_every * (1 if self.told() else LATE_SNAPSHOTS):
             self._since_snapshot = 0
             return [self._snapshot(results)]
         return [Step(results)] if results else []

@@ -108,6 +108,7 @@ class Roles:
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
             health=self._health,
+            told=self._told,
         )
 
     def _detect(self) -> DetectOperator:
@@ -131,6 +132,9 @@ class Roles:
     def _resume(self, alerts: Sequence[AlertTransition]) -> None:
         if self._publisher is not None:
             self._publisher.restore(alerts)
+
+    def _told(self) -> bool:
+        return self._publisher is None or not self._publisher.unsent
 
     def _release(self, part: Part) -> None:
         """Another worker may own the partition now: stop showing its figures and repeating its alerts."""

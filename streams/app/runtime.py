@@ -191,7 +191,7 @@ class Runtime:
         return max(0, int(highwater) - int(delivered) - 1)
 
     def stalled_seconds(self) -> float:
-        """How long there has been work, or nobody could say whether there is, and none was done; 0 while all is well."""
+        """How long there has been work (or nobody could tell) and none was done; 0 while all is well."""
         now = self._monotonic()
         if self.ready and all(self.lag(tp) == 0 for tp in self.parts):
             self.last_progress = now  # what comes after a quiet hour has not waited for an hour

@@ -133,9 +133,8 @@ class Worker:
         threading.Thread(target=self.guard, args=(os._exit,), name="loop-guard", daemon=True).start()
         while not self._stop.is_set():
             self._loop_seen = time.monotonic()
-            if start.done():
-                start.result()  # raises what ended it
-            problem = next(self._problems(), None)
+            error = start.exception() if start.done() else None
+            problem = Stalled(f"the start failed: {error!r}") if error else next(self._problems(), None)
             if problem is not None:
                 log.critical("%s: exit %d", problem, EXIT_STALLED)
                 self.exit_code = EXIT_STALLED

@@ -53,6 +53,8 @@ class AlertmanagerSettings:
         batch: alerts per post, at most 256 (what Prometheus sends).
         max_alerts: label sets remembered; see :class:`streams.publish.delivery.Board`.
         drain_seconds: how long :meth:`AlertmanagerPublisher.stop` tries to deliver what is unsent.
+        settle_seconds: nothing is sent for so long after a restore: what a restarted worker reads again makes alerts
+            fire and end anew, and a peer that had seen both would notify of the first once more.
         generator_url: link shown at an alert, ``{fingerprint}`` is replaced; "" sends none.
     """
 
@@ -64,6 +66,7 @@ class AlertmanagerSettings:
     batch: int = 256
     max_alerts: int = 10_000
     drain_seconds: float = 5.0
+    settle_seconds: float = 2.0
     generator_url: str = ""
 
 
@@ -103,6 +106,7 @@ class AlertmanagerPublisher:
             round(self._settings.retain_seconds * SECOND_NS),
         )
         self._board = Board(timing, self._settings.max_alerts)
+        self.quiet_until_ns = 0
         self._peers = [_Peer(url.rstrip("/") + API_PATH, self) for url in dict.fromkeys(urls)]
         self._tasks: list[asyncio.Task[None]] = []
         self._client: httpx.AsyncClient | None = None
@@ -140,6 +144,7 @@ class AlertmanagerPublisher:
 
     def restore(self, alerts: Iterable[AlertTransition]) -> None:
         """Takes over the last transition of each known alert after a restart; the original ``startsAt`` is kept."""
+        self.quiet_until_ns = self._clock_ns() + round(self._settings.settle_seconds * SECOND_NS)
         for transition in alerts:
             self.update(transition)
 
@@ -163,6 +168,7 @@ class _Peer:
         self.name = f"{parts.hostname}:{port}{parts.path.removesuffix(API_PATH)}"  # without a password in the URL
         self.ledger = Ledger()
         self._url = url
+        self._owner = owner
         self._board = owner._board
         self._settings = owner._settings
         self._clock_ns = owner._clock_ns
@@ -205,6 +211,10 @@ class _Peer:
         self._stats.unsent(self.name, unsent)
         if not unsent:
             self._settled.set()
+        quiet_ns = self._owner.quiet_until_ns - now_ns
+        if quiet_ns > 0:
+            await asyncio.sleep(min(quiet_ns / SECOND_NS, self._settings.settle_seconds))
+            return
         due = self.ledger.due(self._board, now_ns, self._settings.batch)
         if due:
             await self._deliver(client, due)

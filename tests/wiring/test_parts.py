@@ -14,7 +14,7 @@ from agents_emitter import events
 from agents_emitter.simulator import simulate
 from streams import topics
 from streams.app import metrics
-from streams.app.alerts import AlertsPart
+from streams.app.alerts import LATE_SNAPSHOTS, AlertsPart
 from streams.app.metrics import MetricsPartition
 from streams.app.traces import TracesPart
 from streams.correlate.operator import CorrelateOperator
@@ -213,6 +213,15 @@ def test_alerts(seed: int, lengths: list[int], crashes: list[int], depth: int) -
     assert transitions(crashed) == transitions(calm)
     assert transitions(calm)
     assert {r.value for r in crashed.topics[topics.ANOMALIES]} == {r.value for r in calm.topics[topics.ANOMALIES]}
+
+
+def test_a_snapshot_waits_for_alertmanager_but_not_for_ever() -> None:
+    def snapshots(*, told: bool) -> int:
+        part = alerts_part()
+        part.told = lambda: told
+        return sum(bool(step.checkpoint) for record in window_log(1) for step in part.process([record], 0))
+
+    assert snapshots(told=False) == snapshots(told=True) // LATE_SNAPSHOTS > 0
 
 
 def transitions(line: Line) -> dict[tuple[str, int], object]:

@@ -18,13 +18,16 @@ class Runtime:
 
     role, failure, ready, app = "metrics", None, False, App()
 
+    def __init__(self, stalled: float) -> None:
+        self._stalled = stalled
+
     def stalled_seconds(self) -> float:
-        return 31.0
+        return self._stalled
 
 
-async def _watched(start: Any) -> int:
+async def _watched(start: Any, stalled: float = 0.0) -> int:
     worker = Worker(Settings(role="metrics", http_port=0))
-    worker.runtimes = [Runtime()]  # type: ignore[list-item] - what the watchdog asks of one
+    worker.runtimes = [Runtime(stalled)]  # type: ignore[list-item] - what the watchdog asks of one
     task = asyncio.create_task(start())
     await asyncio.wait_for(worker._watch(task), 30)
     task.cancel()
@@ -32,4 +35,11 @@ async def _watched(start: Any) -> int:
 
 
 def test_a_start_that_hangs_ends_the_worker() -> None:
-    assert asyncio.run(_watched(asyncio.Event().wait)) == EXIT_STALLED
+    assert asyncio.run(_watched(asyncio.Event().wait, 31.0)) == EXIT_STALLED
+
+
+def test_a_start_that_fails_ends_the_worker_as_a_stall_does() -> None:
+    async def refused() -> None:
+        raise ConnectionError("no broker")
+
+    assert asyncio.run(_watched(refused)) == EXIT_STALLED
