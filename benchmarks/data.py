@@ -81,7 +81,9 @@ def batches(
         second += 1
 
 
-def sparse(series: int, panes: int, *, per_pane: int = 10, pane_seconds: int = 10) -> Iterator[Record]:
+def sparse(
+    series: int, panes: int, *, per_pane: int = 10, pane_seconds: int = 10, start_ns: int = START_NS
+) -> Iterator[Record]:
     """Many series with few samples: each agent of 50 series sends one batch a pane, ``per_pane`` samples a series.
 
     A batch spans 4 s, less than the lateness, so that no agent's batch is late because another one came before.
@@ -100,7 +102,7 @@ def sparse(series: int, panes: int, *, per_pane: int = 10, pane_seconds: int = 1
                 head,
                 seq=pane,
                 dropped_total=0,
-                base_time_unix_nano=START_NS + pane * pane_seconds * SECOND_NS,
+                base_time_unix_nano=start_ns + pane * pane_seconds * SECOND_NS,
                 index=index,
                 offset_ns=offsets,
                 value=pool[at : at + samples],

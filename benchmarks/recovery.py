@@ -1,6 +1,6 @@
 """How long the stream stands still: ``python -m benchmarks.recovery --json`` prints one JSON line per case.
 
-``kill``: kill -9 of a supervised worker under load, until an event sent after the kill has been counted.
+``kill``: kill -9 of a worker under load, restarted as its supervisor would, until an event sent after the kill has been counted.
 ``restore``: a new worker restores 100,000 series; its own figure, and the whole start.
 ``rebalance``: a second worker joins and leaves again and again (static membership) under load; a pause is the longest
 time between two advances of any partition around a join or a leave, as /metrics of both workers show it.
@@ -28,38 +28,42 @@ from confluent_kafka import TopicPartition as Position
 
 from agents_emitter import events
 from benchmarks.broker import broker, fill
-from benchmarks.data import sparse
+from benchmarks.data import SECOND_NS, sparse
 from benchmarks.worker import Feed, Worker, eventually, killed
 from streams import topics
+from streams.app.supervisor import FIRST_PAUSE_SECONDS
 from streams.settings import Settings
 
 EVENTS_PER_SECOND: Final = 100_000
 PARTITIONS: Final = 4
 SERIES: Final = 100_000
+PANE_NS: Final = 10 * SECOND_NS
 POLL_SECONDS: Final = 0.05
 
 
 def variables(brokers: str, **more: object) -> dict[str, str]:
-    """The environment of a worker: 1 s panes, so that checkpoints come often, as defaults do in a long run."""
+    """The environment of a worker."""
     settings: dict[str, object] = {"brokers": brokers, "partitions": PARTITIONS, "log_level": "INFO", **more}
     return {f"STREAMS_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 def kill(brokers: str, folder: Path, *, times: int) -> dict[str, Any]:
-    """kill -9 again and again."""
+    """kill -9 again and again; the supervisor's first pause is waited for (a later one, after quick deaths, is longer)."""
     feed = Feed(brokers, EVENTS_PER_SECOND, "kill")
-    worker = Worker(folder, variables(brokers, instance_id="bench"), supervised=True)
+    worker = Worker(folder, variables(brokers, instance_id="bench"))
     found: list[float] = []
     with killed(worker):
         worker.up()
         feed.start()
         for _ in range(times):
-            eventually(lambda: worker.counted().total() > 0, "processing")
             settle(feed, worker)
             time.sleep(3.0)  # between the checkpoints of 10 s windows
-            worker.kill_worker()
-            sent = feed.sent.events
-            found.append(eventually(lambda sent=sent: worker.counted().total() > sent, "processing again"))
+            begin, sent = time.monotonic(), feed.sent.events
+            worker.kill()
+            time.sleep(FIRST_PAUSE_SECONDS)
+            worker.start()
+            eventually(lambda sent=sent: worker.counted().total() > sent, "processing again")
+            found.append(time.monotonic() - begin)
         feed.finish()
     return {
         "case": "kill",
@@ -77,7 +81,8 @@ def settle(feed: Feed, worker: Worker) -> None:
 
 def restore(brokers: str, folder: Path, *, series: int) -> dict[str, Any]:
     """A worker leaves its state behind, the next takes it up."""
-    total = fill(Settings(brokers=brokers, partitions=PARTITIONS), sparse(series, 3, per_pane=1))
+    start_ns = time.time_ns() // PANE_NS * PANE_NS - 3 * PANE_NS  # noqa: TID251 - series that are not idle
+    total = fill(Settings(brokers=brokers, partitions=PARTITIONS), sparse(series, 3, per_pane=1, start_ns=start_ns))
     first, second = (Worker(folder, variables(brokers, series_limit=1_000_000)) for _ in range(2))
     with killed(first, second):
         first.up()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import signal
 import sys
 import threading
 import time
@@ -28,16 +27,13 @@ BATCH_SECONDS: Final = 0.1
 
 
 class Worker(ChildProcess):
-    """One worker; ``supervised``: with its supervisor, so that it comes back."""
+    """One worker without a supervisor."""
 
-    def __init__(
-        self, folder: Path, variables: Mapping[str, str], *, role: str = "metrics", supervised: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str], *, role: str = "metrics") -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "streams", "worker", "--role", role]
         super().__init__(
             f"worker {role}",
-            command if supervised else [*command, "--no-supervise"],
+            [sys.executable, "-m", "streams", "worker", "--role", role, "--no-supervise"],
             log=folder / f"worker-{self.port}.log",
             variables={**variables, "STREAMS_HTTP_PORT": str(self.port)},
         )
@@ -90,11 +86,6 @@ class Worker(ChildProcess):
         """CPU time of the process so far."""
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
-
-    def kill_worker(self) -> None:
-        """kill -9 to the worker under the supervisor."""
-        (child,) = psutil.Process(self.pid).children()
-        child.send_signal(signal.SIGKILL)
 
     def terminate(self, seconds: float = 60.0) -> tuple[int, float]:
         """SIGTERM; returns the exit code and the seconds it took."""
