@@ -81,6 +81,35 @@ def batches(
         second += 1
 
 
+def sparse(
+    series: int, panes: int, *, per_pane: int = 10, pane_seconds: int = 10, start_ns: int = START_NS
+) -> Iterator[Record]:
+    """Many series with few samples: each agent of 50 series sends one batch a pane, ``per_pane`` samples a series.
+
+    A batch spans 4 s, less than the lateness, so that no agent's batch is late because another one came before.
+    """
+    rows = definitions(SERIES_PER_AGENT)
+    agents = -(-series // SERIES_PER_AGENT)
+    heads = [events.encode_metric_head(resource(a), rows, f"bench-{a}") for a in range(agents)]
+    pool = values(1, POOL)
+    samples = per_pane * SERIES_PER_AGENT
+    index = [i % SERIES_PER_AGENT for i in range(samples)]
+    offsets = [i * 4 * SECOND_NS // samples for i in range(samples)]
+    for pane in range(panes):
+        for agent, head in enumerate(heads):
+            at = (pane * agents + agent) * 7919 % (POOL - samples)
+            value = events.encode_metric_batch(
+                head,
+                seq=pane,
+                dropped_total=0,
+                base_time_unix_nano=start_ns + pane * pane_seconds * SECOND_NS,
+                index=index,
+                offset_ns=offsets,
+                value=pool[at : at + samples],
+            )
+            yield Record(events.METRICS_TOPIC, f"agent-{agent}".encode(), value, samples)
+
+
 def last_batches(time_ns: int, *, agents: int = AGENTS, series: int = SERIES_PER_AGENT) -> Iterator[Record]:
     """One batch of every agent with one sample of every series, so late that it closes every window before it."""
     rows = definitions(series)

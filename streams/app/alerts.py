@@ -19,7 +19,7 @@ from streams.correlate.operator import CorrelateOperator
 from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import encode_anomaly
-from streams.domain.window import WindowAssembler, WindowBatch, decode_window_batch
+from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch
 from streams.errors import StateError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
@@ -70,6 +70,7 @@ class AlertsPart:
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
     correlate: CorrelateOperator = field(init=False)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
+    _series_lists: SeriesLists = field(default_factory=SeriesLists)
     _begun: dict[tuple[str, int, int], int] = field(default_factory=dict)
     _ends: dict[str, int] = field(default_factory=dict)
     _since_snapshot: int = 0
@@ -124,7 +125,7 @@ class AlertsPart:
 
     def _record(self, record: ConsumerRecord, now_ns: int) -> list[Output]:
         try:
-            body = decode_window_batch(record.value or b"")
+            body = decode_window_batch(record.value or b"", self._series_lists.of)
         except (ValueError, KeyError, TypeError) as error:
             self.counts.rejected += 1
             self.health.dead_letters.labels(self.topic, "not_a_window").inc()

@@ -157,5 +157,15 @@ class BlockConsumer(AIOKafkaConsumer):
 
     start = with_globals(AIOKafkaConsumer.start, Fetcher=BlockFetcher)
 
+    async def stop(self) -> None:
+        """Leaves the group, also as a static member.
+
+        aiokafka lets a static member go without a word, and its partitions stand still until the session ends (9 s
+        measured; 0.5 s with the word). A static membership is for members that die: they come back under their name.
+        """
+        if self._coordinator is not None:
+            self._coordinator._group_instance_id = None
+        await super().stop()
+
 
 assert consumer_module.Fetcher is fetcher_module.Fetcher

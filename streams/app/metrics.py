@@ -22,6 +22,7 @@ from streams.domain.columns import Record, Rejected
 from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import (
+    SeriesLists,
     WindowAssembler,
     WindowBatch,
     decode_window_batch,
@@ -76,6 +77,7 @@ class MetricsPartition:
     _fold_from_ns: int = 0
     _reading: dict[int, int] = field(default_factory=dict)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
+    _series_lists: SeriesLists = field(default_factory=SeriesLists)
 
     def __post_init__(self) -> None:
         self._joined: Recent[bytes] = Recent(self._join)
@@ -112,7 +114,7 @@ class MetricsPartition:
         # the key names the source: other partitions' windows are not parsed
         if record.offset < self._windows_offset or not (record.key or b"").startswith(self._own_windows):
             return
-        part = decode_window_batch(record.value)
+        part = decode_window_batch(record.value, self._series_lists.of)
         if part.end_ns - part.start_ns != self.spec.pane_ns or part.end_ns > self.operator.closed_ns:
             return
         # its other records may lie among those of other partitions, and of an owner that wrote after its time

@@ -15,6 +15,7 @@ from faust.types import TP
 
 from agents_emitter.events import encode_tick
 from streams import topics
+from streams.app.garbage import building
 from streams.app.outbox import Outbox
 from streams.app.part import Part, Restored
 from streams.app.sink import Output, Sink
@@ -71,15 +72,16 @@ class Runtime:
         self.ready = False
         await self._drop()
         owned = {tp for tp in self.app.consumer.assignment() if tp.topic in self.sources}
-        state = await read_state(
-            self._settings.brokers,
-            topics.STATE,
-            {tp.partition for tp in owned},
-            self._choose,
-            max_bytes=topics.BY_NAME[topics.STATE].max_record_bytes,
-        )
-        restored = {tp: self._restore(tp, state[tp.partition]) for tp in sorted(owned)}
-        await self._read_back(restored)
+        with building():
+            state = await read_state(
+                self._settings.brokers,
+                topics.STATE,
+                {tp.partition for tp in owned},
+                self._choose,
+                max_bytes=topics.BY_NAME[topics.STATE].max_record_bytes,
+            )
+            restored = {tp: self._restore(tp, state[tp.partition]) for tp in sorted(owned)}
+            await self._read_back(restored)
         try:
             offsets = await self._resume_offsets(restored)
         except (AssertionError, IllegalStateError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from streams.app.admin import check_topics
+from streams.app.garbage import settle
 from streams.app.inloop import InLoop
 from streams.app.metrics import window_spec
 from streams.app.roles import Roles
@@ -32,8 +32,6 @@ from streams.settings import Settings, variable
 log = logging.getLogger(__name__)
 EXIT_STALLED: Final = 70
 """sysexits.h EX_SOFTWARE: the supervisor restarts the worker."""
-_GC_FIRST_GENERATION: Final = 50_000
-"""Events make few cycles and many small objects: with the default of 700 the collector took a third of the CPU."""
 
 
 class Worker:
@@ -80,9 +78,7 @@ class Worker:
 
     async def _start(self) -> None:
         await asyncio.gather(*(runtime.app.start() for runtime in self.runtimes))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_FIRST_GENERATION, 20, 50)
+        settle()
 
     def _server(self) -> WorkerServer | None:
         if not self.settings.http_port:

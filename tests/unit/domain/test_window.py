@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streams.domain import window
 from streams.domain.series import Series
-from streams.domain.window import WindowAssembler, WindowBatch, decode_window_batch, encode_window_batch, join, split
+from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch, encode_window_batch, join, split
 
 
 def make(counters: list[int], start_ns: int = 0) -> WindowBatch:
@@ -83,3 +83,20 @@ def test_counters_take_the_narrowest_type(largest: int, dtype: str) -> None:
     raw = encode_window_batch(batch)
     assert f'"weight_type":"{dtype}"'.encode() in raw
     assert decode_window_batch(raw).sketch_weight.tolist() == [largest]
+
+
+def test_series_that_were_read_before_are_the_same_objects() -> None:
+    lists = SeriesLists()
+    raw = encode_window_batch(make([1, 1, 1]))
+    first, second = (decode_window_batch(raw, lists.of) for _ in range(2))
+    assert first.series is second.series
+    assert first.series == decode_window_batch(raw).series
+
+
+def test_series_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.domain.window.SERIES_LISTS", 2)
+    lists = SeriesLists()
+    texts = [b'[{"name":"n%d","unit":"s","kind":"gauge","labels":{}}]' % i for i in range(3)]
+    first, *_ = [lists.of(text) for text in texts]
+    assert lists.of(texts[2]) is lists.of(texts[2])
+    assert lists.of(texts[0]) is not first
