@@ -16,9 +16,9 @@ class KindStats:
         emitted: calls of the agent (and of the process sampler).
         delivered: acknowledged by the broker.
         dropped_by_reason: ``overflow`` ring full; ``invalid`` not a finite number, a negative counter increment, no
-            span; ``spool`` oldest record dropped in an outage; ``too_large`` record over the limit; ``encode`` could not
-            be encoded; ``closed`` after or at close; ``unconfirmed`` sent before close but never acknowledged, so it may
-            have arrived.
+            span; ``spool`` oldest record dropped in an outage; ``too_large`` record over the limit; ``encode``
+            could not be encoded; ``closed`` after or at close; ``unconfirmed`` sent before close but never
+            acknowledged, so it may have arrived.
         buffered: in the ring or in records not yet acknowledged.
         batches: records delivered; spooled_batches, spooled_bytes: records not yet acknowledged.
     """
