@@ -129,12 +129,6 @@ def test_agents_tools_model_calls_and_tokens_are_what_the_program_did(
         assert sum(part.end_ns - part.start_ns for part in trace.critical_path) == root.duration_ns
 
     tokens = said["input_tokens"].total() + said["output_tokens"].total()
-    print(
-        way,
-        sum(w.sum for w in own_windows(pipeline, agent_id)),
-        tokens,
-        {w.series.labels for w in own_windows(pipeline, agent_id)},
-    )
     eventually(lambda: sum(w.sum for w in own_windows(pipeline, agent_id)) >= tokens, "the framework's own metrics")
     assert sum(w.sum for w in own_windows(pipeline, agent_id)) == tokens
     assert pipeline.read(topics.DEAD_LETTERS) == []
