@@ -81,10 +81,11 @@ class KafkaSpanExporter(_Exporter, SpanExporter):
             return SpanExportResult.FAILURE
         if self.ignores_this_thread:
             return SpanExportResult.SUCCESS
-        taken = [self._offer(span) for span in spans]
+        taken = [self.offer(span) for span in spans]
         return SpanExportResult.SUCCESS if all(taken) else SpanExportResult.FAILURE
 
-    def _offer(self, span: ReadableSpan) -> bool:
+    def offer(self, span: ReadableSpan) -> bool:
+        """Buffers one span; False: refused and counted."""
         try:
             group = f"{span.context.trace_id:032x}".encode()
             foreign, size = Foreign(group, self.resource(span.resource), span, span_row), span_size(span)

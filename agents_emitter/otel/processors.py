@@ -23,14 +23,17 @@ class KafkaSpanProcessor(SpanProcessor):
 
     def __init__(self, emitter: Emitter) -> None:
         self._exporter = KafkaSpanExporter(emitter)
+        self._shut = False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: a span counts when it ends."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Buffers it."""
-        if span.context is not None and span.context.trace_flags.sampled:
-            self._exporter.export((span,))
+        context = span.context
+        if context is None or not context.trace_flags.sampled or self._shut or self._exporter.ignores_this_thread:
+            return
+        self._exporter.offer(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Blocks until everything so far is acknowledged or dropped; False: not within the timeout."""
@@ -38,6 +41,7 @@ class KafkaSpanProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Flushes, at most ``exit_timeout_seconds``. The emitter stays open."""
+        self._shut = True
         self._exporter.shutdown()
 
 
