@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from streams.domain import window
 from streams.domain.series import Series
-from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch, encode_window_batch, join, split
+from streams.domain.window import (
+    SeriesLists,
+    WindowAssembler,
+    WindowBatch,
+    decode_window_batch,
+    encode_window_batch,
+    join,
+    split,
+)
 
 
 def make(counters: list[int], start_ns: int = 0) -> WindowBatch:
