@@ -23,7 +23,7 @@ from streams.decode.run import HeadCache, decode_run
 from streams.domain.series import Series, SeriesTable
 from streams.domain.trace import Edge, TraceRecord, decode_edge, decode_trace
 from streams.trace.assembly import TraceOperator
-from tests.property.profile import examples
+from tests.property.profile import seeded
 from tests.wiring.line import Line, Record
 
 SECOND = 1_000_000_000
@@ -166,7 +166,7 @@ def spans_seen(line: Line) -> Counter[str]:
     return line.part.counts
 
 
-@examples(80)
+@seeded(80)
 @given(shape_lists, randoms, run_lengths)
 def test_order_repetition_and_cuts_within_quiet_time_change_nothing(
     drawn: list[Shape], rng: random.Random, lengths: list[int]
@@ -184,7 +184,7 @@ def test_order_repetition_and_cuts_within_quiet_time_change_nothing(
     assert spans_seen(mixed)["duplicate"] == len(repeated) - len(sent)
 
 
-@examples(60)
+@seeded(60)
 @given(shape_lists, randoms)
 def test_what_comes_after_quiet_time_ends_in_the_same_trace(drawn: list[Shape], rng: random.Random) -> None:
     """Some spans come half a minute late: a revision holds them all, and calls and metrics are those of one go."""
@@ -203,7 +203,7 @@ def test_what_comes_after_quiet_time_ends_in_the_same_trace(drawn: list[Shape], 
     assert spans_seen(late)["aggregated"] + spans_seen(late)["late"] == len(sent)
 
 
-@examples(80)
+@seeded(80)
 @given(shape_lists, randoms, run_lengths, st.lists(st.integers(0, 30), max_size=6), st.integers(0, 4))
 def test_crashes_anywhere_change_nothing(
     drawn: list[Shape], rng: random.Random, lengths: list[int], crashes: list[int], depth: int
