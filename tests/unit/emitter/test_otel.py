@@ -133,6 +133,19 @@ def test_a_trace_is_a_record_and_the_emitter_names_the_agent(broker: Broker, emi
     assert agree(emitter)
 
 
+def test_spans_of_one_trace_keep_the_resource_of_their_provider(broker: Broker, emitter: Emitter) -> None:
+    tracers = []
+    for version in ("1", "2"):
+        provider = TracerProvider(resource=Resource({"service.version": version}))
+        provider.add_span_processor(KafkaSpanProcessor(emitter))
+        tracers.append(provider.get_tracer(version))
+    with tracers[0].start_as_current_span("1"), tracers[1].start_as_current_span("2"):
+        pass
+    assert emitter.flush(60)
+    spans = decode_spans(arrived(broker, topics.SPANS)).spans
+    assert {(span.name, span.resource["service.version"]) for span in spans} == {("1", "1"), ("2", "2")}
+
+
 def test_what_json_has_not_is_made_of_what_it_has(broker: Broker, emitter: Emitter) -> None:
     context = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
     odd: dict[str, Any] = {
@@ -502,5 +515,7 @@ atexit.register(last)
 from agents_emitter import lifetime
 atexit.register(lifetime._close_all)
 install(service_name="s"); work()
+for provider in (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()):
+    assert (provider._at_exit_handler if hasattr(provider, "_at_exit_handler") else provider._atexit_handler) is None
 """
     assert run(code) == ("['agents.logs', 'agents.metrics', 'agents.spans']", "")
