@@ -161,7 +161,7 @@ def at_load(brokers: str, folder: Path, alertmanager: AlertmanagerService, rate:
         begin_ns, cpu, begin = time.time_ns(), metrics.cpu_seconds(), time.monotonic()  # noqa: TID251
         producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0})
         while time.monotonic() - begin < seconds:
-            agent = f"{group}-{len(emitted)}"
+            agent = f"alerting-{len(emitted)}"
             emitted[agent] = crossing(producer, agent)
             time.sleep(seconds / ALERT_AGENTS)
         busy = (metrics.cpu_seconds() - cpu) / (time.monotonic() - begin)

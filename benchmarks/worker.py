@@ -144,7 +144,7 @@ class Feed(threading.Thread):
             }
             tail[agent] = orjson.dumps(body)[1:]
         self._tails = tail
-        self._producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0, "compression.type": "none"})
+        self._producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0, "compression.type": "lz4"})
         self._stop_asked = threading.Event()
         self.sent = Sent(0, 0)
         self.late_seconds = 0.0
