@@ -47,6 +47,7 @@ class Worker(ChildProcess):
         return time.monotonic() - begin
 
     def is_ready(self) -> bool:
+        """Partitions are restored, records flow."""
         return self._get("/health/ready")[0] == 200
 
     def _get(self, path: str) -> tuple[int, str]:
@@ -159,7 +160,7 @@ class Feed(threading.Thread):
 
     def send(self, number: int, time_ns: int | None = None) -> None:
         """One batch of every agent."""
-        now_ns = time.time_ns() if time_ns is None else time_ns  # noqa: TID251 - a benchmark's clock
+        now_ns = time.time_ns() if time_ns is None else time_ns
         for agent, head in enumerate(self._heads):
             middle = b',"seq":%d,"dropped_total":0,"base_time_unix_nano":%d,' % (number, now_ns)
             self._producer.produce(
