@@ -63,7 +63,7 @@ def capacity(brokers: str, folder: Path) -> float:
     """Events a second that one worker takes from a backlog of the feed's own batches, by the wall clock."""
     feed = Feed(brokers, 1_000_000, "backlog")
     rounds = BACKLOG_EVENTS // (feed.samples * AGENTS)
-    begin_ns = time.time_ns() - 600 * SECOND_NS  # noqa: TID251 - a benchmark's clock
+    begin_ns = time.time_ns() - 600 * SECOND_NS
     for number in range(rounds):
         feed.send(number, begin_ns + number * SECOND_NS // 10)
     feed.finish()
@@ -92,9 +92,10 @@ class WindowWatch(threading.Thread):
         self.delays: list[tuple[int, float]] = []
 
     def run(self) -> None:
+        """Reads until told to stop."""
         while not self.stop.is_set():
             for message in self._consumer.consume(100, timeout=0.01):
-                now_ns = time.time_ns()  # noqa: TID251 - a benchmark's clock
+                now_ns = time.time_ns()
                 if message.error() is None and (message.key() or b"").startswith(b"agents.metrics/"):
                     self._note(decode_window_batch(message.value()), now_ns)
         self._consumer.close()
@@ -115,16 +116,17 @@ class AlertWatch(threading.Thread):
         self.seen: dict[str, int] = {}
 
     def run(self) -> None:
+        """Polls until told to stop."""
         while not self.stop.is_set():
             for alert in self._alertmanager.alerts():
                 agent = alert["labels"].get("agent_id") or alert["labels"].get("agent.id", "")
-                self.seen.setdefault(agent, time.time_ns())  # noqa: TID251 - a benchmark's clock
+                self.seen.setdefault(agent, time.time_ns())
             time.sleep(0.02)
 
 
 def crossing(producer: Producer, agent: str) -> int:
     """An agent's value above the limit; returns when it was emitted."""
-    now_ns = time.time_ns()  # noqa: TID251 - a benchmark's clock
+    now_ns = time.time_ns()
     head = events.encode_metric_head(
         {**resource(0), "gen_ai.agent.id": agent}, [events.SeriesDefinition("bench.level", "1", "gauge")], agent
     )
@@ -158,10 +160,10 @@ def at_load(brokers: str, folder: Path, alertmanager: AlertmanagerService, rate:
         windows, seen = WindowWatch(brokers), AlertWatch(alertmanager)
         windows.start()
         seen.start()
-        begin_ns, cpu, begin = time.time_ns(), metrics.cpu_seconds(), time.monotonic()  # noqa: TID251
+        begin_ns, cpu, begin = time.time_ns(), metrics.cpu_seconds(), time.monotonic()
         producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0})
         while time.monotonic() - begin < seconds:
-            agent = f"{group}-{len(emitted)}"
+            agent = f"alerting-{len(emitted)}"
             emitted[agent] = crossing(producer, agent)
             time.sleep(seconds / ALERT_AGENTS)
         busy = (metrics.cpu_seconds() - cpu) / (time.monotonic() - begin)

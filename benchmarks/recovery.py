@@ -1,6 +1,7 @@
 """How long the stream stands still: ``python -m benchmarks.recovery --json`` prints one JSON line per case.
 
-``kill``: kill -9 of a worker under load, restarted as its supervisor would, until an event sent after the kill has been counted.
+``kill``: kill -9 of a worker under load, restarted as its supervisor would, until an event sent after the kill has
+been counted.
 ``restore``: a new worker restores 100,000 series; its own figure, and the whole start.
 ``rebalance``: a second worker joins and leaves again and again (static membership) under load; a pause is the longest
 time between two advances of any partition around a join or a leave, as /metrics of both workers show it.
@@ -48,7 +49,7 @@ def variables(brokers: str, **more: object) -> dict[str, str]:
 
 
 def kill(brokers: str, folder: Path, *, times: int) -> dict[str, Any]:
-    """kill -9 again and again; the supervisor's first pause is waited for (a later one, after quick deaths, is longer)."""
+    """Kill -9 again and again, each with the supervisor's first pause (those after quick deaths are longer)."""
     feed = Feed(brokers, EVENTS_PER_SECOND, "kill")
     worker = Worker(folder, variables(brokers, instance_id="bench"))
     found: list[float] = []
@@ -81,7 +82,7 @@ def settle(feed: Feed, worker: Worker) -> None:
 
 def restore(brokers: str, folder: Path, *, series: int) -> dict[str, Any]:
     """A worker leaves its state behind, the next takes it up."""
-    start_ns = time.time_ns() // PANE_NS * PANE_NS - 3 * PANE_NS  # noqa: TID251 - series that are not idle
+    start_ns = time.time_ns() // PANE_NS * PANE_NS - 3 * PANE_NS
     total = fill(Settings(brokers=brokers, partitions=PARTITIONS), sparse(series, 3, per_pane=1, start_ns=start_ns))
     first, second = (Worker(folder, variables(brokers, series_limit=1_000_000)) for _ in range(2))
     with killed(first, second):
