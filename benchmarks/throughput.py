@@ -18,6 +18,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -35,8 +36,10 @@ EVENTS = {"batch": 4_000_000, "batch100": 2_000_000, "single": 2_000_000, "otlp"
 PEER_EVENTS = 500_000
 
 
-async def consume(settings: Settings, expected: int) -> dict[str, float]:
-    """Runs the metrics role until every event has a fate and every closed window is published."""
+async def consume(
+    settings: Settings, expected: int, look: Callable[[list[MetricsPartition]], None] = lambda _: None
+) -> dict[str, float]:
+    """Runs the metrics role until every event has a fate and every closed window is published; then ``look``s at it."""
     spec = window_spec(settings)
     warm_up(spec)
     runtime = make_runtime(
@@ -57,6 +60,7 @@ async def consume(settings: Settings, expected: int) -> dict[str, float]:
         await asyncio.sleep(0.05)
     await asyncio.gather(*(outbox.drained() for outbox in runtime._outboxes.values()))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    look(parts(runtime))
     figures = {
         "events": seen,
         "events_per_cpu_second": round(seen / cpu),
