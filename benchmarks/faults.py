@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.nemesis import pipeline, stock
-from benchmarks.nemesis.arena import PARTITIONS, Arena, wait
+from benchmarks.nemesis.arena import Arena, wait
 from benchmarks.nemesis.checker import Verdict
 from benchmarks.nemesis.history import History, planned
 from benchmarks.nemesis.schedule import Action, schedule
-from benchmarks.nemesis.source import AGENTS
+from benchmarks.nemesis.source import AGENTS, PERIOD_SECONDS
 from benchmarks.nemesis.truth import Truth
 from streams.errors import DependencyMissing
 from streams.services.alertmanager import AlertmanagerService
@@ -104,7 +104,7 @@ def run_pipeline(folder: Path, history: History, seed: int, actions: list[Action
 def run_stock(folder: Path, history: History, seed: int, actions: list[Action]) -> Report:
     """The stock Faust app through one schedule."""
     with Arena(folder, stock.subject(folder), history, seed) as arena:
-        few = AGENTS * PARTITIONS  # agents go on: about two seconds of them
+        few = round(5 * AGENTS / PERIOD_SECONDS)  # agents go on, and it commits every 3 s
         return run(arena, seed, actions, lambda: 0 <= stock.lag(arena) < few, lambda: stock.settle(arena))
 
 
