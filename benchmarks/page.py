@@ -1,0 +1,20 @@
+"""A page of a worker's HTTP server."""
+
+from __future__ import annotations
+
+import http.client
+
+SECONDS = 20.0
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    """Status and text; 0 where nobody answers. (An httpx client costs more than a scrape.)"""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()
