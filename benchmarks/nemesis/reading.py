@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
-
-from benchmarks.page import page
 
 
 class Record(NamedTuple):
@@ -58,6 +57,19 @@ def _records(consumer: Any, topic: str) -> Iterator[Record]:
                 yield Record(*made)
             elif error.code() == KafkaError._PARTITION_EOF:
                 left.discard(message.partition())
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    """Status and text of a worker's page; 0 where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+    finally:
+        connection.close()
 
 
 def scrape(port: int) -> list[Sample]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.page import page
+from benchmarks.nemesis import reading
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
 
@@ -87,7 +87,7 @@ class Slot:
 
     def ready(self) -> bool:
         """Whether its worker has restored its partitions."""
-        return page(self.port, "/health/ready")[0] == 200
+        return reading.page(self.port, "/health/ready")[0] == 200
 
 
 class Slots:
