@@ -80,7 +80,7 @@ class MetricsPartition:
     _series_lists: SeriesLists = field(default_factory=SeriesLists)
 
     def __post_init__(self) -> None:
-        self._joined: Recent[bytes] = Recent(self._join)
+        self._joined: Recent[Sequence[Series], bytes] = Recent(self._join)
         self._core = BlobWriter(f"{prefix(self.topic, self.partition)}checkpoint")
         self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
         self._own_windows = f"{self.topic}/{self.partition}/".encode()

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from streams.domain.recent import Recent
 from streams.domain.series import Series
 
 WINDOW_SCHEMA: Final = "agents.window/1"
@@ -176,24 +177,14 @@ def decode_series(text: bytes) -> list[Series]:
     return [Series(s["name"], s["unit"], s["kind"], tuple(s["labels"].items())) for s in orjson.loads(text)]
 
 
-@dataclass
-class SeriesLists:
-    """Lists of series by their JSON: from one window to the next they are mostly the same.
+class SeriesLists(Recent[bytes, list[Series]]):
+    """:func:`decode_series`, the same objects for the same bytes: from one window to the next they are mostly the same.
 
     Bounded by count: the :data:`SERIES_LISTS` lists first seen last, each of at most :data:`MAX_SERIES_PER_RECORD`.
     """
 
-    _kept: dict[bytes, list[Series]] = field(default_factory=dict)
-
-    def of(self, text: bytes) -> list[Series]:
-        """:func:`decode_series`; the same objects for the same bytes."""
-        known = self._kept.get(text)
-        if known is None:
-            known = decode_series(text)
-            if len(self._kept) >= SERIES_LISTS:
-                del self._kept[next(iter(self._kept))]
-            self._kept[text] = known
-        return known
+    def __init__(self) -> None:
+        super().__init__(decode_series, key=bytes, limit=SERIES_LISTS)
 
 
 def decode_window_batch(value: bytes, series_of: Callable[[bytes], list[Series]] = decode_series) -> WindowBatch:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from streams.domain.columns import Columns, Rejected
-from streams.domain.recent import LIMIT
+from streams.domain.recent import Recent
 from streams.domain.series import Series, SeriesTable
 from streams.domain.window import WindowBatch
 from streams.window import kernel
@@ -98,7 +98,8 @@ class WindowOperator:
         self._order = np.zeros(0, np.int32)
         self._seen_ns = np.zeros(0, np.int64)
         self._blocks = 0
-        self._sets: dict[bytes, tuple[Series, ...]] = {}
+        # the same tuple for the same slots: what is worked out for a set of series can be kept by its identity
+        self._sets: Recent[I32, tuple[Series, ...]] = Recent(self._series_of, key=lambda slot: slot.tobytes())
 
     @property
     def watermark_ns(self) -> int:
@@ -262,18 +263,11 @@ class WindowOperator:
         self.generation += 1
 
     def _batch(self, part: Aggregates, start_ns: int, size_ns: int) -> WindowBatch:
-        return part.batch(self.topic, self.partition, start_ns, start_ns + size_ns, self._series_of(part.slot))
+        return part.batch(self.topic, self.partition, start_ns, start_ns + size_ns, self._sets.of(part.slot))
 
     def _series_of(self, slot: I32) -> tuple[Series, ...]:
-        """The same tuple for the same slots: what is worked out for a set of series can be kept by its identity."""
-        key = slot.tobytes()
-        known = self._sets.get(key)
-        if known is None:
-            if len(self._sets) >= LIMIT:
-                del self._sets[next(iter(self._sets))]
-            rows = self.table.rows
-            known = self._sets[key] = tuple([rows[s] for s in slot.tolist()])
-        return known
+        rows = self.table.rows
+        return tuple([rows[s] for s in slot.tolist()])
 
     def order(self) -> I32:
         """All slots in the order of the ids of their series: the order in which windows list them."""
