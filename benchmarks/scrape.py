@@ -8,7 +8,6 @@ every millisecond.
 from __future__ import annotations
 
 import asyncio
-import gc
 import http.client
 import subprocess
 import sys
@@ -20,8 +19,10 @@ from prometheus_client import CollectorRegistry
 
 from agents_emitter import events
 from benchmarks.data import SECOND_NS, START_NS, batches
+from streams.app.garbage import settle
 from streams.app.metrics import MetricsPartition, window_spec
 from streams.app.warmup import warm_up
+from streams.domain.block import LogRecord
 from streams.publish.http import WorkerServer
 from streams.publish.prometheus import WindowCollector
 from streams.settings import Settings
@@ -52,14 +53,9 @@ SHAPES: Final = {
 }
 
 
-class Raw(NamedTuple):
+def record(value: bytes, offset: int) -> LogRecord:
     """A record as decoding reads it."""
-
-    value: bytes
-    offset: int
-    timestamp: int
-    key: bytes | None = None
-    topic: str = events.METRICS_TOPIC
+    return LogRecord(events.METRICS_TOPIC, 0, offset, START_NS // 10**6 + 10**6, None, value)
 
 
 def exported(shape: Shape, partition: int) -> Iterator[events.SeriesDefinition]:
@@ -87,7 +83,7 @@ def folded(shape: Shape, partition: int, settings: Settings) -> MetricsPartition
                 offset_ns=[0] * len(some),
                 value=[0.1234567 * (i % 97 + 1) for i in range(len(some))],
             )
-            part.process([Raw(value, offset, START_NS // 10**6 + 10**6)], 0)  # type: ignore[list-item]
+            part.process([record(value, offset)], 0)
             offset += 1
     return part
 
@@ -98,9 +94,9 @@ def stream(part: MetricsPartition) -> Iterator[int]:
     offset = part.operator.applied
     while True:
         for first in range(0, len(records), 20):
-            run = [Raw(v, offset + 1 + i, START_NS // 10**6 + 10**6) for i, v in enumerate(records[first : first + 20])]
+            run = [record(v, offset + 1 + i) for i, v in enumerate(records[first : first + 20])]
             offset += len(run)
-            part.process(run, 0)  # type: ignore[arg-type]
+            part.process(run, 0)
             yield 500 * len(run)
 
 
@@ -151,9 +147,7 @@ async def measure(name: str) -> dict[str, Any]:
     server.start()
     loop = Loop(MetricsPartition(events.METRICS_TOPIC, PARTITIONS, window_spec(settings), 1_000_000))
     tasks = [asyncio.create_task(loop.work()), asyncio.create_task(loop.watch())]
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # as a worker does
+    settle()
     await asyncio.sleep(1.0)
     loop.begin()
     begin = time.perf_counter()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from benchmarks.data import PATHS
 from benchmarks.peers import standings
 from streams.app.blob import choose
 from streams.app.factory import make_runtime
+from streams.app.garbage import settle
 from streams.app.metrics import SOURCES, MetricsPartition, window_spec
 from streams.app.warmup import warm_up
 from streams.settings import Settings
@@ -52,9 +52,7 @@ async def consume(
     await runtime.app.start()
     while not runtime.ready:  # noqa: ASYNC110 - the poll ends with the first record
         await asyncio.sleep(0.001)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    settle()
     cpu, wall = time.process_time(), time.perf_counter()
     while (seen := sum(p.operator.fates.total for p in parts(runtime))) < expected:  # noqa: ASYNC110
         await asyncio.sleep(0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agents_emitter import events
 from benchmarks.data import AGENTS, POOL, SERIES_PER_AGENT, definitions, resource, values
+from benchmarks.page import page
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess, wait_until
 
@@ -48,29 +48,18 @@ class Worker(ChildProcess):
 
     def is_ready(self) -> bool:
         """Partitions are restored, records flow."""
-        return self._get("/health/ready")[0] == 200
-
-    def _get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except (OSError, http.client.HTTPException):
-            return 0, ""
-        finally:
-            connection.close()
+        return page(self.port, "/health/ready")[0] == 200
 
     def total(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples with these labels; 0 where nobody answers."""
-        text = self._get("/metrics")[1]
+        text = page(self.port, "/metrics")[1]
         samples = [s for f in text_string_to_metric_families(text) for s in f.samples if s.name == name]
         return sum(s.value for s in samples if labels.items() <= s.labels.items())
 
     def fates(self) -> dict[tuple[str, int], Counter[str]]:
         """(topic, partition) -> events by fate; what it said last where nobody answers."""
         found: dict[tuple[str, int], Counter[str]] = {}
-        for line in self._get("/metrics")[1].splitlines():
+        for line in page(self.port, "/metrics")[1].splitlines():
             if line.startswith("streams_events_total{"):
                 sample = next(iter(next(iter(text_string_to_metric_families(line + "\n"))).samples))
                 counts = found.setdefault((sample.labels["topic"], int(sample.labels["partition"])), Counter())

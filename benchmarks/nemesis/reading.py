@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.page import page
+
+PAGE_SECONDS: Final = 5.0
+"""A worker that is stopped answers nothing."""
 
 
 class Record(NamedTuple):
@@ -59,21 +63,8 @@ def _records(consumer: Any, topic: str) -> Iterator[Record]:
                 left.discard(message.partition())
 
 
-def page(port: int, path: str) -> tuple[int, str]:
-    """Status and text of a worker's page; 0 where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except (OSError, http.client.HTTPException):
-        return 0, ""
-    finally:
-        connection.close()
-
-
 def scrape(port: int) -> list[Sample]:
     """What a worker's /metrics says now; nothing where nobody answers."""
-    status, text = page(port, "/metrics")
+    status, text = page(port, "/metrics", PAGE_SECONDS)
     families = text_string_to_metric_families(text) if status == 200 else ()
     return [Sample(s.name, dict(s.labels), s.value) for family in families for s in family.samples]

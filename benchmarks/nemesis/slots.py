@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.nemesis import reading
+from benchmarks.nemesis.reading import PAGE_SECONDS
+from benchmarks.page import page
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
 
@@ -87,7 +88,7 @@ class Slot:
 
     def ready(self) -> bool:
         """Whether its worker has restored its partitions."""
-        return reading.page(self.port, "/health/ready")[0] == 200
+        return page(self.port, "/health/ready", PAGE_SECONDS)[0] == 200
 
 
 class Slots:
