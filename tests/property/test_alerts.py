@@ -12,31 +12,13 @@ from hypothesis import strategies as st
 from streams import topics
 from streams.app.alerts import AlertsPart
 from streams.correlate.operator import CorrelateOperator
-from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
-from streams.domain.alert import AlertTransition, decode_alert
 from streams.domain.window import WindowBatch, encode_window_batch, split
 from tests.property.profile import seeded
 from tests.unit.window_batches import EPOCH, WINDOW, batch, series
 from tests.wiring.line import Line, Record
+from tests.wiring.test_parts import RULES, transitions
 
-RULES = load_rules(
-    """
-version: 1
-rules:
-  Hot:
-    metric: heat
-    statistic: max
-    window_seconds: 20
-    unit: "1"
-    group_by: [agent.id]
-    levels:
-      - {severity: warning, op: ">", threshold: 5, for_seconds: 30}
-    keep_firing_seconds: 20
-    summary: "{agent.id} {value}"
-    description: "{threshold}"
-"""
-)
 AGENTS = tuple(series("heat", agent__id=f"a{i}") for i in range(4))
 run_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=6)
 
@@ -95,15 +77,6 @@ def played(log: Sequence[Record], lengths: list[int], crashes: Sequence[int] = (
 def anomalies(line: Line) -> list[bytes]:
     """In the order in which they were first published."""
     return list(dict.fromkeys(record.value or b"" for record in line.topics[topics.ANOMALIES]))
-
-
-def transitions(line: Line) -> dict[tuple[str, int], AlertTransition]:
-    """By alert and number; what a restart repeats must not differ."""
-    found: dict[tuple[str, int], AlertTransition] = {}
-    for record in line.topics[topics.ALERTS]:
-        alert = decode_alert(record.value or b"")
-        assert found.setdefault((alert.fingerprint, alert.seq), alert) == alert
-    return found
 
 
 @seeded(10)

@@ -20,7 +20,7 @@ from streams.app.traces import TracesPart
 from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
-from streams.domain.alert import decode_alert
+from streams.domain.alert import AlertTransition, decode_alert
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.domain.window import encode_window_batch, split
 from streams.publish.deadletter import read_dead_letter
@@ -224,8 +224,9 @@ def test_a_snapshot_waits_for_alertmanager_but_not_for_ever() -> None:
     assert snapshots(told=False) == snapshots(told=True) // LATE_SNAPSHOTS > 0
 
 
-def transitions(line: Line) -> dict[tuple[str, int], object]:
-    found: dict[tuple[str, int], object] = {}
+def transitions(line: Line) -> dict[tuple[str, int], AlertTransition]:
+    """By alert and number; what a restart repeats must not differ."""
+    found: dict[tuple[str, int], AlertTransition] = {}
     for record in line.topics[topics.ALERTS]:
         alert = decode_alert(record.value or b"")
         assert found.setdefault((alert.fingerprint, alert.seq), alert) == alert
