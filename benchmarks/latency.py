@@ -1,7 +1,7 @@
 """From an event to what is seen of it: ``python -m benchmarks.latency --json`` prints one JSON line per load.
 
-Agents emit live at 10 % and 80 % of what the worker was measured to take on this machine. Two clocks, both from the
-moment the last event of a window's time was emitted:
+Agents emit live at 10 % and 80 % of what would fill one core with the worker, measured at 1 M events a second. Two
+clocks, both from the moment the last event of a window's time was emitted:
 
 ``window``: until the window's record could be read from ``agents.windows`` (the broker's append time of the record is
 not trusted: a consumer waits for it here). Beyond close = minus window and lateness that were asked for.
@@ -28,7 +28,7 @@ from confluent_kafka import TopicPartition as Position
 
 from agents_emitter import events
 from benchmarks.broker import broker, fill
-from benchmarks.data import AGENTS, SECOND_NS, resource
+from benchmarks.data import SECOND_NS, resource
 from benchmarks.worker import Feed, Worker, eventually, killed
 from streams import topics
 from streams.domain.window import decode_window_batch
@@ -38,7 +38,8 @@ from streams.settings import Settings
 PARTITIONS: Final = 4
 LATENESS_SECONDS: Final = 5.0
 PANE_SECONDS: Final = 10
-BACKLOG_EVENTS: Final = 20_000_000
+PROBE_EVENTS_PER_SECOND: Final = 1_000_000
+PROBE_SECONDS: Final = 20.0
 ALERT_AGENTS: Final = 20
 RULES: Final = """
 version: 1
@@ -60,21 +61,19 @@ def variables(brokers: str, **more: object) -> dict[str, str]:
 
 
 def capacity(brokers: str, folder: Path) -> float:
-    """Events a second that one worker takes from a backlog of the feed's own batches, by the wall clock."""
-    feed = Feed(brokers, 1_000_000, "backlog")
-    rounds = BACKLOG_EVENTS // (feed.samples * AGENTS)
-    begin_ns = time.time_ns() - 600 * SECOND_NS
-    for number in range(rounds):
-        feed.send(number, begin_ns + number * SECOND_NS // 10)
-    feed.finish()
+    """Events a second with which one worker would fill a core, from its CPU time at a live load it can bear.
+
+    Not from a backlog: there the agents and the broker, which share the machine, stand still.
+    """
+    feed = Feed(brokers, PROBE_EVENTS_PER_SECOND, "probe")
     worker = Worker(folder, variables(brokers, group_prefix="capacity"))
     with killed(worker):
-        worker.start()
-        eventually(lambda: worker.counted().total() > 0, "the first events")
-        first, begin = worker.counted().total(), time.monotonic()
-        eventually(lambda: worker.counted().total() >= feed.sent.events, "the backlog")
-        seconds = time.monotonic() - begin
-    return (feed.sent.events - first) / seconds
+        worker.up()
+        feed.start()
+        eventually(lambda: feed.sent.events - worker.counted().total() < PROBE_EVENTS_PER_SECOND, "caught up")
+        cpu, begin, first = worker.cpu_seconds(), time.monotonic(), worker.counted().total()
+        eventually(lambda: time.monotonic() - begin >= PROBE_SECONDS, "the probe")
+        return (worker.counted().total() - first) / (worker.cpu_seconds() - cpu)
 
 
 class WindowWatch(threading.Thread):

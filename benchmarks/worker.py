@@ -24,6 +24,8 @@ from streams.services.process import ChildProcess, wait_until
 
 START_SECONDS: Final = 120.0
 BATCH_SECONDS: Final = 0.1
+MAX_SAMPLES: Final = 500
+"""Of a record, as the emitter's batches: larger ones flatter the worker."""
 
 
 class Worker(ChildProcess):
@@ -109,7 +111,7 @@ class Sent(NamedTuple):
 
 
 class Feed(threading.Thread):
-    """Agents that send a batch every 100 ms, all samples with the time of sending.
+    """Agents that send every 100 ms, in batches of at most 500 samples that all have the time of sending.
 
     The batches are packed once; only number and time change, so that the feed takes little of the machine.
 
@@ -121,7 +123,9 @@ class Feed(threading.Thread):
 
     def __init__(self, brokers: str, events_per_second: int, name: str, *, agents: int = AGENTS) -> None:
         super().__init__(daemon=True)
-        self.samples = max(1, round(events_per_second * BATCH_SECONDS / agents))
+        wanted = max(1, round(events_per_second * BATCH_SECONDS / agents))
+        self.records = -(-wanted // MAX_SAMPLES)
+        self.samples = wanted // self.records
         rows = definitions(SERIES_PER_AGENT)
         self._heads = [events.encode_metric_head(resource(a), rows, f"{name}-{a}") for a in range(agents)]
         pool, tail = values(1, POOL), {}
@@ -148,15 +152,22 @@ class Feed(threading.Thread):
             round_ += 1
 
     def send(self, number: int, time_ns: int | None = None) -> None:
-        """One batch of every agent."""
+        """What every agent has to say in one beat."""
         now_ns = time.time_ns() if time_ns is None else time_ns
-        for agent, head in enumerate(self._heads):
-            middle = b',"seq":%d,"dropped_total":0,"base_time_unix_nano":%d,' % (number, now_ns)
-            self._producer.produce(
-                events.METRICS_TOPIC, head + middle + self._tails[agent], key=f"agent-{agent}".encode()
-            )
+        for seq in range(number * self.records, (number + 1) * self.records):
+            middle = b',"seq":%d,"dropped_total":0,"base_time_unix_nano":%d,' % (seq, now_ns)
+            for agent, head in enumerate(self._heads):
+                self._produce(f"agent-{agent}".encode(), head + middle + self._tails[agent])
+        batches = self.records * len(self._heads)
+        self.sent = Sent(self.sent.events + self.samples * batches, self.sent.batches + batches)
+
+    def _produce(self, key: bytes, value: bytes) -> None:
+        try:
+            self._producer.produce(events.METRICS_TOPIC, value, key=key)
+        except BufferError:  # the client's queue is full: the broker is behind
+            self._producer.flush(60)
+            self._produce(key, value)
         self._producer.poll(0)
-        self.sent = Sent(self.sent.events + self.samples * len(self._heads), self.sent.batches + len(self._heads))
 
     def finish(self) -> Sent:
         """Stops and waits until the broker has all."""
