@@ -39,7 +39,7 @@ PEER_EVENTS = 500_000
 async def consume(
     settings: Settings, expected: int, look: Callable[[list[MetricsPartition]], None] = lambda _: None
 ) -> dict[str, float]:
-    """Runs the metrics role until every event has a fate and every closed window is published; then ``look``s at it."""
+    """Runs the metrics role until every event has a fate, ``look``s at it, and until every window is published."""
     spec = window_spec(settings)
     warm_up(spec)
     runtime = make_runtime(
@@ -56,14 +56,15 @@ async def consume(
     cpu, wall = time.process_time(), time.perf_counter()
     while (seen := sum(p.operator.fates.total for p in parts(runtime))) < expected:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+    series = sum(len(p.operator.table) for p in parts(runtime))
+    look(parts(runtime))  # before a tick, which says today's time, lets the series of the past go
     await asyncio.gather(*(outbox.drained() for outbox in runtime._outboxes.values()))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    look(parts(runtime))
     figures = {
         "events": seen,
         "events_per_cpu_second": round(seen / cpu),
         "wall_events_per_second": round(seen / wall),
-        "series": sum(len(p.operator.table) for p in parts(runtime)),
+        "series": series,
         "aggregated": sum(p.operator.fates.aggregated for p in parts(runtime)),
         "windows": sum(p.closed_total for p in parts(runtime)),
         "cpu_seconds": round(cpu, 3),
