@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
-import orjson
 from aiokafka import ConsumerRecord
 
 from streams import topics
-from streams.app.blob import BlobWriter, Snapshot
+from streams.app.keeper import Keeper
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.rekey import PRODUCER_PREFIX
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.spans import SpanRun, decode_spans
 from streams.domain.columns import Rejected
+from streams.domain.source import Source, SourceLog, first_seat
 from streams.domain.span import Span
 from streams.domain.trace import encode_edge, encode_trace
 from streams.publish.health import Health, unobserved
@@ -55,26 +55,36 @@ class TracesPart:
     partitions: int = 1
     drops: dict[str, int] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
+    source: Source = field(default_factory=Source)
     _applied: int = -1
     _counted: int = -1
     _checkpoint_ns: int = 0
 
     def __post_init__(self) -> None:
-        self._blob = BlobWriter(f"traces/{self.topic}/{self.partition}")
+        self._keeper = Keeper(f"traces/{self.topic}/{self.partition}", self.partition)
 
-    def restore(self, state: Mapping[str, bytes]) -> Restored:
-        """Counts as of the last checkpoint; open traces are rebuilt from the log."""
-        snapshot = self._blob.restore(state)
-        if snapshot is None:
+    def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
+        """Counts as of the last checkpoint; open traces are rebuilt from the log, as far as it still has them."""
+        found = self._keeper.restore(state, log, lambda body, _: TraceMark(*body["mark"]).held_offset)
+        if found is None:
+            self.source = first_seat(log)
             return Restored()
-        body: dict[str, Any] = orjson.loads(snapshot.value)
-        mark = TraceMark(*body["mark"])
-        self.operator.resume(mark)
+        body, seat = found
+        self.operator.resume(TraceMark(seat.applied, seat.held, TraceMark(*body["mark"]).held_clock_ns))
+        self.source = seat.source
         self.drops = body["drops"]
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
         self.names.numbers = Counter(body["numbers"])
-        self._applied = self._counted = snapshot.applied
-        return Restored(mark.held_offset)
+        self._applied = self._counted = seat.applied
+        return Restored(seat.held, seat=seat)
+
+    def save(self) -> Step:
+        """A checkpoint as of what was restored."""
+        return self._checkpointed([])
+
+    def skip(self, offsets: int) -> None:
+        """Counts what retention removed; traces that are open go on without it."""
+        self.source = self.source.skipping(offsets)
 
     def read_back(self, record: ConsumerRecord) -> None:
         """Nothing of this role comes back through windows."""
@@ -155,22 +165,18 @@ class TracesPart:
 
     def _checkpointed(self, results: list[Output]) -> Step:
         mark = self.operator.mark(self._applied)
-        body = orjson.dumps(
-            {
-                "v": 1,
-                "mark": list(mark),
-                "drops": self.drops,
-                "counts": self.counts,
-                "reasons": self.reasons,
-                "numbers": self.names.numbers,
-            }
-        )
-        records = self._blob.records(Snapshot(self._applied, body))
+        body = {
+            "mark": list(mark),
+            "drops": self.drops,
+            "counts": self.counts,
+            "reasons": self.reasons,
+            "numbers": self.names.numbers,
+        }
 
-        def delivered(_: Sequence[int]) -> None:
+        def delivered() -> None:
             self.committable = mark.held_offset
 
-        return Step(results, [Output(topics.STATE, key, value, self.partition) for key, value in records], delivered)
+        return self._keeper.step(results, body, self._applied, self.source, delivered)
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The figures as values."""
@@ -180,5 +186,6 @@ class TracesPart:
             fates=dict(self.counts),
             reasons=dict(self.reasons),
             dropped=sum(self.drops.values()),
+            source=self.source,
             lag=None if lag < 0 else lag,
         )

@@ -39,9 +39,21 @@ class RunThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = self.fetch_max_wait_ms
         return consumer
 
+    def fetched_to(self, tp: TP) -> int | None:
+        """The offset that is fetched next; None while there is none."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        states = subscription.assignment._tp_state if subscription and subscription.assignment else {}
+        state = states.get(tp)
+        return state._position if state is not None else None
+
 
 class RunConsumer(driver.Consumer):
-    """Delivers runs and commits only what operators hold to be safe."""
+    """Delivers runs and commits only what operators hold to be safe.
+
+    Attributes:
+        delivered: the last offset that was handed on, or that is nothing for readers.
+        went_back: partitions where a fetch gave offsets below the one expected: (expected, given).
+    """
 
     logger = driver.logger
 
@@ -49,6 +61,7 @@ class RunConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._held: dict[TP, int] = {}
         self.delivered: dict[TP, int] = {}
+        self.went_back: dict[TP, tuple[int, int]] = {}
 
     def _new_consumer_thread(self) -> RunThread:
         thread = RunThread(self, loop=self.loop, beacon=self.beacon)
@@ -66,6 +79,7 @@ class RunConsumer(driver.Consumer):
         group changed would be lost.
         """
         self.delivered = {tp: offset - 1 for tp, offset in offsets.items()}
+        self.went_back.clear()
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Only ends the tracking of an event; commits follow :meth:`hold`."""
@@ -115,16 +129,32 @@ class RunConsumer(driver.Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
+        whole = True
         for aio_tp, fetched in records.items():
             tp = TP(aio_tp.topic, aio_tp.partition)
             for run in fetched:
                 stale = not self.flow_active or generation != self.app.consumer_generation_id
                 if stale or (active is not None and tp not in active and tp not in self._buffered_partitions):
+                    whole = False
                     break
                 await self._deliver_run(tp, run)
+        if whole and self.flow_active and generation == self.app.consumer_generation_id:
+            self._pass_markers()
+
+    def _pass_markers(self) -> None:
+        """All that was fetched is delivered: what lies before the next fetch is nothing for readers.
+
+        Markers at the log's end (of transactions) would else look like records that nobody processes, for ever.
+        """
+        for tp, delivered in self.delivered.items():
+            position = self._thread.fetched_to(tp)
+            if position is not None and position - 1 > delivered:
+                self.delivered[tp] = position - 1
 
     async def _deliver_run(self, tp: TP, run: Block) -> None:
         expected = self._read_offset[tp]
+        if expected is not None and run.offset[0] < expected:  # aiokafka began anew: the log had no such offset
+            self.went_back[tp] = (expected, int(run.offset[0]))
         fresh = run if expected is None or run.offset[0] >= expected else run[run.until(expected - 1) :]
         if not len(fresh):
             return

@@ -22,7 +22,7 @@ from streams.app.metrics import window_spec
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
 from streams.app.warmup import warm_up
-from streams.errors import ConfigurationError, ServiceUnavailable, Stalled
+from streams.errors import ConfigurationError, ServiceUnavailable, Stalled, StateEpochError, StateError
 from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
 from streams.publish.progress import Progress, ProgressCollector
@@ -32,6 +32,9 @@ from streams.settings import Settings, variable
 log = logging.getLogger(__name__)
 EXIT_STALLED: Final = 70
 """sysexits.h EX_SOFTWARE: the supervisor restarts the worker."""
+EXIT_SETTING: Final = 2
+EXIT_STATE: Final = 4
+"""The state is of a newer version, or damaged: no restart mends it."""
 
 
 class Worker:
@@ -132,14 +135,17 @@ class Worker:
             error = start.exception() if start.done() else None
             problem = Stalled(f"the start failed: {error!r}") if error else next(self._problems(), None)
             if problem is not None:
-                log.critical("%s: exit %d", problem, EXIT_STALLED)
-                self.exit_code = EXIT_STALLED
+                self.exit_code = self._code()
+                log.critical("%s: exit %d", problem, self.exit_code)
                 self._stop.set()
                 return
             try:
                 await asyncio.wait_for(self._stop.wait(), 0.5)
             except TimeoutError:
                 continue
+
+    def _code(self) -> int:
+        return next((exit_code(r.failure) for r in self.runtimes if r.failure is not None), EXIT_STALLED)
 
     def _problems(self) -> Iterator[Stalled]:
         for runtime in self.runtimes:
@@ -168,6 +174,15 @@ async def _bounded(step: Any, seconds: float) -> None:
         await asyncio.wait_for(step, seconds)
     except Exception as error:  # noqa: BLE001 - the counted boundary of the shutdown
         log.warning("unclean end: %r", error)
+
+
+def exit_code(failure: BaseException) -> int:
+    """What a role's failure means to the supervisor."""
+    if isinstance(failure, ConfigurationError):
+        return EXIT_SETTING
+    if isinstance(failure, StateError) and not isinstance(failure, StateEpochError):
+        return EXIT_STATE
+    return EXIT_STALLED
 
 
 def run(settings: Settings) -> int:

@@ -72,6 +72,7 @@ class WindowBatch:
         sketch_start: int32[n + 1], where each series' sketch entries begin.
         sketch_bucket: int32[m], log-bucket numbers (see ``streams.window.sketch``); sketch_weight: int64[m].
         chunk, chunks: a large window travels as several records, each with a part of the series.
+        incomplete: events of this window may have been lost with a part of the log (on the record only where true).
     """
 
     topic: str
@@ -91,6 +92,7 @@ class WindowBatch:
     sketch_weight: NDArray[np.int64]
     chunk: int = 0
     chunks: int = 1
+    incomplete: bool = False
 
     @property
     def key(self) -> bytes:
@@ -163,6 +165,8 @@ def encode_window_batch(batch: WindowBatch, fragments: bytes | None = None) -> b
         "sketch_weight": _pack(batch.sketch_weight, weight_type),
         "weight_type": weight_type,
     }
+    if batch.incomplete:
+        head["incomplete"] = True
     return b"".join((orjson.dumps(head)[:-1], _SERIES, fragments, b"]}"))
 
 
@@ -220,6 +224,7 @@ def decode_window_batch(value: bytes, series_of: Callable[[bytes], list[Series]]
         sketch_weight=_unpack(body["sketch_weight"], body["weight_type"]).astype(np.int64),
         chunk=body["chunk"],
         chunks=body["chunks"],
+        incomplete=body.get("incomplete", False),
     )
 
 

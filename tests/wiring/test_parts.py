@@ -21,6 +21,7 @@ from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import AlertTransition, decode_alert
+from streams.domain.source import SourceLog
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.domain.window import encode_window_batch, split
 from streams.publish.deadletter import read_dead_letter
@@ -257,5 +258,5 @@ def test_a_partition_where_nothing_closes_is_not_read_from_its_beginning_after_a
     due.done([])
     assert part.committable == 4
     again = metrics_part()
-    assert again.restore(state).offset == 4
+    assert again.restore(state, SourceLog("", 1, 0, 4)).offset == 4
     assert again.operator.fates.rejected.total() == 4

@@ -15,6 +15,7 @@ from streams.app.blob import choose
 from streams.app.part import Restored
 from streams.app.runtime import Runtime
 from streams.app.state import read_state
+from streams.app.topicids import Topic, TopicIds
 from streams.publish.health import unobserved
 from streams.settings import Settings
 
@@ -36,6 +37,16 @@ class Consumer:
         raise IllegalStateError("No current assignment for partition")
 
 
+class Ids(TopicIds):
+    """A broker that has the topics."""
+
+    def __init__(self) -> None:
+        super().__init__("", ())
+
+    async def ask(self) -> Mapping[str, Topic]:
+        return dict.fromkeys((topics.SPANS, topics.STATE), Topic("id", 1))
+
+
 class App:
     consumer = Consumer()
 
@@ -43,7 +54,7 @@ class App:
 class Part:
     committable = None
 
-    def restore(self, _: Mapping[str, bytes]) -> Restored:
+    def restore(self, *_: object) -> Restored:
         return Restored()
 
 
@@ -52,7 +63,8 @@ def test_a_group_that_changes_during_the_restore_is_no_failure_and_not_ready(mon
         return {PARTITION.partition: {}}
 
     async def restored() -> Runtime:
-        runtime = Runtime(App(), "traces", (topics.SPANS,), lambda *_: Part(), choose, Settings(), unobserved())
+        app, sources = App(), (topics.SPANS,)
+        runtime = Runtime(app, "traces", sources, lambda *_: Part(), choose, Settings(), unobserved(), ids=Ids())
         await runtime.assigned()
         await runtime._drop()
         return runtime
