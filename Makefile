@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 # BIN can point at another environment (tests/unit/test_plants.py runs these targets in a copy of the tree).
 BIN ?= .venv/bin
 PYTEST_ARGS ?=
+FAULTS_ARGS ?=
 # Test files run in this many processes: half of the time tests wait for brokers and deadlines.
 PYTEST_JOBS ?= 2
 export UV_PYTHON_DOWNLOADS := never
@@ -61,8 +62,10 @@ fmt: ## write the format and the safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-faults: services ## the tests that kill and pause processes
+# FAULTS_ARGS="--seed 7 --kills 20 --quick" for another run of the nemesis.
+faults: services ## the tests that kill and pause processes, then 100 kills with a stock Faust app beside us (25 min)
 	@$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
+	@$(BIN)/python -m benchmarks.faults $(FAULTS_ARGS)
 
 lock: setup ## requirements.lock from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
 	@$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock $(LOCK_ARGS)

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from agents_emitter import events, lifetime
-from agents_emitter.encoders import GroupEncoder, Identity, MetricEncoder
+from agents_emitter.encoders import Encoder, GroupEncoder, Identity, MetricEncoder, ReadyEncoder
+from agents_emitter.foreign import Foreign, Ready
 from agents_emitter.instruments import Clock, Counter, Gauge, Histogram, Instrument, UpDownCounter
 from agents_emitter.lane import Lane
 from agents_emitter.logs import LogHandler
@@ -22,7 +23,7 @@ from agents_emitter.options import Options
 from agents_emitter.process import ProcessSampler
 from agents_emitter.propagation import CURRENT, HasContext, SpanContext
 from agents_emitter.registry import Registry
-from agents_emitter.ring import Ring, SizedRing
+from agents_emitter.ring import ReadyRing, Ring, SizedRing
 from agents_emitter.sender import Sender
 from agents_emitter.spans import KINDS, MAX_NAME_CHARS, Span, SpanKind, link_contexts, span_group, span_row, traced
 from agents_emitter.stats import Stats
@@ -73,13 +74,14 @@ class Emitter:
         self.options = replace(options or Options(), **overrides)
         self._clock = clock_ns
         self._agent_id = text_of(agent_id or service_name, MAX_LABEL_CHARS)
-        self._given = {
+        stated: dict[str, object] = {
             "service.name": service_name,
             "gen_ai.agent.id": self._agent_id,
             "agents.type": agent_type,
-            "host.name": socket.gethostname(),
-            **(resource or {}),
         }
+        stated |= resource or {}
+        self.stated = frozenset(name for name, value in stated.items() if value is not None)
+        self._given = {"host.name": socket.gethostname(), **stated}
         self._connect = connect or (connect_kafka(brokers, self.options, self._agent_id) if brokers else None)
         self._closed = False
         self._instruments: dict[str, Instrument[Any]] = {}
@@ -89,6 +91,9 @@ class Emitter:
         self._samples = Ring(self.options.sample_limit)
         self._spans = SizedRing(self.options.ring_spans, self.options.ring_bytes)
         self._logs = SizedRing(self.options.ring_logs, self.options.ring_bytes)
+        self._points = ReadyRing(self.options.ring_logs, self.options.ring_bytes)
+        self._rings = (self._samples, self._spans, self._logs, self._points)
+        self._before_close: list[Callable[[], object]] = []
         self._lanes = self._make_lanes()
         self._sampler = ProcessSampler(self) if self.options.process_interval_seconds else None
         self._sender: Sender | None = None
@@ -189,15 +194,46 @@ class Emitter:
         """A ``logging.Handler`` that ships records with the current trace."""
         return LogHandler(self, level)
 
-    def offer_log(self, row: dict[str, Any], size_bytes: int) -> None:
-        """Buffer one log record with OTLP field names (what the handler does)."""
-        self._logs.offer(row, size_bytes)
+    def offer_log(self, row: dict[str, Any] | Foreign, size_bytes: int) -> bool:
+        """Buffer one log record with OTLP field names (what the handler does); False: refused and counted."""
+        return self._logs.offer(row, size_bytes)
 
     def count_invalid_log(self, error: BaseException) -> None:
         """Count a log record that could not be made."""
-        self._logs.invalid.bump()
+        self._count_invalid(self._logs, error)
+
+    def count_invalid_span(self, error: BaseException) -> None:
+        """Count a span of another library that is none."""
+        self._count_invalid(self._spans, error)
+
+    def _count_invalid(self, ring: Ring, error: BaseException) -> None:
+        ring.invalid.bump()
         if self._sender is not None:
             self._sender.count_error(error)
+
+    # What another library made
+
+    @property
+    def resource(self) -> Mapping[str, str]:
+        """The resource attributes of this process; those that the caller stated are named by ``stated``."""
+        return self._lanes[0].encoder.identity.resource
+
+    def offer_span(self, span: Foreign, size_bytes: int) -> bool:
+        """Buffer a span of another library; False: refused and counted."""
+        return self._spans.offer(span, size_bytes)
+
+    def offer_points(self, record: Ready) -> bool:
+        """Buffer a finished record for the metrics topic; False: refused and its points counted."""
+        return self._points.offer(record, len(record.value))
+
+    def before_close(self, callback: Callable[[], object]) -> None:
+        """Call this first when the emitter closes: what holds back events can still hand them over."""
+        self._before_close.append(callback)
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
 
     @property
     def sender_thread_id(self) -> int | None:
@@ -209,10 +245,11 @@ class Emitter:
     def stats(self) -> Stats:
         """The accounts, consistent with each other at one moment."""
         with self._state:
-            samples, spans, logs = (lane.stats() for lane in self._lanes)
+            samples, spans, logs, points = (lane.stats() for lane in self._lanes)
             errors = dict(self._sender.errors) if self._sender else {}
             connects = self._sender.connects if self._sender else 0
-            return Stats(samples, spans, logs, errors, connects, len(self._registry.rows), self._registry.overflowed)
+            series, overflowed = len(self._registry.rows), self._registry.overflowed
+            return Stats(samples, spans, logs, errors, connects, series, overflowed, points)
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
         """Wait until everything emitted before this call is acknowledged or dropped. Blocks: in coroutines ``aflush``.
@@ -247,7 +284,8 @@ class Emitter:
         if self._closed or self._sender is None:
             return True
         self._closed = True
-        for ring in (self._samples, self._spans, self._logs):
+        self._call_before_close(self._sender)
+        for ring in self._rings:
             ring.close()
         flushed = self.flush(self.options.exit_timeout_seconds if timeout_seconds is None else timeout_seconds)
         self._sender.stop(self.options.exit_timeout_seconds)
@@ -255,6 +293,13 @@ class Emitter:
             lane.abandon()
         lifetime.closed(self)
         return flushed
+
+    def _call_before_close(self, sender: Sender) -> None:
+        for callback in self._before_close:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001  another library's fault must not keep the emitter open, counted
+                sender.count_error(error)
 
     async def aclose(self, timeout_seconds: float | None = None) -> bool:
         """:meth:`close` without blocking the event loop."""
@@ -299,9 +344,10 @@ class Emitter:
             self._lane(events.METRICS_TOPIC, self._samples, metrics, 16 * batch),
             self._lane(events.SPANS_TOPIC, self._spans, spans, 1000),
             self._lane(events.LOGS_TOPIC, self._logs, logs, 1000),
+            self._lane(events.METRICS_TOPIC, self._points, ReadyEncoder(identity), 1000),
         ]
 
-    def _lane(self, topic: str, ring: Ring, encoder: MetricEncoder | GroupEncoder, drain_items: int) -> Lane:
+    def _lane(self, topic: str, ring: Ring, encoder: Encoder, drain_items: int) -> Lane:
         return Lane(
             topic=topic,
             ring=ring,
@@ -314,7 +360,7 @@ class Emitter:
         )
 
     def _disable(self) -> None:
-        for ring in (self._samples, self._spans, self._logs):
+        for ring in self._rings:
             ring.close()
 
     def _start_sender(self, connect: Connect) -> None:

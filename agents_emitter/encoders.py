@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents_emitter import events
+from agents_emitter.foreign import Foreign, Ready
 from agents_emitter.registry import Registry
 from agents_emitter.spool import Batch
 
@@ -20,6 +21,7 @@ DENSE_SAMPLES = 32
 """A page with fewer samples in one drain shares a batch with others, whose head then names only the series used."""
 HEAD_BYTES = 256 * 1024
 GROUP_BYTES = 256 * 1024
+_NO_RESOURCE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,10 @@ class MetricEncoder:
 
 
 class GroupEncoder:
-    """Spans or logs to batches, one for each group (trace), split at a count and an estimated size."""
+    """Spans or logs to batches, one for each group (trace) and resource, split at a count and an estimated size.
+
+    Items are ours, or :class:`agents_emitter.foreign.Foreign` ones, which bring a resource of their own.
+    """
 
     def __init__(
         self,
@@ -174,14 +179,25 @@ class GroupEncoder:
         self._seq = 0
 
     def encode(self, items: list[tuple[int, Any]], dropped_total: int) -> tuple[list[Batch], int]:
-        """Batches of the (size, item) pairs; none of them is invalid, they were cleaned when they were made."""
-        groups: dict[bytes, list[tuple[int, dict[str, Any]]]] = {}
+        """Batches of the (size, item) pairs. Ours were cleaned when they were made; a foreign one may be invalid."""
+        groups: dict[tuple[bytes, int], tuple[Mapping[str, Any], list[tuple[int, dict[str, Any]]]]] = {}
+        invalid = 0
         for size, item in items:
-            groups.setdefault(self._group_of(item) or self.identity.key, []).append((size, self._row_of(item)))
+            if type(item) is Foreign:
+                row, key, own = item.row(), item.group, item.resource
+                if row is None:
+                    invalid += 1
+                    continue
+            else:
+                row, key, own = self._row_of(item), self._group_of(item), _NO_RESOURCE
+            group = groups.setdefault((key or self.identity.key, id(own)), (own, []))
+            group[1].append((size, row))
         batches = [
-            self._batch(key, rows, dropped_total) for key, sized in groups.items() for rows in self._chunks(sized)
+            self._batch(key, {**self.identity.resource, **own} if own else self.identity.resource, rows, dropped_total)
+            for (key, _), (own, sized) in groups.items()
+            for rows in self._chunks(sized)
         ]
-        return batches, 0
+        return batches, invalid
 
     def _chunks(self, sized: list[tuple[int, dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
         chunk: list[dict[str, Any]] = []
@@ -194,13 +210,27 @@ class GroupEncoder:
             total += size
         yield chunk
 
-    def _batch(self, key: bytes, rows: list[dict[str, Any]], dropped_total: int) -> Batch:
-        identity = self.identity
+    def _batch(self, key: bytes, resource: Mapping[str, Any], rows: list[dict[str, Any]], dropped_total: int) -> Batch:
         value = self._encode_batch(
-            identity.resource, rows, producer=identity.producer, seq=self._seq, dropped_total=dropped_total
+            resource, rows, producer=self.identity.producer, seq=self._seq, dropped_total=dropped_total
         )
         self._seq += 1
         return Batch(key, value, len(rows))
+
+
+class ReadyEncoder:
+    """Records that another library encoded: they only get the agent's key."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+
+    def reset(self, identity: Identity) -> None:
+        """Another key from now on."""
+        self.identity = identity
+
+    def encode(self, items: list[tuple[int, Ready]], dropped_total: int) -> tuple[list[Batch], int]:
+        """One batch of each item; the number of dropped events has no place in a foreign format."""
+        return [Batch(self.identity.key, ready.value, ready.events) for _, ready in items], 0
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

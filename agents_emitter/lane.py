@@ -70,7 +70,7 @@ class Lane:
                 if not items:
                     break
                 left -= len(items)
-                self._taken += len(items)
+                self._taken += self.ring.events_of(items)
                 self._encode(items)
         return self.spool.next_number
 
@@ -79,7 +79,7 @@ class Lane:
         try:
             batches, invalid = self.encoder.encode(items, dropped)
         except Exception:  # noqa: BLE001  a fault of ours must cost these events, counted, and not the sender's life
-            self._dropped["encode"] += len(items)
+            self._dropped["encode"] += self.ring.events_of(items)
             return
         self._dropped["invalid"] += invalid
         for batch in batches:
@@ -119,15 +119,15 @@ class Lane:
         with self.state:
             for batch in self.spool.clear():
                 self._dropped["unconfirmed" if batch.attempted else "closed"] += batch.events
-            left = self.ring.take(len(self.ring.items))
-            self._taken += len(left)
-            self._dropped["closed"] += len(left)
+            left = self.ring.events_of(self.ring.take(len(self.ring.items)))
+            self._taken += left
+            self._dropped["closed"] += left
             self.state.notify_all()
 
     def stats(self) -> KindStats:
         """The accounts, consistent."""
         with self.state:
-            waiting = len(self.ring.items)
+            waiting = self.ring.waiting
             dropped = Counter(self.ring.refused())
             refused = sum(dropped.values())
             dropped.update(self._dropped)

@@ -63,6 +63,15 @@ class Ring:
         else:
             self.overflow.bump()
 
+    def events_of(self, items: list[Any]) -> int:
+        """How many events are in items that were taken: here each is one."""
+        return len(items)
+
+    @property
+    def waiting(self) -> int:
+        """Events inside. The caller holds the lock that serialises readers."""
+        return len(self.items)
+
     def close(self) -> None:
         """Refuse everything from now on. What is inside stays to be taken."""
         self.closed = True
@@ -123,4 +132,46 @@ class SizedRing(Ring):
         """Up to ``count`` oldest (size in bytes, item)."""
         taken = super().take(count)
         self.bytes_out += sum(size for size, _ in taken)
+        return taken
+
+
+class ReadyRing(SizedRing):
+    """A ring of finished records (``agents_emitter.foreign.Ready``), whose accounts are those of the events inside.
+
+    Bounded by count and bytes of the records. At the bound the new record is refused, with all its events.
+    """
+
+    __slots__ = ("events_in", "events_out")
+
+    def reset(self) -> None:
+        """Empty and open."""
+        super().reset()
+        self.events_in = 0
+        self.events_out = 0
+
+    @property
+    def waiting(self) -> int:
+        """Events inside. The caller holds the lock that serialises readers."""
+        return self.events_in - self.events_out
+
+    def events_of(self, items: list[Any]) -> int:
+        """How many events are in items that were taken."""
+        return sum(ready.events for _, ready in items)
+
+    def offer(self, item: Any, size_bytes: int) -> bool:
+        """Put one record in, or refuse and count its events."""
+        with self._lock:
+            if len(self.items) >= self.limit or self.bytes + size_bytes > self.limit_bytes:
+                for _ in range(item.events):
+                    self.refuse()
+                return False
+            self.bytes_in += size_bytes
+            self.events_in += item.events
+            self.items.append((size_bytes, item))
+            return True
+
+    def take(self, count: int) -> list[Any]:
+        """Up to ``count`` oldest (size in bytes, record)."""
+        taken = super().take(count)
+        self.events_out += self.events_of(taken)
         return taken

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class KindStats:
-    """Samples, spans or logs of one emitter since it started (in a forked child: since the fork).
+    """Samples, spans, logs or points of one emitter since it started (in a forked child: since the fork).
 
     ``emitted == delivered + dropped + buffered``, exactly and at any moment.
 
     Attributes:
         emitted: calls of the agent (and of the process sampler).
         delivered: acknowledged by the broker.
-        dropped_by_reason: ``overflow`` ring full; ``invalid`` not a finite number, or a negative counter increment;
-            ``spool`` oldest record dropped in an outage; ``too_large`` record over the limit; ``encode`` could not be
-            encoded; ``closed`` after or at close; ``unconfirmed`` sent before close but never acknowledged, so it may
-            have arrived.
+        dropped_by_reason: ``overflow`` ring full; ``invalid`` not a finite number, a negative counter increment, no
+            span; ``spool`` oldest record dropped in an outage; ``too_large`` record over the limit; ``encode``
+            could not be encoded; ``closed`` after or at close; ``unconfirmed`` sent before close but never
+            acknowledged, so it may have arrived.
         buffered: in the ring or in records not yet acknowledged.
         batches: records delivered; spooled_batches, spooled_bytes: records not yet acknowledged.
     """
@@ -43,6 +43,7 @@ class Stats:
 
     Attributes:
         samples, spans, logs: the accounts of each kind.
+        points: metric points that the OpenTelemetry SDK exported (``agents_emitter.otel``).
         errors: failed attempts and caught exceptions by name: of the broker, and of calls that were shielded.
         connects: times the producer was made; more than one means the connection was lost.
         series: label sets registered; overflowed: calls that went to an overflow series.
@@ -55,23 +56,24 @@ class Stats:
     connects: int
     series: int
     overflowed: int
+    points: KindStats = KindStats(0, 0, 0, 0, 0, 0)
 
     @property
     def emitted(self) -> int:
         """Of all kinds."""
-        return self.samples.emitted + self.spans.emitted + self.logs.emitted
+        return self.samples.emitted + self.spans.emitted + self.logs.emitted + self.points.emitted
 
     @property
     def delivered(self) -> int:
         """Of all kinds."""
-        return self.samples.delivered + self.spans.delivered + self.logs.delivered
+        return self.samples.delivered + self.spans.delivered + self.logs.delivered + self.points.delivered
 
     @property
     def dropped(self) -> int:
         """Of all kinds."""
-        return self.samples.dropped + self.spans.dropped + self.logs.dropped
+        return self.samples.dropped + self.spans.dropped + self.logs.dropped + self.points.dropped
 
     @property
     def buffered(self) -> int:
         """Of all kinds."""
-        return self.samples.buffered + self.spans.buffered + self.logs.buffered
+        return self.samples.buffered + self.spans.buffered + self.logs.buffered + self.points.buffered

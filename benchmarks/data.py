@@ -81,24 +81,80 @@ def batches(
         second += 1
 
 
+def sparse(
+    series: int, panes: int, *, per_pane: int = 10, pane_seconds: int = 10, start_ns: int = START_NS
+) -> Iterator[Record]:
+    """Many series with few samples: each agent of 50 series sends one batch a pane, ``per_pane`` samples a series.
+
+    A batch spans 4 s, less than the lateness, so that no agent's batch is late because another one came before.
+    """
+    rows = definitions(SERIES_PER_AGENT)
+    agents = -(-series // SERIES_PER_AGENT)
+    heads = [events.encode_metric_head(resource(a), rows, f"bench-{a}") for a in range(agents)]
+    pool = values(1, POOL)
+    samples = per_pane * SERIES_PER_AGENT
+    index = [i % SERIES_PER_AGENT for i in range(samples)]
+    offsets = [i * 4 * SECOND_NS // samples for i in range(samples)]
+    for pane in range(panes):
+        for agent, head in enumerate(heads):
+            at = (pane * agents + agent) * 7919 % (POOL - samples)
+            value = events.encode_metric_batch(
+                head,
+                seq=pane,
+                dropped_total=0,
+                base_time_unix_nano=start_ns + pane * pane_seconds * SECOND_NS,
+                index=index,
+                offset_ns=offsets,
+                value=pool[at : at + samples],
+            )
+            yield Record(events.METRICS_TOPIC, f"agent-{agent}".encode(), value, samples)
+
+
+def last_batches(time_ns: int, *, agents: int = AGENTS, series: int = SERIES_PER_AGENT) -> Iterator[Record]:
+    """One batch of every agent with one sample of every series, so late that it closes every window before it."""
+    rows = definitions(series)
+    for agent in range(agents):
+        value = events.encode_metric_batch(
+            events.encode_metric_head(resource(agent), rows, f"bench-last-{agent}"),
+            seq=0,
+            dropped_total=0,
+            base_time_unix_nano=time_ns,
+            index=range(series),
+            offset_ns=[0] * series,
+            value=[1.0] * series,
+        )
+        yield Record(events.METRICS_TOPIC, f"agent-{agent}".encode(), value, series)
+
+
+def single(agent: int, row: events.SeriesDefinition, value: float, time_ns: int) -> Record:
+    """One JSON event, about 200 bytes."""
+    body = orjson.dumps(
+        {
+            "name": row.name,
+            "value": value,
+            "unit": row.unit,
+            "kind": row.kind,
+            "time_unix_nano": time_ns,
+            "labels": dict(row.labels),
+            "resource": {"service.name": f"service-{agent % 3}", "gen_ai.agent.id": f"agent-{agent}"},
+        }
+    )
+    return Record(events.METRICS_TOPIC, f"agent-{agent}".encode(), body, 1)
+
+
 def singles(total: int, *, agents: int = AGENTS, series: int = SERIES_PER_AGENT) -> Iterator[Record]:
-    """One JSON event a record, about 200 bytes; 10,000 a second of event time."""
+    """One JSON event a record; 10,000 a second of event time."""
     rows = definitions(series)
     pool = values(2, POOL)
     for i in range(total):
-        agent, row = i % agents, rows[(i // agents) % series]
-        value = orjson.dumps(
-            {
-                "name": row.name,
-                "value": pool[i % len(pool)],
-                "unit": row.unit,
-                "kind": row.kind,
-                "time_unix_nano": START_NS + i * 100_000,
-                "labels": dict(row.labels),
-                "resource": {"service.name": f"service-{agent % 3}", "gen_ai.agent.id": f"agent-{agent}"},
-            }
-        )
-        yield Record(events.METRICS_TOPIC, f"agent-{agent}".encode(), value, 1)
+        yield single(i % agents, rows[(i // agents) % series], pool[i % len(pool)], START_NS + i * 100_000)
+
+
+def last_singles(time_ns: int, *, agents: int = AGENTS, series: int = SERIES_PER_AGENT) -> Iterator[Record]:
+    """One event of every series at one time, so late that it closes every window before it."""
+    for row in definitions(series):
+        for agent in range(agents):
+            yield single(agent, row, 1.0, time_ns)
 
 
 def otlp(total: int, *, points: int = 100, agents: int = AGENTS, series: int = SERIES_PER_AGENT) -> Iterator[Record]:

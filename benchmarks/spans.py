@@ -60,7 +60,7 @@ async def consume(settings: Settings, expected: int) -> dict[str, float]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    print('CONSUME', file=sys.stderr, flush=True)
+    print("CONSUME", file=sys.stderr, flush=True)
     cpu, wall = time.process_time(), time.perf_counter()
     while (seen := sum(p.counts.total() for p in parts(runtime))) < expected:  # noqa: ASYNC110
         await asyncio.sleep(0.05)

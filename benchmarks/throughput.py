@@ -4,6 +4,7 @@
 quantile sketch, windows published, checkpoint written, totals for Prometheus updated, offsets committed. The data is
 produced before the clock starts; each path runs in a process of its own with a broker of its own; compiling is not
 counted.
+``--peers`` runs other stream processors beside us on the same topic instead: :mod:`benchmarks.peers`.
 ``raw_events_per_cpu_second`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes
 thrown away.
 """
@@ -12,28 +13,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
 from benchmarks.broker import broker, fill
 from benchmarks.data import PATHS
+from benchmarks.peers import standings
 from streams.app.blob import choose
 from streams.app.factory import make_runtime
+from streams.app.garbage import settle
 from streams.app.metrics import SOURCES, MetricsPartition, window_spec
 from streams.app.warmup import warm_up
 from streams.settings import Settings
 
-EVENTS = {"batch": 4_000_000, "batch100": 2_000_000, "single": 600_000, "otlp": 1_000_000}
+EVENTS = {"batch": 4_000_000, "batch100": 2_000_000, "single": 2_000_000, "otlp": 1_000_000}
+PEER_EVENTS = 500_000
 
 
-async def consume(settings: Settings, expected: int) -> dict[str, float]:
-    """Runs the metrics role until every event has a fate and every closed window is published."""
+async def consume(
+    settings: Settings, expected: int, look: Callable[[list[MetricsPartition]], None] = lambda _: None
+) -> dict[str, float]:
+    """Runs the metrics role until every event has a fate, ``look``s at it, and until every window is published."""
     spec = window_spec(settings)
     warm_up(spec)
     runtime = make_runtime(
@@ -46,19 +52,19 @@ async def consume(settings: Settings, expected: int) -> dict[str, float]:
     await runtime.app.start()
     while not runtime.ready:  # noqa: ASYNC110 - the poll ends with the first record
         await asyncio.sleep(0.001)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    settle()
     cpu, wall = time.process_time(), time.perf_counter()
     while (seen := sum(p.operator.fates.total for p in parts(runtime))) < expected:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+    series = sum(len(p.operator.table) for p in parts(runtime))
+    look(parts(runtime))  # before a tick, which says today's time, lets the series of the past go
     await asyncio.gather(*(outbox.drained() for outbox in runtime._outboxes.values()))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     figures = {
         "events": seen,
         "events_per_cpu_second": round(seen / cpu),
         "wall_events_per_second": round(seen / wall),
-        "series": sum(len(p.operator.table) for p in parts(runtime)),
+        "series": series,
         "aggregated": sum(p.operator.fates.aggregated for p in parts(runtime)),
         "windows": sum(p.closed_total for p in parts(runtime)),
         "cpu_seconds": round(cpu, 3),
@@ -110,11 +116,14 @@ def measure(path: str, events: int, partitions: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="JSON lines only")
-    parser.add_argument("--only", choices=sorted(EVENTS), help="one path")
+    parser.add_argument("--only", choices=[*sorted(EVENTS), "peers"], help="one path, or the peers")
+    parser.add_argument("--peers", action="store_true", help="other stream processors beside us (minutes)")
     parser.add_argument("--events", type=int, help="events instead of the path's default")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.peers or options.only == "peers":
+        return contest(options.events or PEER_EVENTS, options.partitions, options.json)
     if options.in_process:
         print(json.dumps(measure(options.only, options.events or EVENTS[options.only], options.partitions)))
         return 0
@@ -125,6 +134,23 @@ def main() -> int:
         line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
         print(line if options.json else _table_row(json.loads(line)), flush=True)
     return 0
+
+
+def contest(events: int, partitions: int, as_json: bool) -> int:
+    """Peers as a table, or one JSON object; 1 if we are absent or our windows are not the right ones."""
+    rows: list[dict[str, Any]] = []
+    shown = sys.stderr if as_json else sys.stdout
+    print(standings.heading(), file=shown, flush=True)
+    for row in standings.measure(events, partitions):
+        rows.append(row)
+        print(standings.table_row(standings.ratios(rows)[-1]), file=shown, flush=True)
+    rows = standings.ratios(rows)
+    claims = standings.claims(rows)
+    for claim in claims:
+        print(standings.claim_row(claim), file=shown)
+    if as_json:
+        print(json.dumps({"peers": rows, "claims": claims}))
+    return 0 if all(row.get("equal") for row in rows if row["name"] == standings.OURS.name) else 1
 
 
 def _table_row(f: dict[str, Any]) -> str:

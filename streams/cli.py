@@ -1,7 +1,8 @@
 """The ``streams`` command: a thin shell over ``streams.app``, ``streams.services`` and ``streams.demo``.
 
-Exit codes: 0 done, 1 the demo's alert did not arrive, 2 a wrong setting, argument or file, 3 a neighbour is away,
-70 the worker stalled or failed (restart it: that is what the supervisor does).
+Exit codes: 0 done, 1 the demo's alert did not arrive, 2 a wrong setting, argument or file, 3 a neighbour is away, 4 the
+state cannot be used (a newer version wrote it, or it is damaged; nothing was written), 70 the worker stalled or failed
+(restart it: that is what the supervisor does, but not after 0, 2 and 4).
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Time in RFC 3339 UTC."""
+        """Time in RFC 3339 UTC; what was given as ``extra={"fields": ...}`` as fields of the line."""
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line).decode()

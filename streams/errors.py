@@ -8,7 +8,7 @@
     ├── DependencyMissing       a program or package this machine lacks; the message says how to get it
     ├── StateError              what the state topic holds cannot be used
     │   ├── StateVersionError   written by a newer version: refuse, never guess
-    │   └── StateEpochError     it belongs to a topic that was deleted and made again
+    │   └── StateEpochError     the log is no longer the one it was restored for: begin anew (exit 70)
     ├── PublishError            a sink refused what we sent
     │   ├── PublishRefused      it will refuse it again: not retriable
     │   └── PublishFailed       time-out, 5xx, connection: retriable
@@ -51,7 +51,7 @@ class StateVersionError(StateError):
 
 
 class StateEpochError(StateError):
-    """State of a topic that was deleted and made again."""
+    """A topic was deleted and made again, cut or given more partitions under a running worker."""
 
 
 class PublishError(StreamsError):

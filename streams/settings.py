@@ -128,7 +128,7 @@ class Settings:
     )
     instance_id: str = _text(
         "",
-        "Static membership: a name kept over restarts, so that partitions wait for the worker; empty = none.",
+        "Static membership: a name kept over restarts; a killed worker's partitions wait for it. Empty = none.",
         allowed=f"empty, or {_NAME_RULE}",
         check=lambda value: not value or _is_name(value),
     )

@@ -7,7 +7,6 @@ it, ticks included. So a test may kill, stop and move workers as it likes: the l
 from __future__ import annotations
 
 import asyncio
-import http.client
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.page import page
 from streams import topics
 from streams.app.admin import create_topics
 from streams.app.metrics import window_spec
@@ -99,23 +99,11 @@ class Worker(ChildProcess):
         assert self.running, f"ended with {self.returncode}; its log ends with:\n{self.log_tail()}"
 
     def ready(self) -> bool:
-        return self._get("/health/ready")[0] == 200
-
-    def _get(self, path: str) -> tuple[int, str]:
-        """Status and text; 0 where nobody answers. (An httpx client costs more than the scrape.)"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        except (OSError, http.client.HTTPException):
-            return 0, ""
-        finally:
-            connection.close()
+        return page(self.port, "/health/ready")[0] == 200
 
     def samples(self) -> list[Sample]:
         """What it serves now; the last answer where it no longer serves."""
-        status, text = self._get("/metrics")
+        status, text = page(self.port, "/metrics")
         if status != 200:
             return self.last
         self.last = [Sample(s.name, s.labels, s.value) for f in text_string_to_metric_families(text) for s in f.samples]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.errors import ConfigurationError, ServiceUnavailable
 from streams.settings import Settings, variable
-from streams.topics import TOPICS, Topic
+from streams.topics import STATE, TOPICS, Topic
 
 HOUR_MS = 3_600_000
 
@@ -37,10 +37,10 @@ def partitions_of(topic: Topic, settings: Settings) -> int:
 
 
 async def create_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) -> dict[str, str]:
-    """Creates what is missing; existing topics are left as they are.
+    """Creates what is missing and adds partitions where there are fewer than the settings say; else nothing changes.
 
     Returns:
-        Topic name to "created" or "exists".
+        Topic name to "created", "exists" or "raised".
 
     Raises:
         ServiceUnavailable: no broker answers.
@@ -58,11 +58,28 @@ async def create_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) ->
             for t in topics
         ]
         response = await client.create_topics(wanted)
-        return {name: _verdict(name, code) for name, code, *_ in response.topic_errors}
+        verdicts = {name: _verdict(name, code) for name, code, *_ in response.topic_errors}
+        return verdicts | await _raise_partitions(client, settings, [t for t in topics if verdicts[t.name] == "exists"])
     except KafkaError as error:
         raise ServiceUnavailable(f"no Kafka broker answers at {settings.brokers}: {error}") from error
     finally:
         await client.close()
+
+
+async def _raise_partitions(client: AIOKafkaAdminClient, settings: Settings, there: Sequence[Topic]) -> dict[str, str]:
+    """State first: a worker that is started in between must find room for what it restores."""
+    if not there:
+        return {}
+    found = {t["topic"]: len(t["partitions"]) for t in await client.describe_topics([t.name for t in there])}
+    raised = {}
+    for topic in sorted(there, key=lambda t: t.name != STATE):
+        wanted = partitions_of(topic, settings)
+        if topic.partitions == "source" and found[topic.name] < wanted:
+            response = await client.create_partitions({topic.name: NewPartitions(wanted)})
+            for name, code, *_ in response.topic_errors:
+                _verdict(name, code)
+            raised[topic.name] = "raised"
+    return raised
 
 
 def _verdict(name: str, code: int) -> str:
@@ -71,7 +88,7 @@ def _verdict(name: str, code: int) -> str:
     error = for_code(code)
     if error is TopicAlreadyExistsError:
         return "exists"
-    raise ServiceUnavailable(f"the broker refused to create {name}: {error.__name__}")
+    raise ServiceUnavailable(f"the broker refused to create {name}, or its partitions: {error.__name__}")
 
 
 async def describe_topics(settings: Settings) -> list[tuple[Topic, int]]:
@@ -105,9 +122,20 @@ async def check_topics(settings: Settings) -> None:
         raise ServiceUnavailable(
             f"{len(missing)} topics are missing at {settings.brokers} ({names}): run `streams topics create`"
         )
-    for topic, partitions in found:
-        if partitions != partitions_of(topic, settings) and topic.partitions == "source":
-            raise ConfigurationError(
-                f"{topic.name} has {partitions} partitions, {variable('partitions')} is {settings.partitions}: "
-                f"set {variable('partitions')}={partitions} (all such topics must have the same number)"
-            )
+    _check_partitions(settings, dict(found))
+
+
+def _check_partitions(settings: Settings, found: Mapping[Topic, int]) -> None:
+    name, wanted = variable("partitions"), settings.partitions
+    counts = {topic.name: n for topic, n in found.items() if topic.partitions == "source"}
+    most, fewest = max(counts, key=lambda t: counts[t]), min(counts, key=lambda t: counts[t])
+    if counts[most] == counts[fewest] == wanted:
+        return
+    other = most if counts[most] != wanted else fewest
+    advice = [f"set {name}={counts[most]}"] if counts[most] > wanted else []
+    if counts[fewest] < max(wanted, counts[most]):
+        advice.append("run `streams topics create`, which adds partitions where there are fewer")
+    raise ConfigurationError(
+        f"{other} has {counts[other]} partitions, {name} is {wanted}: {' and '.join(advice)} "
+        "(all such topics must have the same number)"
+    )

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
 from aiokafka import ConsumerRecord
 
 from streams import topics
-from streams.app.blob import BlobWriter, Snapshot
+from streams.app.keeper import Keeper
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
@@ -19,14 +18,17 @@ from streams.correlate.operator import CorrelateOperator
 from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import encode_anomaly
-from streams.domain.window import WindowAssembler, WindowBatch, decode_window_batch
-from streams.errors import StateError
+from streams.domain.source import Seat, Source, SourceLog, first_seat
+from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch
+from streams.errors import StateError, StateVersionError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.window.operator import QUIET_PANES
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 SOURCES: Final = (topics.WINDOWS,)
+LATE_SNAPSHOTS: Final = 10
+"""An Alertmanager that is away must not make a restart read ever more again."""
 
 
 @dataclass
@@ -47,7 +49,9 @@ class AlertsPart:
     Attributes:
         make_detect, make_correlate: new operators; one detector bank per source topic, one set of rules.
         notify: takes each transition to Alertmanager's desired state; must not block. resume: the same for alerts that
-            were open before a restart.
+            were open before a restart. told: whether Alertmanager knows everything so far; while it does not, the
+            snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so that a worker that dies
+            now reads again what nobody was told.
     """
 
     topic: str
@@ -60,11 +64,14 @@ class AlertsPart:
     pane_ns: int
     detector: str
     health: Health = field(default_factory=unobserved)
+    told: Callable[[], bool] = lambda: True
     committable: int | None = None
     counts: AlertCounts = field(default_factory=AlertCounts)
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
     correlate: CorrelateOperator = field(init=False)
+    source: Source = field(default_factory=Source)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
+    _series_lists: SeriesLists = field(default_factory=SeriesLists)
     _begun: dict[tuple[str, int, int], int] = field(default_factory=dict)
     _ends: dict[str, int] = field(default_factory=dict)
     _since_snapshot: int = 0
@@ -72,31 +79,49 @@ class AlertsPart:
 
     def __post_init__(self) -> None:
         self.correlate = self.make_correlate()
-        self._blob = BlobWriter(f"alerts/{self.topic}/{self.partition}")
+        self._keeper = Keeper(f"alerts/{self.topic}/{self.partition}", self.partition)
 
-    def restore(self, state: Mapping[str, bytes]) -> Restored:
-        """Detectors and alerts as of the last snapshot; what came after it is read again."""
-        try:
-            snapshot = self._blob.restore(state)
-        except StateError as error:  # detectors learn anew, alerts begin anew: nothing is resolved by it
-            log.warning("alert state of partition %d begins anew: %s", self.partition, error)
-            self.health.snapshot_discarded.labels("alerts", "damaged").inc()
-            snapshot = None
-        if snapshot is None:
+    def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
+        """Detectors and alerts as of the last snapshot; what came after it is read again.
+
+        In a log that begins anew they go on: windows they have seen are stale to them, by event time.
+        """
+        found = self._body(state, log)
+        if found is None:
+            self.source = first_seat(log)
             return Restored()
-        body: dict[str, Any] = orjson.loads(snapshot.value)
+        body, seat = found
         for topic, data in body["detect"].items():
             self.detectors[topic] = self.make_detect()
             self._restored("detect", self.detectors[topic].restore(data.encode()).reason)
         self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
-        self._applied = snapshot.applied
+        self._applied = seat.applied
         self._ends = body["ends"]
+        self.source = seat.source
         self.resume(self.correlate.active())
-        return Restored(snapshot.applied + 1)
+        return Restored(seat.held, seat=seat)
+
+    def _body(self, state: Mapping[str, bytes], log: SourceLog) -> tuple[dict[str, Any], Seat] | None:
+        try:
+            return self._keeper.restore(state, log)
+        except StateVersionError:
+            raise
+        except StateError as error:  # detectors learn anew, alerts begin anew: nothing is resolved by it
+            _log.warning("alert state of partition %d begins anew: %s", self.partition, error)
+            self.health.snapshot_discarded.labels("alerts", "damaged").inc()
+            return None
+
+    def save(self) -> Step:
+        """A snapshot as of what was restored."""
+        return self._snapshot([])
+
+    def skip(self, offsets: int) -> None:
+        """Counts what retention removed: windows that were not judged."""
+        self.source = self.source.skipping(offsets)
 
     def _restored(self, room: str, reason: str) -> None:
         if reason:
-            log.warning("%s state of partition %d is not used: %s", room, self.partition, reason)
+            _log.warning("%s state of partition %d is not used: %s", room, self.partition, reason)
             self.health.snapshot_discarded.labels("alerts", room).inc()
 
     def read_back(self, record: ConsumerRecord) -> None:
@@ -112,14 +137,14 @@ class AlertsPart:
         for record in records:
             results += self._record(record, now_ns)
         self._applied = records[-1].offset
-        if self._since_snapshot >= self.snapshot_every:
+        if self._since_snapshot >= self.snapshot_every * (1 if self.told() else LATE_SNAPSHOTS):
             self._since_snapshot = 0
             return [self._snapshot(results)]
         return [Step(results)] if results else []
 
     def _record(self, record: ConsumerRecord, now_ns: int) -> list[Output]:
         try:
-            body = decode_window_batch(record.value or b"")
+            body = decode_window_batch(record.value or b"", self._series_lists.of)
         except (ValueError, KeyError, TypeError) as error:
             self.counts.rejected += 1
             self.health.dead_letters.labels(self.topic, "not_a_window").inc()
@@ -130,7 +155,8 @@ class AlertsPart:
         if batch is None:
             self._begun.setdefault((body.topic, body.partition, body.start_ns), record.offset)
             return []
-        self._begun = {key: offset for key, offset in self._begun.items() if key[:2] != (batch.topic, batch.partition)}
+        source, start_ns = (batch.topic, batch.partition), batch.start_ns
+        self._begun = {k: offset for k, offset in self._begun.items() if k[:2] != source or k[2] > start_ns}
         return self._window(batch)
 
     def _window(self, batch: WindowBatch) -> list[Output]:
@@ -181,27 +207,21 @@ class AlertsPart:
             self.partition,
             fates={"aggregated": self.counts.scored, "warming_up": self.counts.warming_up},
             reasons={"not_a_window": self.counts.rejected},
+            source=self.source,
             lag=None if lag < 0 else lag,
             watermark_delay_seconds=(now_ns - watermark_ns) / 1e9 if watermark_ns else None,
         )
 
     def _snapshot(self, results: list[Output]) -> Step:
-        body = orjson.dumps(
-            {
-                "v": 1,
-                "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
-                "correlate": self.correlate.snapshot().decode(),
-                "ends": self._ends,
-            }
-        )
+        body = {
+            "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
+            "correlate": self.correlate.snapshot().decode(),
+            "ends": self._ends,
+        }
         # of a window that is not complete the first record is read again (what has been applied is stale then)
         applied = min(self._begun.values(), default=self._applied + 1) - 1
-        records = [
-            Output(topics.STATE, key, value, self.partition)
-            for key, value in self._blob.records(Snapshot(applied, body))
-        ]
 
-        def delivered(_: Sequence[int]) -> None:
+        def delivered() -> None:
             self.committable = applied + 1
 
-        return Step(results, records, delivered)
+        return self._keeper.step(results, body, applied, self.source, delivered)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import faust
 
 from streams.app.part import Part
 from streams.app.runtime import Runtime
+from streams.app.sourceguard import FRESH_SECONDS
 from streams.app.state import Choose
 from streams.app.transport import RunTransport
 from streams.publish.health import Health, unobserved
@@ -24,6 +29,7 @@ def make_app(settings: Settings, role: str) -> faust.App:
         autodiscover=False,
         web_enabled=False,
         store="memory://",
+        datadir=_folder(),
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
@@ -66,7 +72,16 @@ def make_runtime(
         app.agent(channel, concurrency=1, name=f"{role}.{topic}")(_agent(runtime))
     app.on_rebalance_complete.connect(_on_assigned(runtime), weak=False)
     app.timer(settings.tick_interval_seconds)(_on_timer(runtime))
+    app.timer(FRESH_SECONDS)(_on_look(runtime))
     return runtime
+
+
+@cache
+def _folder() -> Path:
+    """Where Faust makes the empty folders of tables that there are not; removed with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="streams-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def _agent(runtime: Runtime) -> Any:
@@ -89,3 +104,10 @@ def _on_timer(runtime: Runtime) -> Any:
         await runtime.tick()
 
     return tick
+
+
+def _on_look(runtime: Runtime) -> Any:
+    async def look(*_: Any) -> None:
+        await runtime.check_sources()
+
+    return look

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Final
 
 from aiokafka import ConsumerRecord
@@ -16,10 +17,13 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.run import HeadCache, decode_run
-from streams.domain.columns import Rejected
+from streams.domain.block import Block
+from streams.domain.columns import Record, Rejected
 from streams.domain.recent import Recent
 from streams.domain.series import Series
+from streams.domain.source import Seat, Source, SourceLog, first_seat, take_seat
 from streams.domain.window import (
+    SeriesLists,
     WindowAssembler,
     WindowBatch,
     decode_window_batch,
@@ -27,16 +31,16 @@ from streams.domain.window import (
     series_fragment,
     split,
 )
-from streams.errors import StateError
+from streams.errors import StateError, StateVersionError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.publish.prometheus import PrometheusFold
 from streams.settings import Settings
-from streams.window.checkpoint import checkpoint, prefix, restore, series_keys
+from streams.window.checkpoint import Resume, SeriesLog, checkpoint, prefix, restore
 from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
 from streams.window.rollup import Span
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 CHECKPOINT_NS: Final = 10 * SECOND_NS
 """The longest time without a checkpoint while records come."""
 SOURCES: Final = (topics.METRICS, topics.LOGS, topics.RED, topics.OTLP_METRICS, topics.OTLP_LOGS)
@@ -57,50 +61,103 @@ class MetricsPartition:
     spec: WindowSpec
     snapshot_every: int
     health: Health = field(default_factory=unobserved)
-    epoch: str = ""
+    source: Source = field(default_factory=Source)
     operator: WindowOperator = field(init=False)
     fold: PrometheusFold = field(init=False)
     heads: HeadCache = field(default_factory=HeadCache)
     committable: int | None = None
     closed_total: int = 0
     _fragments: dict[Series, bytes] = field(default_factory=dict)
-    _rows_written: int = 0
     _generation: int = 0
+    _incomplete_ns: tuple[int, int] = (0, 0)
     _checkpoint_ns: int = 0
     _window_offsets: deque[tuple[int, int]] = field(default_factory=deque)
     _windows_offset: int = 0
     _since_snapshot: int = 0
     _fold_from_ns: int = 0
-    _reading: tuple[int, int] = (-1, 0)
+    _reading: dict[int, int] = field(default_factory=dict)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
+    _series_lists: SeriesLists = field(default_factory=SeriesLists)
 
     def __post_init__(self) -> None:
-        self._joined: Recent[bytes] = Recent(self._join)
+        self._joined: Recent[Sequence[Series], bytes] = Recent(self._join)
         self._core = BlobWriter(f"{prefix(self.topic, self.partition)}checkpoint")
         self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
         self._own_windows = f"{self.topic}/{self.partition}/".encode()
-        self.operator = WindowOperator(self.topic, self.partition, self.spec)
+        self._begin()
         self.fold = PrometheusFold(self.topic, self.partition, window_seconds=self.spec.pane_ns / SECOND_NS)
 
-    def restore(self, state: Mapping[str, bytes]) -> Restored:
-        """Fills the operator and the totals from the state topic."""
-        core = self._core.restore(state)
-        if core is None:
+    def _begin(self) -> None:
+        self.operator = WindowOperator(self.topic, self.partition, self.spec)
+        self._series = SeriesLog(self.topic, self.partition, self._core.writer)
+
+    def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
+        """Fills the operator and the totals from the state topic.
+
+        In a log that begins anew counts, totals, producers' numbers and the watermark go on.
+        """
+        found = self._restore_operator(state, log)
+        if found is None:
+            self.source = first_seat(log)
             return Restored()
-        resume = restore(self.operator, core.value, state)
-        self._rows_written = len(self.operator.table)
+        resume, seat = found
+        self.source = seat.source
         self._generation = self.operator.generation
         self._windows_offset = resume.windows_offset
-        self._restore_totals(state)
-        return Restored(resume.held, resume.windows_offset)
+        self._incomplete_ns = resume.incomplete_ns
+        self.operator.counted, self.operator.applied = seat.applied, seat.held - 1
+        if seat.broken:
+            self.operator.cumulatives.rebase(resume.ahead)
+            self._open_gap()
+        self._restore_totals(state, log)
+        return Restored(seat.held, resume.windows_offset, seat)
 
-    def _restore_totals(self, state: Mapping[str, bytes]) -> None:
+    def _restore_operator(self, state: Mapping[str, bytes], log: SourceLog) -> tuple[Resume, Seat] | None:
+        """From the checkpoint that counts; where its series are damaged, from the one before it."""
+        damage: StateError | None = None
+        for core in self._core.snapshots(state, log.epoch):
+            self._begin()
+            try:
+                resume = restore(self.operator, self._series, core.value, state)
+            except StateVersionError:
+                raise
+            except StateError as error:
+                _log.error("a checkpoint of %s/%d is not used: %s", self.topic, self.partition, error)
+                self.health.snapshot_discarded.labels("metrics", "series").inc()
+                damage = error
+                continue
+            return resume, take_seat(core.source, resume.applied, resume.held, log)
+        if damage is not None:
+            raise damage
+        return None
+
+    def save(self) -> Step:
+        """A checkpoint as of what was restored."""
+        return self._checkpointed([], [])
+
+    def skip(self, offsets: int) -> None:
+        """Counts what retention removed; open windows go on and say that they are incomplete."""
+        self.source = self.source.skipping(offsets)
+        self._open_gap()
+
+    def _open_gap(self) -> None:
+        """Windows from the watermark to the time of the next record (not known yet: -1) may lack events."""
+        from_ns, until_ns = self._incomplete_ns
+        self._incomplete_ns = (min(from_ns, self.operator.closed_ns) if until_ns else self.operator.closed_ns, -1)
+
+    def _close_gap(self, records: Block) -> None:
+        if self._incomplete_ns[1] < 0:
+            self._incomplete_ns = (self._incomplete_ns[0], int(records.timestamp_ms[0]) * 1_000_000)
+
+    def _restore_totals(self, state: Mapping[str, bytes], log: SourceLog) -> None:
         try:
-            snapshot = self._totals.restore(state)
+            snapshot = self._totals.restore(state, log.epoch)
             if snapshot is not None:
                 self.fold.restore(snapshot.value)
+        except StateVersionError:
+            raise
         except StateError as error:  # totals begin anew, as after a counter reset; windows are not affected
-            log.warning("totals of %s/%d begin anew: %s", self.topic, self.partition, error)
+            _log.warning("totals of %s/%d begin anew: %s", self.topic, self.partition, error)
             self.health.snapshot_discarded.labels("metrics", "totals").inc()
 
     def read_back(self, record: ConsumerRecord) -> None:
@@ -108,30 +165,32 @@ class MetricsPartition:
         # the key names the source: other partitions' windows are not parsed
         if record.offset < self._windows_offset or not (record.key or b"").startswith(self._own_windows):
             return
-        part = decode_window_batch(record.value)
+        part = decode_window_batch(record.value, self._series_lists.of)
         if part.end_ns - part.start_ns != self.spec.pane_ns or part.end_ns > self.operator.closed_ns:
             return
-        if part.start_ns != self._reading[0]:  # its other records may lie among those of other partitions
-            self._reading = (part.start_ns, record.offset)
+        # its other records may lie among those of other partitions, and of an owner that wrote after its time
+        first = self._reading.setdefault(part.start_ns, record.offset)
         batch = self._assembler.add(part)
         if batch is not None:
             self.operator.read_back(batch)
             self.fold.apply(batch)
-            self._window_offsets.append(self._reading)
+            self._window_offsets.append((part.start_ns, first))
+            del self._reading[part.start_ns]
 
     def next_tick_ns(self) -> int | None:
         """When the next window could close if nothing more came."""
         close_ns = self.operator.next_close_ns()
         return None if close_ns is None else close_ns + self.spec.lateness_ns
 
-    def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> list[Step]:
+    def process(self, records: Sequence[Record], now_ns: int) -> list[Step]:
         """Applies a run; a run that holds both counted and new records is taken in two."""
-        counted = self.operator.counted
-        cut = sum(1 for r in records if r.offset <= counted) if records[0].offset <= counted else 0
-        parts = [p for p in (records[:cut], records[cut:]) if p]
+        block = records if isinstance(records, Block) else Block.of(records)
+        cut = block.until(self.operator.counted)
+        parts = [part for part in (block[:cut], block[cut:]) if len(part)]
         return [step for part in parts if (step := self._apply(part, now_ns))]
 
-    def _apply(self, records: Sequence[ConsumerRecord], now_ns: int) -> Step | None:
+    def _apply(self, records: Block, now_ns: int) -> Step | None:
+        self._close_gap(records)
         columns = decode_run(records, self.operator.table, self.heads, hint=self.topic)
         outcome = self.operator.apply(columns)
         results = [self._dead_letter(records, rejected, now_ns) for rejected in outcome.rejected]
@@ -153,7 +212,7 @@ class MetricsPartition:
         waited = now_ns - self._checkpoint_ns >= CHECKPOINT_NS
         return waited and self.operator.applied > self.operator.counted
 
-    def _dead_letter(self, records: Sequence[ConsumerRecord], rejected: Rejected, now_ns: int) -> Output:
+    def _dead_letter(self, records: Block, rejected: Rejected, now_ns: int) -> Output:
         record = records[rejected.record]
         self.health.dead_letters.labels(self.topic, rejected.reason).inc()
         return dead_letter_output(record, rejected.reason, rejected.detail, self.topic, now_ns)
@@ -167,6 +226,9 @@ class MetricsPartition:
 
     def _outputs(self, batch: WindowBatch) -> list[Output]:
         outputs = []
+        from_ns, until_ns = self._incomplete_ns
+        if from_ns < batch.end_ns and batch.start_ns <= until_ns:
+            batch = replace(batch, incomplete=True)
         for part in split(batch):
             value = encode_window_batch(part, self._joined.of(part.series))
             outputs.append(Output(topics.WINDOWS, part.key, value, self.partition))
@@ -184,14 +246,17 @@ class MetricsPartition:
     def _checkpointed(self, results: list[Output], marks: list[tuple[int, int]]) -> Step:
         held = self.operator.held_offset
         records = self._fold_snapshot(len(marks))
-        gone = self._generation_change()
-        *chunks, (_, core) = checkpoint(
-            self.operator, epoch=self.epoch, windows_offset=self._oldest_needed(), rows_written=self._rows_written
+        self._forget_fragments()
+        chunks, core, gone = checkpoint(
+            self.operator,
+            self._series,
+            windows_offset=self._oldest_needed(),
+            incomplete_ns=self._incomplete_ns,
         )
-        core_records = self._core.records(Snapshot(self.operator.applied, core))
-        records += [Output(topics.STATE, key, value, self.partition) for key, value in (*chunks, *core_records)]
-        records += gone  # after the core: until then the older one needs them
-        self._rows_written = len(self.operator.table)
+        core_records = self._core.records(Snapshot(self.operator.applied, core, self.source))
+        deletions = ((key, None) for key in gone)  # after the core: until then the older one needs them
+        state = (*chunks, *core_records, *deletions)
+        records += [Output(topics.STATE, key, value, self.partition) for key, value in state]
         size = sum(len(record.value or b"") for record in records)
         self.health.checkpoint_bytes.labels(self.topic, str(self.partition)).set(size)
 
@@ -201,15 +266,12 @@ class MetricsPartition:
 
         return Step(results, records, delivered)
 
-    def _generation_change(self) -> list[Output]:
-        """When the operator has a smaller table, its rows are written anew; returns what then deletes the old ones."""
-        if self._generation == self.operator.generation:
-            return []
-        keys = series_keys(self.topic, self.partition, self._generation, self._rows_written)
-        self._generation, self._rows_written = self.operator.generation, 0
-        self._fragments.clear()
-        self._joined.clear()
-        return [Output(topics.STATE, key, None, self.partition) for key in keys]
+    def _forget_fragments(self) -> None:
+        """When the operator has a smaller table, many of its series are gone."""
+        if self._generation != self.operator.generation:
+            self._generation = self.operator.generation
+            self._fragments.clear()
+            self._joined.clear()
 
     def _fold_snapshot(self, panes: int) -> list[Output]:
         """The totals are written every so many panes; what lies between is read back from the windows."""
@@ -218,16 +280,22 @@ class MetricsPartition:
             return []
         self._since_snapshot = 0
         self._fold_from_ns = self.operator.closed_ns
-        records = self._totals.records(Snapshot(self.operator.applied, self.fold.snapshot()))
+        records = self._totals.records(Snapshot(self.operator.applied, self.fold.snapshot(), self.source))
         return [Output(topics.STATE, key, value, self.partition) for key, value in records]
 
     def _oldest_needed(self) -> int:
-        """Offset in the windows topic from which a restart must read back; too low is only slower."""
+        """Offset in the windows topic from which a restart must read back; too low is only slower.
+
+        Starts do not ascend with offsets where two owners have written; what is not delivered yet comes after all that
+        is known.
+        """
         needed_ns = min(self.operator.needed_from_ns, self._fold_from_ns)
         known = self._window_offsets
-        while len(known) > 1 and known[1][0] <= needed_ns:
-            known.popleft()
-        return known[0][1] if known else self._windows_offset
+        if not known:
+            return self._windows_offset
+        needed = [entry for entry in known if entry[0] >= needed_ns] or [max(known, key=itemgetter(1))]
+        self._window_offsets = deque(needed)
+        return min(offset for _, offset in needed)
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The window operator's figures as values."""
@@ -246,6 +314,7 @@ class MetricsPartition:
             reasons=dict(fates.rejected),
             dropped=operator.sequences.dropped_total,
             gaps=operator.sequences.gap_batches,
+            source=self.source,
             lag=None if lag < 0 else lag,
             watermark_delay_seconds=(now_ns - watermark_ns) / 1e9 if watermark_ns else None,
             open_panes=len(operator.panes),

@@ -38,8 +38,14 @@ class Outbox:
         failed: Callable[[BaseException], Awaitable[None]],
         observe: Callable[[float], None] = lambda _: None,
         depth: int = 4,
+        *,
+        allowed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``observe`` is told the seconds between handing over a step and its checkpoint being durable."""
+        """``observe`` is told the seconds between handing over a step and its checkpoint being durable.
+
+        ``allowed`` returns when a step may be delivered, and raises where none may any more.
+        """
+        self._allowed = allowed
         self._sink = sink
         self._observe = observe
         self._failed = failed
@@ -68,6 +74,8 @@ class Outbox:
         try:
             while True:
                 begin, step = await self._steps.get()
+                if self._allowed is not None:
+                    await self._allowed()
                 offsets = await self._sink.deliver(step.results)
                 for _, records in groupby(step.checkpoint, key=is_core):  # chunks, then the core that counts them
                     await self._sink.deliver(records)

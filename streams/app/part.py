@@ -9,6 +9,7 @@ from typing import Protocol
 from aiokafka import ConsumerRecord
 
 from streams.app.outbox import Step
+from streams.domain.source import Seat, Source, SourceLog
 from streams.publish.progress import Progress
 
 
@@ -19,19 +20,33 @@ class Restored:
     Attributes:
         offset: first source offset to read, None: the committed one, or the log's beginning.
         windows_offset: where to start reading the partition's own windows back, None: not needed.
+        seat: what the checkpoint and the log came to, None: there was no checkpoint.
     """
 
     offset: int | None = None
     windows_offset: int | None = None
+    seat: Seat | None = None
 
 
 class Part(Protocol):
-    """State of one source partition in one role."""
+    """State of one source partition in one role.
+
+    Attributes:
+        committable: source offset before which everything is in a durable checkpoint, None when nothing is new.
+        source: the log it reads, for its checkpoints.
+    """
 
     committable: int | None
+    source: Source
 
-    def restore(self, state: Mapping[str, bytes]) -> Restored:
-        """Fills a new part from the state topic's records of its partition."""
+    def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
+        """Fills a new part from the state topic's records of its partition; ``log`` is the source as it is now."""
+
+    def save(self) -> Step:
+        """A checkpoint of what was restored, before anything is read; asked for where offsets begin anew."""
+
+    def skip(self, offsets: int) -> None:
+        """So many offsets were removed by retention before they were read; the next run comes after them."""
 
     def read_back(self, record: ConsumerRecord) -> None:
         """A record of ``agents.windows`` from ``windows_offset`` on."""

@@ -17,11 +17,12 @@ from aiokafka.partitioner import murmur2
 
 from agents_emitter.events import encode_span_batch
 from streams import topics
-from streams.app.blob import BlobWriter, Snapshot
+from streams.app.keeper import Keeper
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.spans import decode_spans
+from streams.domain.source import Source, SourceLog, first_seat
 from streams.domain.span import Span
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
@@ -49,19 +50,31 @@ class RekeyPart:
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     numbers: Counter[str] = field(default_factory=Counter)
+    source: Source = field(default_factory=Source)
+    _applied: int = -1
 
     def __post_init__(self) -> None:
-        self._blob = BlobWriter(f"rekey/{self.topic}/{self.partition}")
+        self._keeper = Keeper(f"rekey/{self.topic}/{self.partition}", self.partition)
 
-    def restore(self, state: Mapping[str, bytes]) -> Restored:
+    def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
         """Counts and batch numbers as of the last checkpoint."""
-        snapshot = self._blob.restore(state)
-        if snapshot is None:
+        found = self._keeper.restore(state, log)
+        if found is None:
+            self.source = first_seat(log)
             return Restored()
-        body: dict[str, Any] = orjson.loads(snapshot.value)
+        body, seat = found
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
         self.numbers = Counter(body["numbers"])
-        return Restored(snapshot.applied + 1)
+        self.source, self._applied = seat.source, seat.applied
+        return Restored(seat.held, seat=seat)
+
+    def save(self) -> Step:
+        """A checkpoint as of what was restored."""
+        return self._checkpointed([], self._applied)
+
+    def skip(self, offsets: int) -> None:
+        """Counts what retention removed."""
+        self.source = self.source.skipping(offsets)
 
     def read_back(self, record: ConsumerRecord) -> None:
         """Nothing of this role comes back through windows."""
@@ -106,13 +119,12 @@ class RekeyPart:
         return Output(topics.SPANS, spans[0].trace_id.encode(), value, target)
 
     def _checkpointed(self, results: list[Output], applied: int) -> Step:
-        body = orjson.dumps({"v": 1, "counts": self.counts, "reasons": self.reasons, "numbers": self.numbers})
-        records = self._blob.records(Snapshot(applied, body))
+        body = {"counts": self.counts, "reasons": self.reasons, "numbers": self.numbers}
 
-        def delivered(_: Sequence[int]) -> None:
+        def delivered() -> None:
             self.committable = applied + 1
 
-        return Step(results, [Output(topics.STATE, key, value, self.partition) for key, value in records], delivered)
+        return self._keeper.step(results, body, applied, self.source, delivered)
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The figures as values."""
@@ -121,6 +133,7 @@ class RekeyPart:
             self.partition,
             fates=dict(self.counts),
             reasons=dict(self.reasons),
+            source=self.source,
             lag=None if lag < 0 else lag,
         )
 

@@ -55,6 +55,7 @@ class Roles:
                     resend_seconds=self._settings.alertmanager_resend_seconds,
                     valid_seconds=4 * self._settings.alertmanager_resend_seconds,
                 ),
+                caught_up=self._caught_up,
             )
             await self._publisher.start()
 
@@ -108,6 +109,7 @@ class Roles:
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
             health=self._health,
+            told=self._told,
         )
 
     def _detect(self) -> DetectOperator:
@@ -131,6 +133,14 @@ class Roles:
     def _resume(self, alerts: Sequence[AlertTransition]) -> None:
         if self._publisher is not None:
             self._publisher.restore(alerts)
+
+    def _caught_up(self) -> bool:
+        """Whether the alerts role has every closed window that is there."""
+        alerts_of = [runtime for runtime in self.runtimes if runtime.role == "alerts"]
+        return all(runtime.ready and all(runtime.lag(tp) == 0 for tp in runtime.parts) for runtime in alerts_of)
+
+    def _told(self) -> bool:
+        return self._publisher is None or not self._publisher.unsent
 
     def _release(self, part: Part) -> None:
         """Another worker may own the partition now: stop showing its figures and repeating its alerts."""

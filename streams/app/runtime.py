@@ -8,16 +8,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from aiokafka import ConsumerRecord
+from aiokafka.errors import IllegalStateError
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from agents_emitter.events import encode_tick
 from streams import topics
+from streams.app.garbage import building
 from streams.app.outbox import Outbox
 from streams.app.part import Part, Restored
 from streams.app.sink import Output, Sink
+from streams.app.sourceguard import SourceGuard
+from streams.app.sourcelog import tell, tell_loss, tell_missing
 from streams.app.state import Choose, read_state, read_to_end
+from streams.app.topicids import TopicIds
+from streams.domain.block import Block
+from streams.domain.source import STATE_MISSING, SourceLog
+from streams.errors import ConfigurationError, StateEpochError, StateError
 from streams.publish.health import Health
 from streams.settings import Settings
 
@@ -48,12 +55,18 @@ class Runtime:
         *,
         clock_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - the shell's default clock
         monotonic: Callable[[], float] = time.monotonic,
+        ids: TopicIds | None = None,
     ) -> None:
         self.app, self.role, self.sources = app, role, tuple(sources)
         self._make, self._choose, self._settings = make, choose, settings
         self._health, self._release = health, release
         self._clock_ns, self._monotonic = clock_ns, monotonic
-        self.sink = Sink(app, topics.BY_NAME[topics.STATE].max_record_bytes - 4096)
+        largest_bytes = topics.BY_NAME[topics.STATE].max_record_bytes - 4096
+        self.sink = Sink(app, largest_bytes, health.delivery_retries.labels(role).inc)
+        names = (*self.sources, topics.STATE)
+        self._ids = ids or TopicIds(settings.brokers, names, settings.request_timeout_seconds)
+        self._guard = SourceGuard(self.sources, self._ids.ask, monotonic=monotonic)
+        self._next: dict[TP, int] = {}
         self.parts: dict[TP, Part] = {}
         self._outboxes: dict[TP, Outbox] = {}
         self._last_seen: dict[TP, float] = {}
@@ -65,21 +78,39 @@ class Runtime:
         self._closing = False
 
     async def assigned(self) -> None:
-        """Restores every owned partition from its checkpoint; called before the flow resumes."""
-        begin = self._monotonic()
+        """Restores every owned partition from its checkpoint; called before the flow resumes.
+
+        Where the state cannot be used, nothing is read or written any more and the worker ends.
+        """
         self.ready = False
         await self._drop()
+        try:
+            await self._restore_all()
+        except (ConfigurationError, StateError) as error:
+            await self._failed(error)
+
+    async def _restore_all(self) -> None:
+        begin = self._monotonic()
         owned = {tp for tp in self.app.consumer.assignment() if tp.topic in self.sources}
-        state = await read_state(
-            self._settings.brokers,
-            topics.STATE,
-            {tp.partition for tp in owned},
-            self._choose,
-            max_bytes=topics.BY_NAME[topics.STATE].max_record_bytes,
-        )
-        restored = {tp: self._restore(tp, state[tp.partition]) for tp in sorted(owned)}
-        await self._read_back(restored)
-        self.app.consumer.resume_at(await self._resume_offsets(restored))
+        try:
+            logs = await self._logs(owned)
+            with building():
+                state = await read_state(
+                    self._settings.brokers,
+                    topics.STATE,
+                    {tp.partition for tp in owned},
+                    self._choose,
+                    max_bytes=topics.BY_NAME[topics.STATE].max_record_bytes,
+                )
+                restored = {tp: self._restore(tp, state[tp.partition], logs[tp]) for tp in sorted(owned)}
+                await self._read_back(restored)
+            await self._save(restored)
+            offsets = await self._resume_offsets(restored, logs)
+        except (AssertionError, IllegalStateError) as error:
+            log.info("role %s: the group changed during the restore (%s)", self.role, error)
+            return  # what the group says now comes as the next call
+        self._next = offsets
+        self.app.consumer.resume_at(offsets)
         now = self._monotonic()
         self._last_seen = dict.fromkeys(owned, now)
         self.last_progress, self.restored_seconds = now, now - begin
@@ -88,20 +119,50 @@ class Runtime:
         self.ready = True
         log.info("role %s owns %d partitions, restored in %.2f s", self.role, len(owned), self.restored_seconds)
 
-    def _restore(self, tp: TP, state: Mapping[str, bytes]) -> Restored:
-        part = self.parts[tp] = self._make(tp.topic, tp.partition)
-        self._outboxes[tp] = Outbox(self.sink, self._failed, self._health.checkpoint_duration.labels(self.role).observe)
-        return part.restore(state)
-
-    async def _resume_offsets(self, restored: Mapping[TP, Restored]) -> dict[TP, int]:
-        if not restored:
+    async def _logs(self, owned: set[TP]) -> dict[TP, SourceLog]:
+        """The owned partitions as the broker has them."""
+        known = await self._guard.assigned({tp.topic for tp in owned})
+        if not owned:
             return {}
         consumer = self.app.consumer
-        begin, committed = await consumer.earliest_offsets(*restored), await consumer.seek_to_committed()
-        return {
-            tp: max(begin[tp], (committed.get(tp) or 0) if where.offset is None else where.offset)
-            for tp, where in restored.items()
-        }
+        begin, end = await consumer.earliest_offsets(*owned), await consumer.highwaters(*owned)
+        return {tp: SourceLog(*known[tp.topic], begin[tp], end[tp]) for tp in owned}
+
+    def _restore(self, tp: TP, state: Mapping[str, bytes], log_now: SourceLog) -> Restored:
+        part = self.parts[tp] = self._make(tp.topic, tp.partition)
+        observe = self._health.checkpoint_duration.labels(self.role).observe
+        self._outboxes[tp] = Outbox(self.sink, self._failed, observe, allowed=self._guard.confirm)
+        restored = part.restore(state, log_now)
+        if restored.seat is not None and restored.seat.changes:
+            tell(tp, restored.seat)
+        return restored
+
+    async def _resume_offsets(self, restored: Mapping[TP, Restored], logs: Mapping[TP, SourceLog]) -> dict[TP, int]:
+        if not restored:
+            return {}
+        committed = await self.app.consumer.seek_to_committed()
+        found = {}
+        for tp, where in restored.items():
+            found[tp] = (
+                where.offset if where.offset is not None else self._without_state(tp, committed.get(tp), logs[tp])
+            )
+        return found
+
+    def _without_state(self, tp: TP, committed: int | None, log_now: SourceLog) -> int:
+        """The committed offset, or the log's beginning; commits without a checkpoint mean that state was lost."""
+        if committed is None or not log_now.begin <= committed <= log_now.end:
+            return log_now.begin
+        part = self.parts[tp]
+        part.source = part.source.changed(STATE_MISSING)
+        tell_missing(tp, committed)
+        return committed
+
+    async def _save(self, restored: Mapping[TP, Restored]) -> None:
+        """Where offsets begin anew, the state topic says so before anything is read."""
+        for tp, where in restored.items():
+            if where.seat is not None and where.seat.anew:
+                await self._outboxes[tp].put(self.parts[tp].save())
+                await self._outboxes[tp].drained()
 
     async def _read_back(self, restored: Mapping[TP, Restored]) -> None:
         begin: dict[TopicPartition, int] = {}
@@ -125,7 +186,7 @@ class Runtime:
         for outbox in outboxes.values():
             await outbox.close()
 
-    async def process(self, tp: TP, records: Sequence[ConsumerRecord]) -> None:
+    async def process(self, tp: TP, records: Block) -> None:
         """Feeds a run to its partition; waits while too much is under way to the broker.
 
         After a failure nothing is applied any more: a later checkpoint would cover the run that failed.
@@ -134,14 +195,42 @@ class Runtime:
         if part is None or outbox is None or self.failure is not None or self._closing:
             return  # revoked while the run waited, or the end has come; the next owner reads it again
         try:
+            await self._look_for_gap(tp, part, int(records.offset[0]))
             for step in part.process(records, self._clock_ns()):
                 await outbox.put(step)
         except Exception as error:  # noqa: BLE001 - the counted boundary of a role
             await self._failed(error)
             return
+        self._next[tp] = int(records.offset[-1]) + 1
         now = self._monotonic()
         self.last_progress = self._last_seen[tp] = now
         self._hold()
+
+    async def _look_for_gap(self, tp: TP, part: Part, offset: int) -> None:
+        """Offsets that were passed over are a loss where retention has removed them, and only there."""
+        expected = self._next.get(tp, offset)
+        if offset <= expected:
+            return
+        begin = (await self.app.consumer.earliest_offsets(tp))[tp]
+        lost = min(begin, offset) - expected
+        if lost > 0:
+            part.skip(lost)
+            tell_loss(tp, lost)
+
+    async def check_sources(self) -> None:
+        """Whether the logs are still those that were restored for; if not, the worker ends and begins anew."""
+        if not self.ready or self.failure is not None:
+            return
+        try:
+            await self._guard.confirm()
+            while self.app.consumer.went_back:
+                tp, (expected, offset) = self.app.consumer.went_back.popitem()
+                end = (await self.app.consumer.highwaters(tp))[tp]
+                if end < expected:
+                    raise StateEpochError(f"{tp.topic}/{tp.partition} ends at {end}; it had been read to {expected}")
+                log.warning("%s/%d gave offset %d again, after %d", tp.topic, tp.partition, offset, expected)
+        except StateError as error:
+            await self._failed(error)
 
     def _hold(self) -> None:
         for tp, part in self.parts.items():
@@ -176,15 +265,18 @@ class Runtime:
     def lag(self, tp: TP) -> int:
         """Records in the log that were not delivered yet; -1 while unknown."""
         consumer = self.app.consumer
-        highwater, delivered = consumer.highwater(tp), consumer.delivered.get(tp)
+        try:
+            highwater, delivered = consumer.highwater(tp), consumer.delivered.get(tp)
+        except AssertionError:  # aiokafka's answer for a partition that the group is taking away
+            return -1
         if highwater is None or delivered is None:
             return -1
         return max(0, int(highwater) - int(delivered) - 1)
 
     def stalled_seconds(self) -> float:
-        """How long there has been work and none was done; 0 while all is well."""
+        """How long there has been work (or nobody could tell) and none was done; 0 while all is well."""
         now = self._monotonic()
-        if self.ready and all(self.lag(tp) <= 0 for tp in self.parts):
+        if self.ready and all(self.lag(tp) == 0 for tp in self.parts):
             self.last_progress = now  # what comes after a quiet hour has not waited for an hour
         return now - self.last_progress
 
@@ -196,6 +288,7 @@ class Runtime:
             await asyncio.wait_for(asyncio.gather(*(o.drained() for o in outboxes)), 4.0)
         finally:
             self._hold()
+            await self._ids.close()
             self._outboxes = {}
             for outbox in outboxes:  # what they still hold is in the log; without a producer they could only fail
                 await outbox.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from streams import topics
+from streams.domain.block import LogRecord
 from streams.domain.keys import partitions_of
 from streams.errors import PublishRefused
 from streams.publish.deadletter import dead_letter
@@ -28,12 +29,12 @@ class Output(NamedTuple):
 
 
 class Sink:
-    """Delivery of outputs, in order between calls. ``retries`` counts attempts that failed."""
+    """Delivery of outputs, in order between calls. ``retried`` is called after each attempt that failed."""
 
-    def __init__(self, app: Any, max_bytes: int) -> None:
+    def __init__(self, app: Any, max_bytes: int, retried: Callable[[], None] = lambda: None) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self.retries = 0
+        self._retried = retried
 
     async def deliver(self, outputs: Iterable[Output]) -> list[int]:
         """Returns when the broker has acknowledged every record; tries for ever while it does not answer.
@@ -54,7 +55,7 @@ class Sink:
             try:
                 return await self._send(pending)
             except (TimeoutError, KafkaError):
-                self.retries += 1
+                self._retried()
                 await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
                 attempt += 1
 
@@ -112,7 +113,7 @@ class Sink:
                 offsets[at] = metadata.offset + i
 
 
-def dead_letter_output(record: ConsumerRecord, reason: str, detail: str, topic: str, now_ns: int) -> Output:
+def dead_letter_output(record: ConsumerRecord | LogRecord, reason: str, detail: str, topic: str, now_ns: int) -> Output:
     """A record for the dead-letter topic: original bytes, reason, where it was."""
     letter = dead_letter(
         key=record.key,

@@ -25,6 +25,8 @@ async def read_to_end(
         max_bytes: the largest record to expect.
         idle_seconds: raise TimeoutError when nothing arrives for so long.
     """
+    if not begin:  # aiokafka's stop() raises CancelledError when it follows at once on assigning nothing
+        return
     consumer = AIOKafkaConsumer(
         bootstrap_servers=brokers,
         enable_auto_commit=False,

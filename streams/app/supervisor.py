@@ -16,8 +16,8 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 CALM_SECONDS: Final = 60.0
 """A worker that ran for this long starts the pauses anew."""
-FINAL_CODES: Final = frozenset({0, 2})
-"""Done as asked, or a wrong setting: a restart cannot help."""
+FINAL_CODES: Final = frozenset({0, 2, 4})
+"""Done as asked, a wrong setting, or state that cannot be used: a restart cannot help."""
 ASKED: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 """A worker that has not installed its handlers yet dies of the signal that asks it to end."""
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 import numpy as np
-import orjson
 from aiokafka import ConsumerRecord
 from numpy.typing import NDArray
 
 from streams import topics
-from streams.app.blob import BlobWriter, Snapshot
+from streams.app.keeper import Keeper
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.rekey import PRODUCER_PREFIX
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.spans import SpanDecoder, SpanRun
+from streams.domain.block import Block
 from streams.domain.columns import Rejected
+from streams.domain.source import Source, SourceLog, first_seat
 from streams.domain.trace import encode_edge
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
@@ -58,30 +59,42 @@ class TracesPart:
     partitions: int = 1
     drops: dict[str, int] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
+    source: Source = field(default_factory=Source)
     _applied: int = -1
     _counted: int = -1
     _checkpoint_ns: int = 0
 
     def __post_init__(self) -> None:
-        self._blob = BlobWriter(f"traces/{self.topic}/{self.partition}")
+        self._keeper = Keeper(f"traces/{self.topic}/{self.partition}", self.partition)
         tables = self.operator.tables
         self._decoder = SpanDecoder(tables)
         self._blocks = Blocks(Red(tables, self.names), f"{self.topic}/{self.partition}")
 
-    def restore(self, state: Mapping[str, bytes]) -> Restored:
-        """Counts as of the last checkpoint; open traces and the open block are rebuilt from the log."""
-        snapshot = self._blob.restore(state)
-        if snapshot is None:
+    def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
+        """Counts as of the last checkpoint; open traces and the open block are rebuilt from the log, as far as it still
+        has them.
+        """
+        found = self._keeper.restore(state, log, lambda body, _: TraceMark(*body["mark"]).held_offset)
+        if found is None:
+            self.source = first_seat(log)
             return Restored()
-        body: dict[str, Any] = orjson.loads(snapshot.value)
-        mark = TraceMark(*body["mark"])
-        self.operator.resume(mark)
-        self._blocks.resume(body.get("block", snapshot.applied + 1))
+        body, seat = found
+        self.operator.resume(TraceMark(seat.applied, seat.held, TraceMark(*body["mark"]).held_clock_ns))
+        self._blocks.resume(seat.held if seat.anew else body.get("block", seat.applied + 1))
+        self.source = seat.source
         self.drops = body["drops"]
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
         self.names.numbers.update(body["numbers"])
-        self._applied = self._counted = snapshot.applied
-        return Restored(mark.held_offset)
+        self._applied = self._counted = seat.applied
+        return Restored(seat.held, seat=seat)
+
+    def save(self) -> Step:
+        """A checkpoint as of what was restored."""
+        return self._checkpointed([])
+
+    def skip(self, offsets: int) -> None:
+        """Counts what retention removed; traces that are open go on without it."""
+        self.source = self.source.skipping(offsets)
 
     def read_back(self, record: ConsumerRecord) -> None:
         """Nothing of this role comes back through windows."""
@@ -92,20 +105,20 @@ class TracesPart:
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of records."""
+        block = records if isinstance(records, Block) else Block.of(records)
         self.operator.tidy(self._blocks.rows, self._blocks.texts)
-        run = self._decoder.decode(records, hint=self.topic)
+        run = self._decoder.decode(block, hint=self.topic)
         self._note_drops(run)
-        offset = np.array([record.offset for record in records], np.int64)
-        arrival_ns = np.array([record.timestamp for record in records], np.int64) * MS_NS
-        tick = np.zeros(len(records), np.bool_)
+        offset, arrival_ns = block.offset, block.timestamp_ms * MS_NS
+        tick = np.zeros(len(block), np.bool_)
         tick[[tick.record for tick in run.ticks]] = True
         found = self.operator.apply(run.rows, run.bodies, offset, arrival_ns, tick)
         self._count(found, offset[run.rows["record"]] > self._counted)
-        batches = self._blocks.take(run.rows, self._gen_ai(run, len(records)), found, offset, arrival_ns)
+        batches = self._blocks.take(run.rows, self._gen_ai(run, len(block)), found, offset, arrival_ns)
         results = [Output(topics.RED, batch.key.encode(), batch.value) for batch in batches]
         results += self._results(found, offset)
-        results += self._reject(run.rejected, records, now_ns)
-        self._applied = max(self._applied, records[-1].offset)
+        results += self._reject(run.rejected, block, now_ns)
+        self._applied = max(self._applied, int(offset[-1]))
         if now_ns - self._checkpoint_ns >= CHECKPOINT_NS and self._applied > self._counted:
             self._checkpoint_ns = now_ns
             return [self._checkpointed(results)]
@@ -162,23 +175,19 @@ class TracesPart:
 
     def _checkpointed(self, results: list[Output]) -> Step:
         mark = self._mark()
-        body = orjson.dumps(
-            {
-                "v": 1,
-                "mark": list(mark),
-                "block": self._blocks.begin.offset if self._blocks.begin else self._applied + 1,
-                "drops": self.drops,
-                "counts": self.counts,
-                "reasons": self.reasons,
-                "numbers": self.names.numbers,
-            }
-        )
-        records = self._blob.records(Snapshot(self._applied, body))
+        body = {
+            "mark": list(mark),
+            "block": self._blocks.begin.offset if self._blocks.begin else self._applied + 1,
+            "drops": self.drops,
+            "counts": self.counts,
+            "reasons": self.reasons,
+            "numbers": self.names.numbers,
+        }
 
-        def delivered(_: Sequence[int]) -> None:
+        def delivered() -> None:
             self.committable = mark.held_offset
 
-        return Step(results, [Output(topics.STATE, key, value, self.partition) for key, value in records], delivered)
+        return self._keeper.step(results, body, self._applied, self.source, delivered)
 
     def _mark(self) -> TraceMark:
         """What open traces and the open block need of the log."""
@@ -195,5 +204,6 @@ class TracesPart:
             fates=dict(self.counts),
             reasons=dict(self.reasons),
             dropped=sum(self.drops.values()),
+            source=self.source,
             lag=None if lag < 0 else lag,
         )

@@ -1,7 +1,7 @@
 """Kafka for Faust in runs: one Faust event per fetched run of records of a partition.
 
 Stock Faust pays about 70 microseconds per Kafka record for two tasks, sensors and acknowledgements, whatever is in it.
-Here an event's value is the tuple of a run's records and its offset is the last one's, so that cost is paid once per
+Here an event's value is the block of a run's records and its offset is the last one's, so that cost is paid once per
 run.
 
 Offsets are not committed because an agent acknowledged: the operator says up to where the log is no longer needed
@@ -10,18 +10,17 @@ Offsets are not committed because an agent acknowledged: the operator says up to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiokafka
-from aiokafka import ConsumerRecord
 from aiokafka.errors import ConsumerStoppedError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-RUN_BYTES = 4_194_304
-"""A run is cut when its values reach this many bytes: bounds how long the event loop is held."""
+from streams.app.fetch import BlockConsumer
+from streams.domain.block import Block
 
 
 class RunThread(driver.AIOKafkaConsumerThread):
@@ -36,12 +35,25 @@ class RunThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
+        consumer.__class__ = BlockConsumer  # the driver names aiokafka's class itself
         consumer._fetch_max_wait_ms = self.fetch_max_wait_ms
         return consumer
 
+    def fetched_to(self, tp: TP) -> int | None:
+        """The offset that is fetched next; None while there is none."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        states = subscription.assignment._tp_state if subscription and subscription.assignment else {}
+        state = states.get(tp)
+        return state._position if state is not None else None
+
 
 class RunConsumer(driver.Consumer):
-    """Delivers runs and commits only what operators hold to be safe."""
+    """Delivers runs and commits only what operators hold to be safe.
+
+    Attributes:
+        delivered: the last offset that was handed on, or that is nothing for readers.
+        went_back: partitions where a fetch gave offsets below the one expected: (expected, given).
+    """
 
     logger = driver.logger
 
@@ -49,6 +61,7 @@ class RunConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._held: dict[TP, int] = {}
         self.delivered: dict[TP, int] = {}
+        self.went_back: dict[TP, tuple[int, int]] = {}
 
     def _new_consumer_thread(self) -> RunThread:
         thread = RunThread(self, loop=self.loop, beacon=self.beacon)
@@ -66,6 +79,7 @@ class RunConsumer(driver.Consumer):
         group changed would be lost.
         """
         self.delivered = {tp: offset - 1 for tp, offset in offsets.items()}
+        self.went_back.clear()
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Only ends the tracking of an event; commits follow :meth:`hold`."""
@@ -115,32 +129,47 @@ class RunConsumer(driver.Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
+        whole = True
         for aio_tp, fetched in records.items():
             tp = TP(aio_tp.topic, aio_tp.partition)
-            for run in runs_of(fetched):
+            for run in fetched:
                 stale = not self.flow_active or generation != self.app.consumer_generation_id
                 if stale or (active is not None and tp not in active and tp not in self._buffered_partitions):
+                    whole = False
                     break
                 await self._deliver_run(tp, run)
+        if whole and self.flow_active and generation == self.app.consumer_generation_id:
+            self._pass_markers()
 
-    async def _deliver_run(self, tp: TP, run: Sequence[ConsumerRecord]) -> None:
+    def _pass_markers(self) -> None:
+        """All that was fetched is delivered: what lies before the next fetch is nothing for readers.
+
+        Markers at the log's end (of transactions) would else look like records that nobody processes, for ever.
+        """
+        for tp, delivered in self.delivered.items():
+            position = self._thread.fetched_to(tp)
+            if position is not None and position - 1 > delivered:
+                self.delivered[tp] = position - 1
+
+    async def _deliver_run(self, tp: TP, run: Block) -> None:
         expected = self._read_offset[tp]
-        fresh = run if expected is None or run[0].offset >= expected else [r for r in run if r.offset >= expected]
-        if not fresh:
+        if expected is not None and run.offset[0] < expected:  # aiokafka began anew: the log had no such offset
+            self.went_back[tp] = (expected, int(run.offset[0]))
+        fresh = run if expected is None or run.offset[0] >= expected else run[run.until(expected - 1) :]
+        if not len(fresh):
             return
-        await self.wait_first(self.callback(self._run_message(tp, tuple(fresh))), self.suspend_flow.wait())
+        await self.wait_first(self.callback(self._run_message(tp, fresh)), self.suspend_flow.wait())
         if self.flow_active:
-            self._read_offset[tp] = fresh[-1].offset + 1
-            self.delivered[tp] = fresh[-1].offset
+            self.delivered[tp] = int(fresh.offset[-1])
+            self._read_offset[tp] = self.delivered[tp] + 1
 
-    def _run_message(self, tp: TP, run: tuple[ConsumerRecord, ...]) -> ConsumerMessage:
-        last = run[-1]
+    def _run_message(self, tp: TP, run: Block) -> ConsumerMessage:
         return ConsumerMessage(
             tp.topic,
             tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
-            last.timestamp_type,
+            int(run.offset[-1]),
+            int(run.timestamp_ms[-1]) / 1000.0,
+            0,
             None,
             None,
             run,
@@ -150,18 +179,6 @@ class RunConsumer(driver.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
-
-
-def runs_of(records: Sequence[ConsumerRecord]) -> Iterator[Sequence[ConsumerRecord]]:
-    """Cuts fetched records into runs of at most :data:`RUN_BYTES`."""
-    begin, size = 0, 0
-    for i, record in enumerate(records):
-        size += len(record.value or b"")
-        if size >= RUN_BYTES:
-            yield records[begin : i + 1]
-            begin, size = i + 1, 0
-    if begin < len(records):
-        yield records[begin:]
 
 
 class RunTransport(driver.Transport):

@@ -6,25 +6,32 @@ must not wait for that with the group's session running.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.structs import TopicPartition
 
 from agents_emitter import events
 from streams import topics
+from streams.app.fetch import BlockRecords, RawRecords
 from streams.app.metrics import MetricsPartition
 from streams.decode.warm import warm_up as warm_up_decode
+from streams.domain.block import Block
 from streams.window.operator import WindowSpec
 
 _START_NS: Final = 10**18
 _APPEND_MS: Final = 2 * 10**12
 
 
-class _Record(NamedTuple):
-    value: bytes
-    offset: int
-    timestamp: int
-    key: bytes | None = None
-    partition: int = 0
-    topic: str = topics.METRICS
+def _fetched(values: list[bytes]) -> Block:
+    """The values as the transport delivers them."""
+    batch = DefaultRecordBatchBuilder(2, 4, 0, -1, -1, -1, 1 << 20)
+    for offset, value in enumerate(values):
+        batch.append(offset, _APPEND_MS, b"key", value, [])
+    found = BlockRecords(
+        TopicPartition(topics.METRICS, 0), RawRecords(bytes(batch.build())), None, 0, None, None, True, 0
+    )
+    return next(found)
 
 
 def warm_up(spec: WindowSpec) -> int:
@@ -51,6 +58,5 @@ def warm_up(spec: WindowSpec) -> int:
         records.append(batch)
         records.append(events.encode_single("warm.single", 1.0, time_unix_nano=_START_NS + offset_ns))
     records.append(events.encode_tick(_START_NS + 4 * long_ns))
-    run = [_Record(value, offset, _APPEND_MS) for offset, value in enumerate(records)]
-    part.process(run, 0)
+    part.process(_fetched(records), 0)
     return part.closed_total

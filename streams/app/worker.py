@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import logging
 import os
 import signal
@@ -17,12 +16,13 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from streams.app.admin import check_topics
+from streams.app.garbage import settle
 from streams.app.inloop import InLoop
 from streams.app.metrics import window_spec
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
 from streams.app.warmup import warm_up
-from streams.errors import ConfigurationError, ServiceUnavailable, Stalled
+from streams.errors import ConfigurationError, ServiceUnavailable, Stalled, StateEpochError, StateError
 from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
 from streams.publish.progress import Progress, ProgressCollector
@@ -32,8 +32,9 @@ from streams.settings import Settings, variable
 log = logging.getLogger(__name__)
 EXIT_STALLED: Final = 70
 """sysexits.h EX_SOFTWARE: the supervisor restarts the worker."""
-_GC_FIRST_GENERATION: Final = 50_000
-"""Events make few cycles and many small objects: with the default of 700 the collector took a third of the CPU."""
+EXIT_SETTING: Final = 2
+EXIT_STATE: Final = 4
+"""The state is of a newer version, or damaged: no restart mends it."""
 
 
 class Worker:
@@ -62,7 +63,6 @@ class Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         warm_up(window_spec(self.settings))
-        self.registry.register(self.collector)
         self.registry.register(ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
         server = self._server()
         if server is not None:
@@ -70,22 +70,27 @@ class Worker:
             log.info("serving %s/metrics, /health/live, /health/ready", server.url)
         await self.roles.start()
         self.runtimes = self.roles.make_runtimes()
+        start = asyncio.create_task(self._start())
         try:
-            await asyncio.gather(*(runtime.app.start() for runtime in self.runtimes))
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(_GC_FIRST_GENERATION, 20, 50)
-            await self._watch()
+            await self._watch(start)
         finally:
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
             await self._end(server)
         return self.exit_code
+
+    async def _start(self) -> None:
+        await asyncio.gather(*(runtime.app.start() for runtime in self.runtimes))
+        settle()
 
     def _server(self) -> WorkerServer | None:
         if not self.settings.http_port:
             return None
         host, port = self.settings.http_host, self.settings.http_port
         try:
-            return WorkerServer(self.registry, live=self._live, ready=self._ready, host=host, port=port)
+            return WorkerServer(
+                self.registry, live=self._live, ready=self._ready, more=self.collector.render, host=host, port=port
+            )
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ConfigurationError(f"{variable('http_host')}={host}: {error.strerror}") from error
@@ -121,21 +126,26 @@ class Worker:
                 end(EXIT_STALLED)
                 return
 
-    async def _watch(self) -> None:
+    async def _watch(self, start: asyncio.Task[None]) -> None:
+        """Looks on from the first moment: a start that hangs is a stall as well."""
         self._loop_seen = time.monotonic()
         threading.Thread(target=self.guard, args=(os._exit,), name="loop-guard", daemon=True).start()
         while not self._stop.is_set():
             self._loop_seen = time.monotonic()
-            problem = next(self._problems(), None)
+            error = start.exception() if start.done() else None
+            problem = Stalled(f"the start failed: {error!r}") if error else next(self._problems(), None)
             if problem is not None:
-                log.critical("%s: exit %d", problem, EXIT_STALLED)
-                self.exit_code = EXIT_STALLED
+                self.exit_code = self._code()
+                log.critical("%s: exit %d", problem, self.exit_code)
                 self._stop.set()
                 return
             try:
                 await asyncio.wait_for(self._stop.wait(), 0.5)
             except TimeoutError:
                 continue
+
+    def _code(self) -> int:
+        return next((exit_code(r.failure) for r in self.runtimes if r.failure is not None), EXIT_STALLED)
 
     def _problems(self) -> Iterator[Stalled]:
         for runtime in self.runtimes:
@@ -164,6 +174,15 @@ async def _bounded(step: Any, seconds: float) -> None:
         await asyncio.wait_for(step, seconds)
     except Exception as error:  # noqa: BLE001 - the counted boundary of the shutdown
         log.warning("unclean end: %r", error)
+
+
+def exit_code(failure: BaseException) -> int:
+    """What a role's failure means to the supervisor."""
+    if isinstance(failure, ConfigurationError):
+        return EXIT_SETTING
+    if isinstance(failure, StateError) and not isinstance(failure, StateEpochError):
+        return EXIT_STATE
+    return EXIT_STALLED
 
 
 def run(settings: Settings) -> int:

@@ -24,7 +24,7 @@ from streams.correlate.state import Restored, decode, encode
 from streams.domain.alert import AlertTransition
 from streams.domain.anomaly import Anomaly
 from streams.domain.window import WindowBatch
-from streams.errors import ConfigurationError, StateError
+from streams.errors import ConfigurationError, StateError, StateVersionError
 
 MAX_SOURCES = 10_000
 
@@ -172,10 +172,15 @@ class CorrelateOperator:
 
         State of rules that changed or went away is not used: their open alerts are resolved by the next call of
         ``apply`` or ``advance``. A snapshot of another format, or a damaged one, is not used at all and counted.
+
+        Raises:
+            StateVersionError: written by a newer version of this code.
         """
         self._clear()
         try:
             self._load(data)
+        except StateVersionError:
+            raise
         except StateError as error:
             self._clear()
             self.counts["restarts"] += 1

@@ -12,7 +12,7 @@ from streams.correlate.book import AlertBook
 from streams.correlate.lifecycle import Alert, LevelState
 from streams.correlate.rule import Rule
 from streams.domain.alert import decode_alert, encode_alert
-from streams.errors import StateError
+from streams.errors import StateError, StateVersionError
 
 FORMAT_VERSION: Final = 1
 
@@ -38,10 +38,13 @@ def decode(data: bytes, rules: Mapping[str, Rule], book: AlertBook) -> Iterator[
     """Fill the book from a snapshot and give its body to the caller's loading.
 
     Raises:
+        StateVersionError: written by a newer version of this code.
         StateError: not a snapshot, of another format, or damaged (also where the caller's part finds so).
     """
     try:
         body = orjson.loads(data)
+        if body["v"] > FORMAT_VERSION:
+            raise StateVersionError(f"alert state has format {body['v']}, this version reads up to {FORMAT_VERSION}")
         if body["v"] != FORMAT_VERSION:
             raise StateError(f"the snapshot's format is {body['v']!r}, ours is {FORMAT_VERSION}")
         book.numbers.update((name, number) for name, number in body["numbers"])

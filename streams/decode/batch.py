@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from streams.decode.gather import Chunk, Gather
 from streams.decode.head import BODY_KEYS, HEAD_KEYS, SPLIT, Head, HeadCache, parse_head
 from streams.decode.numbers import MAX_INT64
 from streams.decode.reasons import Refused, show
+from streams.domain.block import Block
 from streams.domain.columns import BatchId, CumulativePoint
 from streams.domain.series import SeriesTable
 
@@ -64,33 +65,45 @@ class _Samples(NamedTuple):
 
 class _Waiting(NamedTuple):
     record: int
-    raw: bytes
+    begin: int
+    """Where the body starts, after its head."""
     head: Head
 
 
 class BatchRun:
     """The batches of one run: canonical ones wait for the kernel, all others are read at once."""
 
-    def __init__(self, gather: Gather, table: SeriesTable, cache: HeadCache) -> None:
+    def __init__(self, gather: Gather, block: Block, table: SeriesTable, cache: HeadCache) -> None:
         self._gather = gather
+        self._block = block
         self._table = table
         self._cache = cache
         self._waiting: list[_Waiting] = []
 
-    def add_canonical(self, record: int, raw: bytes, key: bytes | None) -> bool:
-        """Keep a record that begins with a canonical head for :meth:`flush`; False where it does not.
+    def take(self, records: Iterable[int]) -> list[int]:
+        """Keeps those records that begin with a canonical head for :meth:`flush`; returns the others.
 
         Head and body are read apart. That equals parsing the whole only if the split lies between two members of the
         outermost object and no key occurs on both sides. The first holds because head and ``}`` parsed as an object of
         exactly the head's keys; the second because a body of other than exactly the body's keys is not taken.
         """
-        head = self._cache.latest[key or b""]
-        if head is None or not raw.startswith(head.prefix):
-            head = self._find_head(raw, key)
+        block, latest = self._block, self._cache.latest
+        data, starts, ends = block.data, block.start.tolist(), block.end.tolist()
+        others = []
+        for record in records:
+            begin, end = starts[record], ends[record]
+            if begin < 0 or end - begin > reasons.MAX_RECORD_BYTES or not data.startswith(START, begin, end):
+                others.append(record)
+                continue
+            key = block.key(record) or b""
+            head = latest[key]
+            if head is None or not data.startswith(head.prefix, begin, end):
+                head = self._find_head(data[begin:end], key)
             if head is None:
-                return False
-        self._waiting.append(_Waiting(record, raw, head))
-        return True
+                others.append(record)
+            else:
+                self._waiting.append(_Waiting(record, begin + len(head.prefix), head))
+        return others
 
     def add_object(self, record: int, whole: Mapping[str, Any], size_bytes: int) -> None:
         """A batch parsed as a whole: any order of keys, unknown fields, plain or packed columns."""
@@ -101,40 +114,37 @@ class BatchRun:
         else:
             self._add_parsed(record, head, whole, size_bytes)
 
-    def flush(self) -> list[tuple[int, bytes]]:
+    def flush(self) -> list[int]:
         """Decode the batches that wait; returns those that turned out not to be canonical, to be parsed as a whole."""
         waiting = self._waiting
         if not waiting:
             return []
         self._waiting = []
-        raws = [entry.raw for entry in waiting]
-        ends = np.cumsum(np.array([len(raw) for raw in raws], dtype=np.int64))
-        starts = np.array([len(entry.head.prefix) for entry in waiting], dtype=np.int64)
-        starts[1:] += ends[:-1]
-        text = np.frombuffer(b"".join(raws), dtype=np.uint8)
+        starts = np.array([entry.begin for entry in waiting], dtype=np.int64)
+        records = np.array([entry.record for entry in waiting], dtype=np.int32)
         rows = np.empty((len(waiting), kernel.BODY_COLUMNS), dtype=np.int64)
         good = np.empty(len(waiting), dtype=np.bool_)
-        total = kernel.read_bodies(text, starts, ends, rows, good)
-        self._unpack(waiting, text, rows, good, total)
-        return [
-            (w.record, w.raw) for w, fine in zip(waiting, good.tolist(), strict=True) if not (fine or self._plain(w))
-        ]
+        total = kernel.read_bodies(self._block.text, starts, self._block.end[records], rows, good)
+        self._unpack(waiting, records, rows, good, total)
+        return [waiting[i].record for i in np.flatnonzero(~good).tolist() if not self._plain(waiting[i])]
 
     def _plain(self, waiting: _Waiting) -> bool:
         """A known head with a body of the same keys in another form (plain columns); False for anything else."""
+        end = int(self._block.end[waiting.record])
         try:
-            body = orjson.loads(b'{"seq":' + waiting.raw[len(waiting.head.prefix) :])
+            body = orjson.loads(b'{"seq":' + self._block.data[waiting.begin : end])
         except orjson.JSONDecodeError:
             return False
         if body.keys() != BODY_KEYS:
             return False
-        self._add_parsed(waiting.record, waiting.head, body, len(waiting.raw))
+        size = end - int(self._block.start[waiting.record])
+        self._add_parsed(waiting.record, waiting.head, body, size)
         return True
 
     def _unpack(
         self,
         waiting: Sequence[_Waiting],
-        text: NDArray[np.uint8],
+        records: NDArray[np.int32],
         rows: NDArray[np.int64],
         good: NDArray[np.bool_],
         total: int,
@@ -142,10 +152,9 @@ class BatchRun:
         samples = _Samples.empty(total)
         heads = [entry.head for entry in waiting]
         targets, first, width = _join_targets(heads)
-        records = np.array([entry.record for entry in waiting], dtype=np.int32)
         read = good.copy()
         odd = kernel.unpack_batches(
-            text, rows, good, records, first, width, targets, kernel.ALPHABET,
+            self._block.text, rows, good, records, first, width, targets, kernel.ALPHABET,
             samples.number, samples.target, samples.time_ns, samples.value, samples.state, samples.record,
         )  # fmt: skip
         if not np.array_equal(read, good):  # base64 that is none: out again, the full parse says why
@@ -157,7 +166,7 @@ class BatchRun:
                 )
         self._keep(samples, {entry.record: entry.head for entry in waiting} if odd else {}, odd)
 
-    def _find_head(self, raw: bytes, key: bytes | None) -> Head | None:
+    def _find_head(self, raw: bytes, key: bytes) -> Head | None:
         at = raw.rfind(SPLIT)
         if at < 0:
             return None

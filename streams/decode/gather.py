@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from streams.decode import reasons
 from streams.decode.kernel import COUNTER, CUMULATIVE, FLAG_BITS
-from streams.domain.columns import AggregatePoint, BatchId, Columns, CumulativePoint, Record, Rejected, Tick
+from streams.domain.columns import AggregatePoint, BatchId, Columns, CumulativePoint, Rejected, Tick
 from streams.domain.series import Series, SeriesTable
-
-MILLISECOND_NS = 1_000_000
 
 
 class Points(NamedTuple):
@@ -127,18 +125,18 @@ class Gather:
         """All rejections in the order of records."""
         return sorted(self._rejected.values(), key=_by_record)
 
-    def columns(self, records: Sequence[Record], appended_ns: NDArray[np.int64]) -> Columns:
+    def columns(self, offset: NDArray[np.int64], appended_ns: NDArray[np.int64]) -> Columns:
         """The run as columns, samples in the order of records."""
         samples = self._samples()
-        events = np.bincount(samples.record, minlength=len(records)).astype(np.int64, copy=False)
+        events = np.bincount(samples.record, minlength=len(offset)).astype(np.int64, copy=False)
         pieces = [p.record for p in self.aggregates] + [p.record for p in self.cumulatives]
-        events += np.bincount(pieces, minlength=len(records)) if pieces else 0
+        events += np.bincount(pieces, minlength=len(offset)) if pieces else 0
         return Columns(
             slot=samples.slot,
             time_ns=samples.time_ns,
             value=samples.value,
             record=samples.record,
-            offset=np.array([r.offset for r in records], dtype=np.int64),
+            offset=offset,
             append_ns=appended_ns,
             events=events,
             batches=sorted(self.batches, key=_by_record),
@@ -181,8 +179,3 @@ def _why(time_ns: int, value: float) -> tuple[str, str]:
 
 
 _by_record = attrgetter("record")
-
-
-def append_times_ns(records: Sequence[Record]) -> NDArray[np.int64]:
-    """The broker's append times in nanoseconds."""
-    return np.array([r.timestamp for r in records], dtype=np.int64) * MILLISECOND_NS

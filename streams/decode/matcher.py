@@ -191,16 +191,24 @@ def find_slot(words: Any, size: int, value: int, time: int, code: int, place: An
 
 @njit(cache=True, nogil=True)
 def match(
-    text: Any, ends: Any, place: Any, arena: Any, scratch: Any, out_target: Any, out_time: Any, numbers: Any
+    text: Any,
+    starts: Any,
+    ends: Any,
+    place: Any,
+    arena: Any,
+    scratch: Any,
+    out_target: Any,
+    out_time: Any,
+    numbers: Any,
 ) -> int:
-    """Match every record of ``text`` (cut at ``ends``) with the known skeletons.
+    """Match records with the known skeletons.
 
     Arrays:
-        text: uint8, the records joined. ends: int64[r].
+        text: uint8, in which the records lie. starts, ends: int64[r], where.
         place, arena: the table of skeletons.
         scratch: uint64, at least 2 words longer than the longest record.
         out_target: int64[r], the target or :data:`NO_MATCH`. out_time: int64[r], 0 where the record gives none.
-        numbers: uint8, receives a JSON array of the values of matched records; needs ``len(text) + r + 2`` bytes.
+        numbers: uint8, receives a JSON array of the values of matched records; needs r + 2 bytes more than the records.
 
     Returns:
         Length of the JSON array in ``numbers``.
@@ -209,9 +217,8 @@ def match(
     letters = scratch.view(np.uint8)
     numbers[0] = 91
     filled = 1
-    start = 0
     for r in range(ends.shape[0]):
-        end = ends[r]
+        start, end = starts[r], ends[r]
         out_target[r] = NO_MATCH
         out_time[r] = 0
         if find_holes(text, start, end, holes):
@@ -232,6 +239,5 @@ def match(
                     width = holes[1] - holes[0]
                     numbers[filled : filled + width] = text[holes[0] : holes[1]]
                     filled += width
-        start = end
     numbers[filled] = 93
     return filled + 1

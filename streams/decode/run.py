@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from agents_emitter import events
 from streams import topics
 from streams.decode import batch, logs, reasons, single, sniff
-from streams.decode.gather import Gather, append_times_ns
+from streams.decode.gather import Gather
 from streams.decode.head import HeadCache
 from streams.decode.numbers import time_ns
 from streams.decode.otlp import MetricReader
 from streams.decode.protobuf import ProtobufRun
 from streams.decode.reasons import Refused, show
+from streams.domain.block import Block
 from streams.domain.columns import Columns, Record, Tick
 from streams.domain.series import SeriesTable
 
@@ -30,7 +32,10 @@ __all__ = ["HeadCache", "decode_run"]
 LOG_HINTS: Final = frozenset({topics.LOGS, topics.OTLP_LOGS})
 _SINGLE_BYTES: Final = 2_048
 """Runs whose records are larger on average are not looked through for known single events: they are batches."""
-_LESSONS: Final = 64
+MILLISECOND_NS: Final = 1_000_000
+_STAGE: Final = 256
+"""So many unknown records of a run are parsed before the rest is looked through again; then twice as many."""
+_LESSONS: Final = 256
 """New skeletons a run may teach beside as many as it matched: a stream that never repeats itself is not learned."""
 METRIC_HINTS: Final = frozenset({topics.METRICS, topics.OTLP_METRICS, topics.RED})
 
@@ -49,47 +54,71 @@ def decode_run(records: Sequence[Record], table: SeriesTable, cache: HeadCache, 
         Samples in columns, and every other fate by name. Never raises for what is in a record.
     """
     cache.bind(table)
-    return _Run(records, table, cache, hint).decode()
+    block = records if isinstance(records, Block) else Block.of(records)
+    return _Run(block, table, cache, hint).decode()
 
 
 class _Run:
-    def __init__(self, records: Sequence[Record], table: SeriesTable, cache: HeadCache, hint: str) -> None:
-        self._records = records
+    def __init__(self, block: Block, table: SeriesTable, cache: HeadCache, hint: str) -> None:
+        self._block = block
         self._table = table
         self._cache = cache
         self._hint = hint
         self._gather = Gather()
-        self._appended = append_times_ns(records)
+        self._appended = block.timestamp_ms * MILLISECOND_NS
         self._lessons = 0
-        self._batches = batch.BatchRun(self._gather, table, cache)
+        self._batches = batch.BatchRun(self._gather, block, table, cache)
         self._protobuf = ProtobufRun(self._gather, table, cache)
 
     def decode(self) -> Columns:
-        raws = [record.value or b"" for record in self._records]
-        positions: Sequence[int] = range(len(raws))
-        if raws and len(self._cache.skeletons) and sum(map(len, raws)) <= _SINGLE_BYTES * len(raws):
-            positions = single.decode_known(raws, self._appended, self._cache, self._gather)
-        self._lessons = _LESSONS + len(raws) - len(positions)
-        for position in positions:
-            self._guard(self._one, position, raws[position])
-        for position, raw in self._batches.flush():
-            self._guard(self._any_json, position, raw)
+        block = self._block
+        positions: Sequence[int] = range(len(block))
+        if (block.end - block.start).sum() <= _SINGLE_BYTES * len(block):
+            positions = self._singles()
+        self._take(positions)
+        for position in self._batches.flush():
+            self._guard(self._any_json, position, block.value(position))
         self._protobuf.flush()
-        return self._gather.columns(self._records, self._appended)
+        return self._gather.columns(block.offset, self._appended)
 
-    def _one(self, position: int, raw: bytes) -> None:
+    def _singles(self) -> Sequence[int]:
+        """Decodes the records with known skeletons; returns those that are left.
+
+        Some of the unknown ones are parsed and learned in between: what repeats within a run is parsed once.
+        """
+        left = np.arange(len(self._block))
+        stage = _STAGE
+        self._lessons = _LESSONS
+        while len(left):
+            known, before = len(self._cache.skeletons), len(left)
+            if known:
+                left = single.decode_known(self._block, left, self._appended, self._cache, self._gather)
+                self._lessons += before - len(left)
+            if len(left) <= stage:
+                break
+            self._take(left[:stage].tolist())
+            left = left[stage:]
+            stage *= 2
+            if len(self._cache.skeletons) == known:
+                break
+        found: list[int] = left.tolist()
+        return found
+
+    def _take(self, positions: Sequence[int]) -> None:
+        for position in self._batches.take(positions):
+            self._guard(self._one, position, self._block.value(position))
+
+    def _one(self, position: int, raw: bytes | None) -> None:
         if not raw:
             raise Refused(reasons.EMPTY, "no payload")
         if len(raw) > reasons.MAX_RECORD_BYTES:
             raise Refused(reasons.OVERSIZE, f"{len(raw)} bytes")
-        if raw.startswith(batch.START) and self._batches.add_canonical(position, raw, self._records[position].key):
-            return
         if sniff.is_protobuf(raw) and raw.lstrip()[:1] not in (b"{", b"["):
             self._any_protobuf(position, raw)
         else:
             self._any_json(position, raw)
 
-    def _guard(self, decode: Any, position: int, raw: bytes) -> None:
+    def _guard(self, decode: Any, position: int, raw: bytes | None) -> None:
         try:
             decode(position, raw)
         except Refused as refused:

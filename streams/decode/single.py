@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from streams.decode.gather import Gather, Points
 from streams.decode.head import HeadCache, series_target
 from streams.decode.numbers import MAX_INT64, time_ns
 from streams.decode.reasons import Refused, show
+from streams.domain.block import Block
 from streams.domain.columns import BatchId
 from streams.domain.series import SeriesTable
 
@@ -71,16 +71,20 @@ def batch_id(record: int, event: dict[str, Any]) -> BatchId | None:
     return None
 
 
-def decode_known(raws: Sequence[bytes], appended_ns: NDArray[np.int64], cache: HeadCache, gather: Gather) -> list[int]:
-    """Decode those records of a run whose skeleton is known, without parsing JSON.
+def decode_known(
+    block: Block, positions: NDArray[np.intp], appended_ns: NDArray[np.int64], cache: HeadCache, gather: Gather
+) -> NDArray[np.intp]:
+    """Decode those of some records whose skeleton is known, without parsing JSON.
 
     Returns:
         Positions of all others.
     """
-    matched = cache.skeletons.match(raws)
-    record = np.flatnonzero(matched.target != matcher.NO_MATCH)
-    times = matched.time_ns[record]
+    matched = cache.skeletons.match(block.text, block.start[positions], block.end[positions])
+    known = matched.target != matcher.NO_MATCH
+    record = positions[known]
+    times = matched.time_ns[known]
     times = np.where(times == 0, appended_ns[record], times)
     starts = np.zeros(len(record), dtype=np.int64)
-    gather.settle(Points(record.astype(np.int32), matched.target[record], times, starts, matched.value, {}))
-    return np.flatnonzero(matched.target == matcher.NO_MATCH).tolist()
+    gather.settle(Points(record.astype(np.int32), matched.target[known], times, starts, matched.value, {}))
+    left: NDArray[np.intp] = positions[~known]
+    return left

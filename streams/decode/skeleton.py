@@ -7,7 +7,7 @@ JSON number token, and any other number token in its place parses to the same ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -53,15 +53,17 @@ class Skeletons:
     def __len__(self) -> int:
         return self._known
 
-    def match(self, raws: Sequence[bytes]) -> Matches:
-        """Values and times of those records whose skeleton is known. Needs at least one record and one skeleton."""
-        text = np.frombuffer(b"".join(raws), dtype=np.uint8)
-        sizes = np.array([len(raw) for raw in raws], dtype=np.int64)
-        target = np.empty(len(raws), dtype=np.int64)
-        times = np.empty(len(raws), dtype=np.int64)
-        numbers = np.empty(len(text) + len(raws) + 2, dtype=np.uint8)
+    def match(self, text: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]) -> Matches:
+        """Values and times of those records whose skeleton is known. Needs at least one record and one skeleton.
+
+        Shapes: ``text`` uint8, in which the records lie; ``start`` and ``end`` int64[r], -1 for one without a value.
+        """
+        sizes = end - start
+        target = np.empty(len(start), dtype=np.int64)
+        times = np.empty(len(start), dtype=np.int64)
+        numbers = np.empty(int(sizes.sum()) + len(start) + 2, dtype=np.uint8)
         scratch = _scratch(int(sizes.max()))
-        filled = matcher.match(text, np.cumsum(sizes), self._place, self._arena, scratch, target, times, numbers)
+        filled = matcher.match(text, start, end, self._place, self._arena, scratch, target, times, numbers)
         values = orjson.loads(numbers[:filled].tobytes())
         return Matches(target, times, np.array(values, dtype=np.float64))
 

@@ -104,8 +104,9 @@ class SpanDecoder:
             The spans and every other fate by name. For every record spans plus rejected events equal the events in it.
             Never raises for what is in a record.
         """
-        ways = np.fromiter((_way(record.value, hint) for record in records), np.uint8, len(records))
-        self._reader.read([record.value or b"" for record in records], ways)
+        values = [record.value for record in records]
+        ways = np.fromiter((_way(value, hint) for value in values), np.uint8, len(values))
+        self._reader.read([value or b"" for value in values], ways)
         self._name_resources(ways)
         gather = Gather()
         found = self._read_spans(ways, gather)

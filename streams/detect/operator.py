@@ -18,7 +18,7 @@ from streams.detect.watch import usable
 from streams.domain.anomaly import Anomaly, Score
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
-from streams.errors import StateError
+from streams.errors import StateError, StateVersionError
 
 DEFAULT_THRESHOLD = 0.9999
 """One window in 10,000 of a healthy series passes (fewer after a day): about one in a day of 10 s windows."""
@@ -210,11 +210,16 @@ class DetectOperator:
 
         A snapshot of another format, River version or specification is not used: the operator is then empty, warms up
         again and says so (``restarts_total``, the reason in the result). Anything unreadable counts the same.
+
+        Raises:
+            StateVersionError: of a format newer than this code's.
         """
         self._memories.clear()
         self._newest_ns = 0
         try:
             self._newest_ns, memories = decode(self.specification, data)
+        except StateVersionError:
+            raise
         except StateError as error:
             self.restarts_total += 1
             return Restored(0, str(error))

@@ -16,7 +16,7 @@ import orjson
 from streams.detect import registry
 from streams.detect.protocol import FORMAT_VERSION, Detector
 from streams.domain.series import Series
-from streams.errors import ConfigurationError, StateError
+from streams.errors import ConfigurationError, StateError, StateVersionError
 
 RIVER_VERSION: Final = version("river")
 LARGEST_N: Final = 100
@@ -100,13 +100,16 @@ def decode(specification: Specification, data: bytes) -> tuple[int, list[Memory]
     """The inverse of :func:`encode`: (newest window start, memories, least recently seen first).
 
     Raises:
-        StateError: not a snapshot, damaged, or of another format, River version or specification.
+        StateVersionError: of a format newer than this code's.
+        StateError: not a snapshot, damaged, or of an older format, another River version or specification.
     """
     try:
         body = orjson.loads(data)
         found = {"v": body["v"], "river": body["river"], "specification": body["specification"]}
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"not a snapshot of a detect operator: {error!r}") from error
+    if isinstance(found["v"], int) and found["v"] > FORMAT_VERSION:
+        raise StateVersionError(f"detector state has format {found['v']}, this version reads up to {FORMAT_VERSION}")
     wanted = {"v": FORMAT_VERSION, "river": RIVER_VERSION, "specification": specification.hash}
     for name, value in wanted.items():
         if found[name] != value:

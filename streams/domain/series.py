@@ -46,13 +46,12 @@ class Series:
     kind: str
     labels: tuple[tuple[str, str], ...]
 
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.name, self.unit, self.kind, self.labels))
-
     def __hash__(self) -> int:
-        """Computed once: a series is looked up many times in its life."""
-        return self._hash
+        """Computed once: a series is looked up many times in its life (cached_property takes a lock for it)."""
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:
+            known = self.__dict__["_hash"] = hash((self.name, self.unit, self.kind, self.labels))
+        return known
 
     @cached_property
     def id(self) -> str:

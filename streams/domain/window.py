@@ -8,7 +8,7 @@ upsert.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,13 +16,18 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from streams.domain.recent import Recent
 from streams.domain.series import Series
 
 WINDOW_SCHEMA: Final = "agents.window/1"
 QUANTILES: Final = (0.5, 0.95, 0.99)
 MAX_SERIES_PER_RECORD: Final = 1000
+MAX_IN_THE_MAKING: Final = 4
 MAX_COUNTERS_PER_RECORD: Final = 400_000
 """About 5 MB as base64 at the widest: far below the topic's largest record."""
+SERIES_LISTS: Final = 256
+_SERIES: Final = b',"series":['
+"""Begins the last field of a record; nothing before it can hold these bytes (a quote in a text is escaped)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class WindowBatch:
         sketch_start: int32[n + 1], where each series' sketch entries begin.
         sketch_bucket: int32[m], log-bucket numbers (see ``streams.window.sketch``); sketch_weight: int64[m].
         chunk, chunks: a large window travels as several records, each with a part of the series.
+        incomplete: events of this window may have been lost with a part of the log (on the record only where true).
     """
 
     topic: str
@@ -86,6 +92,7 @@ class WindowBatch:
     sketch_weight: NDArray[np.int64]
     chunk: int = 0
     chunks: int = 1
+    incomplete: bool = False
 
     @property
     def key(self) -> bytes:
@@ -158,28 +165,47 @@ def encode_window_batch(batch: WindowBatch, fragments: bytes | None = None) -> b
         "sketch_weight": _pack(batch.sketch_weight, weight_type),
         "weight_type": weight_type,
     }
-    return b"".join((orjson.dumps(head)[:-1], b',"series":[', fragments, b"]}"))
+    if batch.incomplete:
+        head["incomplete"] = True
+    return b"".join((orjson.dumps(head)[:-1], _SERIES, fragments, b"]}"))
 
 
 def _weight_type(weight: NDArray[np.int64]) -> str:
     """The narrowest unsigned type that holds every counter: most are small, and the record is mostly counters."""
     largest = int(weight.max()) if len(weight) else 0
-    return next(dtype for dtype, bits in (("<u2", 16), ("<u4", 32), ("<u8", 64)) if largest < 1 << bits)
+    return next(dtype for dtype, bits in (("<u1", 8), ("<u2", 16), ("<u4", 32), ("<u8", 64)) if largest < 1 << bits)
 
 
-def decode_window_batch(value: bytes) -> WindowBatch:
+def decode_series(text: bytes) -> list[Series]:
+    """A JSON list of series; their labels were written sorted."""
+    return [Series(s["name"], s["unit"], s["kind"], tuple(s["labels"].items())) for s in orjson.loads(text)]
+
+
+class SeriesLists(Recent[bytes, list[Series]]):
+    """:func:`decode_series`, the same objects for the same bytes: from one window to the next they are mostly the same.
+
+    Bounded by count: the :data:`SERIES_LISTS` lists first seen last, each of at most :data:`MAX_SERIES_PER_RECORD`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(decode_series, key=bytes, limit=SERIES_LISTS)
+
+
+def decode_window_batch(value: bytes, series_of: Callable[[bytes], list[Series]] = decode_series) -> WindowBatch:
     """The inverse of :func:`encode_window_batch`.
+
+    Args:
+        value: the record.
+        series_of: reads the JSON list of series, e.g. :meth:`SeriesLists.of`.
 
     Raises:
         ValueError: not a window record of a version this code knows.
     """
-    body: dict[str, Any] = orjson.loads(value)
+    at = value.find(_SERIES)
+    body: dict[str, Any] = orjson.loads(value[:at] + b"}" if at >= 0 else value)
     if body.get("schema") != WINDOW_SCHEMA:
         raise ValueError(f"not a window record: schema {body.get('schema')!r}")
-    series = [
-        Series(s["name"], s["unit"], s["kind"], tuple(s["labels"].items()))  # written sorted
-        for s in body["series"]
-    ]
+    series = series_of(value[at + len(_SERIES) - 1 : -1])
     return WindowBatch(
         topic=body["topic"],
         partition=body["partition"],
@@ -198,6 +224,7 @@ def decode_window_batch(value: bytes) -> WindowBatch:
         sketch_weight=_unpack(body["sketch_weight"], body["weight_type"]).astype(np.int64),
         chunk=body["chunk"],
         chunks=body["chunks"],
+        incomplete=body.get("incomplete", False),
     )
 
 
@@ -265,26 +292,27 @@ def join(parts: Sequence[WindowBatch]) -> WindowBatch:
 class WindowAssembler:
     """Puts a window's records together again.
 
-    Bounded: one window in the making per (topic, partition, size); another start replaces it (its remaining records
-    will come again where they are replayed), counted in ``abandoned``.
+    Bounded: :data:`MAX_IN_THE_MAKING` windows per (topic, partition, size): records of an owner that writes after it
+    lost its partition lie among those of the next one. Beyond it the earliest is given up, counted in ``abandoned``
+    (its remaining records will come again where they are replayed).
     """
 
     abandoned: int = 0
-    _parts: dict[tuple[str, int, int], dict[int, WindowBatch]] = field(default_factory=dict)
+    _parts: dict[tuple[str, int, int], dict[int, dict[int, WindowBatch]]] = field(default_factory=dict)
 
     def add(self, part: WindowBatch) -> WindowBatch | None:
         """The whole window when this was its last missing record."""
         if part.chunks == 1:
             return part
-        key = (part.topic, part.partition, part.end_ns - part.start_ns)
-        parts = self._parts.setdefault(key, {})
-        if parts and next(iter(parts.values())).start_ns != part.start_ns:
-            self.abandoned += 1
-            parts.clear()
+        windows = self._parts.setdefault((part.topic, part.partition, part.end_ns - part.start_ns), {})
+        parts = windows.setdefault(part.start_ns, {})
         parts[part.chunk] = part
         if len(parts) < part.chunks:
+            if len(windows) > MAX_IN_THE_MAKING:
+                self.abandoned += 1
+                del windows[min(windows)]
             return None
-        del self._parts[key]
+        del windows[part.start_ns]
         return join([parts[i] for i in range(part.chunks)])
 
 

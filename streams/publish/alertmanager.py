@@ -53,6 +53,9 @@ class AlertmanagerSettings:
         batch: alerts per post, at most 256 (what Prometheus sends).
         max_alerts: label sets remembered; see :class:`streams.publish.delivery.Board`.
         drain_seconds: how long :meth:`AlertmanagerPublisher.stop` tries to deliver what is unsent.
+        settle_seconds: nothing is sent for so long after a restore, and until the worker has caught up, but no longer
+            than ``settle_at_most_seconds``: what a restarted worker reads again makes alerts fire and end anew, and a
+            peer that had seen both would notify of the first once more.
         generator_url: link shown at an alert, ``{fingerprint}`` is replaced; "" sends none.
     """
 
@@ -64,7 +67,12 @@ class AlertmanagerSettings:
     batch: int = 256
     max_alerts: int = 10_000
     drain_seconds: float = 5.0
+    settle_seconds: float = 2.0
+    settle_at_most_seconds: float = 30.0
     generator_url: str = ""
+
+
+_SETTLING_POLL_SECONDS: Final = 0.1
 
 
 class AlertmanagerPublisher:
@@ -86,8 +94,9 @@ class AlertmanagerPublisher:
         stats: AlertmanagerStats,
         settings: AlertmanagerSettings | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        caught_up: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``urls`` are the base addresses of all peers (not of a load balancer).
+        """``urls``: base addresses of all peers (not of a load balancer). ``caught_up``: nothing waits to be read.
 
         Raises:
             ConfigurationError: no URL, one that is not http(s), or an impossible setting.
@@ -103,6 +112,8 @@ class AlertmanagerPublisher:
             round(self._settings.retain_seconds * SECOND_NS),
         )
         self._board = Board(timing, self._settings.max_alerts)
+        self._caught_up = caught_up
+        self._restored_ns = 0
         self._peers = [_Peer(url.rstrip("/") + API_PATH, self) for url in dict.fromkeys(urls)]
         self._tasks: list[asyncio.Task[None]] = []
         self._client: httpx.AsyncClient | None = None
@@ -140,8 +151,19 @@ class AlertmanagerPublisher:
 
     def restore(self, alerts: Iterable[AlertTransition]) -> None:
         """Takes over the last transition of each known alert after a restart; the original ``startsAt`` is kept."""
+        self._restored_ns = self._clock_ns()
         for transition in alerts:
             self.update(transition)
+
+    def settling(self) -> bool:
+        """Whether what a restart reads again may still change what is desired."""
+        if not self._restored_ns:
+            return False
+        seconds = (self._clock_ns() - self._restored_ns) / SECOND_NS
+        still = seconds < self._settings.settle_seconds or not self._caught_up()
+        if not still or seconds > self._settings.settle_at_most_seconds:
+            self._restored_ns = 0
+        return self._restored_ns > 0
 
     def forget(self, fingerprints: Iterable[str]) -> None:
         """Stops repeating alerts that another worker owns now, without resolving them."""
@@ -163,6 +185,7 @@ class _Peer:
         self.name = f"{parts.hostname}:{port}{parts.path.removesuffix(API_PATH)}"  # without a password in the URL
         self.ledger = Ledger()
         self._url = url
+        self._owner = owner
         self._board = owner._board
         self._settings = owner._settings
         self._clock_ns = owner._clock_ns
@@ -205,6 +228,9 @@ class _Peer:
         self._stats.unsent(self.name, unsent)
         if not unsent:
             self._settled.set()
+        if self._owner.settling():
+            await asyncio.sleep(_SETTLING_POLL_SECONDS)
+            return
         due = self.ledger.due(self._board, now_ns, self._settings.batch)
         if due:
             await self._deliver(client, due)

@@ -302,6 +302,9 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "snapshot_discarded": HealthMetric(
         "streams_snapshots_discarded", "counter", "Snapshots that did not fit this code.", ("role", "reason")
     ),
+    "delivery_retries": HealthMetric(
+        "streams_delivery_retries", "counter", "Deliveries to the broker that were tried again.", ("role",)
+    ),
     # traces
     "open_traces": HealthMetric("streams_open_traces", "gauge", "Traces being assembled.", _PARTITION),
     "traces_closed": HealthMetric("streams_traces_closed", "counter", "Assembled traces.", ("outcome",)),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
 from streams.domain.recent import Recent
+from streams.domain.series import Series
 from streams.domain.window import WindowBatch
 from streams.errors import StateError, StateVersionError
 from streams.publish.gauges import Gauges, GaugesView
@@ -50,7 +52,7 @@ class PrometheusFold:
         self._window_ns = round(window_seconds * 1e9)
         self._max_series = max_series
         self._totals = Totals(max_series)
-        self._plans: Recent[Plan] = Recent(self._totals.plan)
+        self._plans: Recent[Sequence[Series], Plan] = Recent(self._totals.plan)
         self._gauges = Gauges(round(ttl_seconds * 1e9), max_series)
         self._start_ns = -1
         self._chunks: set[int] = set()

@@ -49,7 +49,7 @@ class Gauges:
     )
 
     def __post_init__(self) -> None:
-        self._plans: Recent[tuple[NDArray[np.int64], NDArray[np.int64]]] = Recent(self._plan)
+        self._plans: Recent[Sequence[Series], tuple[NDArray[np.int64], NDArray[np.int64]]] = Recent(self._plan)
 
     def __len__(self) -> int:
         return len(self._series)

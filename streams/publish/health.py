@@ -26,6 +26,7 @@ class Health:
     checkpoint_duration: Histogram
     restore_duration: Gauge
     snapshot_discarded: Counter
+    delivery_retries: Counter
     open_traces: Gauge
     traces_closed: Counter
     orphan_spans: Counter

@@ -9,10 +9,10 @@ from __future__ import annotations
 import gzip
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
@@ -34,11 +34,25 @@ class Check(NamedTuple):
 Checks = Callable[[], list[Check]]
 
 
+class Render(Protocol):
+    """Families as text, without an end mark."""
+
+    def __call__(self, *, openmetrics: bool, names: Collection[str]) -> bytes:
+        """``names``: only families with a sample of these names; empty: all."""
+        ...
+
+
+def nothing(*, openmetrics: bool, names: Collection[str]) -> bytes:
+    """No families."""
+    return b""
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     registry: CollectorRegistry
     live: Checks
     ready: Checks
+    more: Render
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is its own affair; anything else is shown."""
@@ -68,7 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _metrics(self, names: list[str] | None) -> None:
         encoder, content_type = choose_encoder(self.headers.get("Accept", ""))
         registry: Any = self.server.registry
-        self._answer(HTTPStatus.OK, content_type, encoder(registry.restricted_registry(names) if names else registry))
+        more = self.server.more(openmetrics="openmetrics" in content_type, names=names or ())
+        rest = encoder(registry.restricted_registry(names) if names else registry)
+        self._answer(HTTPStatus.OK, content_type, more + rest)  # OpenMetrics' end mark is in the rest
 
     def _checks(self, checks: list[Check]) -> None:
         ok = all(check.ok for check in checks)
@@ -101,16 +117,23 @@ class WorkerServer:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, *, live: Checks, ready: Checks, host: str = "127.0.0.1", port: int = 0
+        self,
+        registry: CollectorRegistry,
+        *,
+        live: Checks,
+        ready: Checks,
+        more: Render = nothing,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
-        """Binds at once; ``port`` 0 takes a free one.
+        """Binds at once; ``port`` 0 takes a free one. ``more`` comes before what the registry holds.
 
         Raises:
             OSError: the address is in use.
         """
         self._server = _Server((host, port), _Handler)
         self._server.registry = registry
-        self._server.live, self._server.ready = live, ready
+        self._server.live, self._server.ready, self._server.more = live, ready, more
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="worker-http", daemon=True
         )

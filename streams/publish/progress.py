@@ -13,6 +13,7 @@ from typing import Final
 from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
+from streams.domain.source import Source
 from streams.publish.catalogue import HealthMetric
 
 _PARTITION: Final = ("topic", "partition")
@@ -24,7 +25,13 @@ LAG: Final = HealthMetric("streams_consumer_lag_records", "gauge", "Records not 
 WATERMARK: Final = HealthMetric("streams_watermark_delay_seconds", "gauge", "Clock minus watermark.", _PARTITION)
 PANES: Final = HealthMetric("streams_open_panes", "gauge", "Panes in memory.", _PARTITION)
 SERIES: Final = HealthMetric("streams_series", "gauge", "Series known.", _PARTITION)
-PROGRESS: Final = (EVENTS, REJECTED, DROPPED, GAPS, LAG, WATERMARK, PANES, SERIES)
+LOST: Final = HealthMetric(
+    "streams_source_offsets_lost", "counter", "Offsets of the log that were lost.", (*_PARTITION, "change", "stage")
+)
+CHANGES: Final = HealthMetric(
+    "streams_source_changes", "counter", "Logs found otherwise than the checkpoint left them.", (*_PARTITION, "change")
+)
+PROGRESS: Final = (EVENTS, REJECTED, DROPPED, GAPS, LAG, WATERMARK, PANES, SERIES, LOST, CHANGES)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Progress:
     Attributes:
         fates: events by fate: aggregated, late, duplicate, overflow, rejected. reasons: rejected ones by reason.
         dropped: events that emitters report as dropped by themselves. gaps: batches missing in their numbering.
+        source: what happened to the log itself, and what was lost by it.
         lag: records in the log not yet applied, None while unknown.
         watermark_delay_seconds: None before the first event.
     """
@@ -44,6 +52,7 @@ class Progress:
     reasons: Mapping[str, int] = field(default_factory=dict)
     dropped: int = 0
     gaps: int = 0
+    source: Source = field(default_factory=Source)
     lag: int | None = None
     watermark_delay_seconds: float | None = None
     open_panes: int = 0
@@ -78,6 +87,10 @@ def _samples(progress: Progress) -> Iterator[tuple[HealthMetric, tuple[str, ...]
         yield REJECTED, (reason,), count
     yield DROPPED, (), progress.dropped
     yield GAPS, (), progress.gaps
+    for (change, stage), offsets in progress.source.lost.items():
+        yield LOST, (change, stage), offsets
+    for change, count in progress.source.changes.items():
+        yield CHANGES, (change,), count
     if progress.lag is not None:
         yield LAG, (), progress.lag
     if progress.watermark_delay_seconds is not None:

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes of agents' metrics: the folds of the partitions this worker owns, as one collector.
+"""What Prometheus scrapes of agents' metrics: the folds of the partitions this worker owns.
 
 One :class:`PrometheusFold` per source partition is fed with its closed windows in order; :class:`WindowCollector` reads
 them when a scrape comes.
@@ -7,18 +7,17 @@ them when a scrape comes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from prometheus_client import Metric as Family
-from prometheus_client.registry import Collector
 
-from streams.publish.catalogue import Metric
-from streams.publish.families import Families, NameClaims
+from streams.publish.catalogue import WINDOW_HEALTH, Metric
+from streams.publish.claims import NameClaims
+from streams.publish.exposition import F64, header, lines, prefix
 from streams.publish.fold import PrometheusFold
 from streams.publish.gauges import GaugesView
+from streams.publish.layout import TotalsLayout, cumulated
 from streams.publish.totals import OVERFLOW, LabelSet, TotalsView
 
 __all__ = ["PARTITION_LABEL", "PrometheusFold", "WindowCollector"]
@@ -26,26 +25,25 @@ __all__ = ["PARTITION_LABEL", "PrometheusFold", "WindowCollector"]
 PARTITION_LABEL: Final = "source_partition"
 """On counters and histograms: ``agents.metrics/3``."""
 
-Key = tuple[Metric, LabelSet]
+Source = tuple[str, int]
 
 
-class WindowCollector(Collector):
+class WindowCollector:
     """Shows the folds it was given, merged over the labels that the catalogue drops.
 
-    Counters and histograms carry their source partition as a label (``by_partition``): when a partition moves to
-    another worker, its series move with it and keep their values: ``sum without (instance, source_partition)`` over a
-    rate stays right. Merged into one series per worker instead, the old worker's counter falls and the new worker's
-    jumps, which Prometheus reads as a restart and as traffic that never was; a single worker may prefer that for fewer
-    series.
+    Counters and histograms carry their source partition as a label: when a partition moves to another worker, its
+    series move with it and keep their values: ``sum without (instance, source_partition)`` over a rate stays right.
+    Merged into one series per worker instead, the old worker's counter would fall and the new worker's jump, which
+    Prometheus reads as a restart and as traffic that never was.
 
     Gauges are merged over all partitions by the catalogue's rule; label sets beyond a metric's budget share an overflow
     series. Thread-safe: a scrape reads copies. A metric whose exported name belongs to another is left out and counted
     (:class:`NameClaims`).
     """
 
-    def __init__(self, folds: Iterable[PrometheusFold] = (), *, by_partition: bool = True) -> None:
-        self._folds = {(fold.topic, fold.partition): fold for fold in folds}
-        self._by_partition = by_partition
+    def __init__(self, folds: Iterable[PrometheusFold] = ()) -> None:
+        self._folds: dict[Source, PrometheusFold] = {(fold.topic, fold.partition): fold for fold in folds}
+        self._layouts: dict[Source, TotalsLayout] = {}
         self._refused_before = 0
         self._claims = NameClaims()
         self._lock = threading.Lock()
@@ -59,80 +57,139 @@ class WindowCollector(Collector):
         """Stops showing a partition (revoked). Unknown ones are ignored."""
         with self._lock:
             fold = self._folds.pop((topic, partition), None)
+            self._layouts.pop((topic, partition), None)
             self._refused_before += fold.refused if fold else 0
 
-    def describe(self) -> Iterable[Family]:
-        """Nothing: names depend on what agents report."""
-        return []
+    def render(self, *, openmetrics: bool = False, names: Collection[str] = ()) -> bytes:
+        """One scrape, in Prometheus' text format or OpenMetrics without its end mark.
 
-    def collect(self) -> Iterator[Family]:
-        """The families of one scrape."""
+        Args:
+            openmetrics: which format.
+            names: only families that have a sample of one of these names; empty: all.
+        """
         with self._lock:
             folds = list(self._folds.items())
-            views = [(f"{topic}/{partition}", *fold.view()) for (topic, partition), fold in folds]
+            views = [(source, *fold.view()) for source, fold in folds]
             refused = self._refused_before + sum(fold.refused for _, fold in folds)
-            families = Families(self._claims)
-            if self._by_partition:
-                for source, totals, _ in views:
-                    _add_totals(families, totals, {PARTITION_LABEL: source})
-            else:
-                _add_merged_totals(families, [totals for _, totals, _ in views])
-            _add_gauges(families, [gauges for _, _, gauges in views])
-        return families.finish(refused)
+            page = _Page(self._claims, openmetrics, frozenset(names))
+            self._add_totals(page, [(source, totals) for source, totals, _ in views])
+            _add_gauges(page, [gauges for _, _, gauges in views])
+            return page.finish(refused)
+
+    def _add_totals(self, page: _Page, views: Sequence[tuple[Source, TotalsView]]) -> None:
+        parts: dict[Metric, list[tuple[TotalsLayout, F64, F64]]] = {}
+        for source, view in views:
+            layout = self._layouts.get(source)
+            if layout is None or layout.owner is not view.owner:
+                where = (PARTITION_LABEL, f"{source[0]}/{source[1]}")
+                layout = self._layouts[source] = TotalsLayout(view.owner, where)
+            layout.extend(view)
+            cells = cumulated(view)
+            for metric in layout.groups:
+                parts.setdefault(metric, []).append((layout, view.value, cells))
+        for metric, found in parts.items():
+            groups = [layout.groups[metric] for layout, _, _ in found]
+            if page.admits(metric, sum(g.label_sets for g in groups), any(g.overflowing for g in groups)):
+                taken = [
+                    lines(g.prefixes, g.take(values, cells))
+                    for g, (_, values, cells) in zip(groups, found, strict=True)
+                ]
+                page.family(metric, metric.exported, b"".join(taken))
 
 
-def _cells(view: TotalsView, i: int) -> NDArray[np.int64]:
-    start = view.start[i]
-    return view.cells[start : start + len(view.metric[i].buckets) + 1]
+class _Page:
+    """A scrape under construction."""
+
+    def __init__(self, claims: NameClaims, openmetrics: bool, names: frozenset[str]) -> None:
+        self._claims, self._openmetrics, self._names = claims, openmetrics, names
+        self._parts: list[bytes] = []
+        self._overflowing: set[str] = set()
+        self._label_sets = self._clashes = 0
+
+    def admits(self, metric: Metric, label_sets: int, overflowing: bool) -> bool:
+        """Whether the metric owns its name; counts its label sets either way."""
+        if not self._claims.claim(metric):
+            self._clashes += label_sets
+            return False
+        self._label_sets += label_sets
+        if overflowing:
+            self._overflowing.add(metric.exported)
+        return True
+
+    def family(self, metric: Metric, name: str, body: bytes) -> None:
+        """Lines under their header."""
+        self._add(name, metric.help, metric.prometheus_type, body)
+
+    def _add(self, name: str, text: str, kind: str, body: bytes) -> None:
+        of_histogram = (f"{name}_bucket", f"{name}_count", f"{name}_sum") if kind == "histogram" else ()
+        if not self._names or not self._names.isdisjoint((name, *of_histogram)):
+            self._parts.append(header(name, text, kind, openmetrics=self._openmetrics) + body + b"\n")
+
+    def finish(self, refused: int) -> bytes:
+        """Everything, and what the export says of itself."""
+        figures = (self._label_sets, len(self._overflowing), self._clashes, refused)
+        for declared, figure in zip(WINDOW_HEALTH, figures, strict=True):
+            line = prefix(declared.sample_name, ()) + str(float(figure)).encode()
+            self._add(declared.sample_name, declared.help, declared.type, line)
+        return b"".join(self._parts)
 
 
-def _add_totals(families: Families, view: TotalsView, where: dict[str, str]) -> None:
-    for i, value in enumerate(view.value.tolist()):
-        families.add_total(view.metric[i], view.labels[i], where, value, _cells(view, i))
+class _Merged(NamedTuple):
+    """Rows of gauges, each with the exported label set that it belongs to: ``group`` numbers ``labels``."""
+
+    labels: list[LabelSet]
+    group: list[int]
+    rows: list[int]
 
 
-def _add_merged_totals(families: Families, views: Sequence[TotalsView]) -> None:
-    merged: dict[Key, tuple[float, NDArray[np.int64]]] = {}
-    for view in views:
-        for i, value in enumerate(view.value.tolist()):
-            key = (view.metric[i], view.labels[i])
-            before, cells = merged.get(key, (0.0, np.zeros(1, np.int64)))
-            merged[key] = (before + value, cells + _cells(view, i) if key[0].kind == "histogram" else cells)
-    for (metric, labels), (value, cells) in merged.items():
-        families.add_total(metric, labels, {}, value, cells)
-
-
-def _add_gauges(families: Families, views: Sequence[GaugesView]) -> None:
-    keys, group = _groups(views)
-    if not keys:
+def _add_gauges(page: _Page, views: Sequence[GaugesView]) -> None:
+    if not views:
         return
-    mean, minimum, maximum = (
-        np.concatenate([getattr(view, name) for view in views]) for name in ("mean", "minimum", "maximum")
-    )
-    total, count = np.bincount(group, mean), np.bincount(group)
-    highest_mean, highest, lowest = (np.full(len(keys), fill) for fill in (-np.inf, -np.inf, np.inf))
-    np.maximum.at(highest_mean, group, mean)
-    np.maximum.at(highest, group, maximum)
-    np.minimum.at(lowest, group, minimum)
-    merged = {"sum": total, "mean": total / count, "max": highest_mean}
-    for i, (metric, labels) in enumerate(keys):
-        families.add_gauge(metric, labels, float(merged[metric.merge][i]), float(lowest[i]), float(highest[i]))
+    mean, minimum, maximum = (np.concatenate([getattr(v, n) for v in views]) for n in ("mean", "minimum", "maximum"))
+    for metric, merged in _merged(views).items():
+        if not page.admits(metric, len(merged.labels), OVERFLOW in merged.labels):
+            continue
+        group, rows, size = np.array(merged.group), np.array(merged.rows), len(merged.labels)
+        total: F64 = np.bincount(group, mean[rows], size).astype(np.float64)
+        if metric.merge == "mean":
+            total = total / np.bincount(group, minlength=size)
+        elif metric.merge == "max":
+            total = np.full(size, -np.inf)
+            np.maximum.at(total, group, mean[rows])
+        page.family(metric, metric.exported, _gauge_lines(metric.exported, merged.labels, total))
+        if metric.extremes:
+            lowest, highest = np.full(size, np.inf), np.full(size, -np.inf)
+            np.minimum.at(lowest, group, minimum[rows])
+            np.maximum.at(highest, group, maximum[rows])
+            for name, values in ((f"{metric.exported}_min", lowest), (f"{metric.exported}_max", highest)):
+                page.family(metric, name, _gauge_lines(name, merged.labels, values))
 
 
-def _groups(views: Sequence[GaugesView]) -> tuple[list[Key], NDArray[np.int64]]:
-    """The exported label sets, within each metric's budget, and the one that each row belongs to."""
-    number: dict[Key, int] = {}
-    used: dict[Metric, int] = {}
-    group: list[int] = []
+def _gauge_lines(name: str, labels: Sequence[LabelSet], values: F64) -> bytes:
+    return lines([prefix(name, one) for one in labels], values)
+
+
+def _merged(views: Sequence[GaugesView]) -> dict[Metric, _Merged]:
+    """The rows of all views by metric, each label set within the metric's budget."""
+    found: dict[Metric, tuple[dict[LabelSet, int], _Merged]] = {}
+    row = 0
     for view in views:
-        for key in zip(view.metric, view.labels, strict=True):
-            i = number.get(key)
-            if i is None:
-                metric = key[0]
-                if used.get(metric, 0) >= metric.budget:
-                    key = (metric, OVERFLOW)
-                elif key[1] != OVERFLOW:
-                    used[metric] = used.get(metric, 0) + 1
-                i = number.setdefault(key, len(number))
-            group.append(i)
-    return list(number), np.array(group, np.int64)
+        for metric, labels in zip(view.metric, view.labels, strict=True):
+            numbers, merged = found.get(metric) or found.setdefault(metric, ({}, _Merged([], [], [])))
+            number = numbers.get(labels)
+            if number is None:
+                number = _number(metric, labels, numbers, merged)
+            merged.group.append(number)
+            merged.rows.append(row)
+            row += 1
+    return {metric: merged for metric, (_, merged) in found.items()}
+
+
+def _number(metric: Metric, labels: LabelSet, numbers: dict[LabelSet, int], merged: _Merged) -> int:
+    if len(numbers) - (OVERFLOW in numbers) >= metric.budget:
+        labels = OVERFLOW
+    known = numbers.get(labels)
+    if known is None:
+        known = numbers[labels] = len(merged.labels)
+        merged.labels.append(labels)
+    return known

@@ -45,6 +45,8 @@ class TotalsView:
     ``cells[start[i] : start[i] + len(buckets) + 1]``, not yet cumulated, the last one above the highest bound.
     """
 
+    owner: object
+    """The totals it was copied from."""
     metric: Sequence[Metric]
     labels: Sequence[LabelSet]
     value: F64
@@ -54,7 +56,7 @@ class TotalsView:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where n series of a window count: see :func:`streams.publish.kernel.add_window`. True for ever: rows never move."""
+    """Where n series of a window count: see ``streams.publish.kernel.add_window``. Stays true: rows never move."""
 
     chosen: I64
     row: I64
@@ -157,6 +159,7 @@ class Totals:
         """A consistent copy."""
         n = len(self)
         return TotalsView(
+            self,
             self.metric[:n],
             self.labels[:n],
             self._value[:n].copy(),

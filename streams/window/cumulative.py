@@ -20,7 +20,8 @@ hours of events into one window); an older one is a baseline."""
 class Total(NamedTuple):
     """A running total.
 
-    ``numbers``: the value of a counter; count and sum of a histogram. ``weights``: observations by bucket value.
+    ``numbers``: the value of a counter; count and sum of a histogram; none where the next total is to be a baseline.
+    ``weights``: observations by bucket value.
     """
 
     time_ns: int
@@ -57,10 +58,28 @@ class CumulativeState:
             return None
         self._current[slot] = total
         self._recent.append((offset, slot, total))
+        if last is not None and not last.numbers:
+            return Increment((0.0,) * len(total.numbers), {}, whole=False)
         if last is None:
             young = total.start_ns > 0 and total.time_ns - total.start_ns <= FIRST_INTERVAL_NS
             return _all_of(total) if young else Increment((0.0,) * len(total.numbers), {}, whole=False)
         return _all_of(total) if _was_reset(last, total) else _difference(last, total)
+
+    @property
+    def ahead(self) -> list[int]:
+        """Slots whose last total is of a record from the held-back offset on: the kept state is behind for them."""
+        return sorted({slot for _, slot, _ in self._recent})
+
+    def rebase(self, slots: Sequence[int]) -> None:
+        """Makes the next total of these slots a baseline.
+
+        For a log that does not give again what was applied after the held-back offset: the increments since the kept
+        total may be in closed windows already. What is not counted by it is counted as lost with the open windows.
+        """
+        for slot in slots:
+            known = self._kept.get(slot)
+            self._kept[slot] = Total(known.time_ns if known else 0, known.start_ns if known else 0, (), {})
+            self._current[slot] = self._kept[slot]
 
     def move(self, place: Sequence[int] | NDArray[np.int32]) -> None:
         """Follows a table in which slot s has become ``place[s]``; -1: it is gone (its next total is a baseline)."""
@@ -70,10 +89,13 @@ class CumulativeState:
         self._recent = deque(moved)
 
     def settle(self, held_offset: int) -> None:
-        """Moves what was seen before the held-back offset into the kept state."""
-        while self._recent and self._recent[0][0] < held_offset:
-            _, slot, total = self._recent.popleft()
-            self._kept[slot] = total
+        """Moves what was seen before the held-back offset into the kept state.
+
+        All of it is looked through: offsets ascend for counters and for histograms, but a run gives first the ones and
+        then the others, and one that stayed behind would be counted again by a replay.
+        """
+        self._kept.update({slot: total for offset, slot, total in self._recent if offset < held_offset})
+        self._recent = deque(entry for entry in self._recent if entry[0] >= held_offset)
 
     def snapshot(self) -> list[Any]:
         """The kept state as JSON-able data."""

@@ -31,6 +31,10 @@ MINIMUM: Final = 2
 MAXIMUM: Final = 3
 SQUARES: Final = 4
 COUNT: Final = 5
+SQUARES_OF_TOTALS: Final = 6
+SQUARES_OF_HISTOGRAMS: Final = 7
+"""A run is added by kind: samples, totals, histograms. Each kind has a sum of squares of its own, so that its rounding
+depends on the order of the log and not on where the runs were cut (sums are pairs of numbers and need no such care)."""
 STATS: Final = 8
 """A slot's figures are one cache line, float64[8]; its count is the int64 view of element 5. Zeros when untouched."""
 
@@ -157,11 +161,11 @@ def panes_of(time_ns, fate, pane_ns, index, start_ns, first, last):
 
 @njit(cache=True)
 def add_samples(
-    begin, end, number, index, slot, value, bits, stats, counts, directory, tag, following, pool, used
+    begin, end, number, squares, index, slot, value, bits, stats, counts, directory, tag, following, pool, used
 ):  # fmt: skip
     """Adds the samples of pane ``number`` in ``[begin, end)``; returns how far it came (the pool must grow first).
 
-    ``bits`` is ``value`` and ``counts`` is ``stats`` seen as int64.
+    ``bits`` is ``value`` and ``counts`` is ``stats`` seen as int64; ``squares`` is the column that takes the squares.
     """
     for i in range(begin, end):
         if index[i] != number:
@@ -185,7 +189,7 @@ def add_samples(
         part = total - high
         stats[s, LOW] += (high - (total - part)) + (v - part)
         stats[s, HIGH] = total
-        stats[s, SQUARES] += v * v
+        stats[s, squares] += v * v
     return end
 
 
@@ -205,12 +209,12 @@ def blocks_of(start, bucket):
 
 @njit(cache=True)
 def add_aggregates(
-    slot, n, high_in, low_in, min_in, max_in, squares_in, start, bucket, weight,
+    squares, slot, n, high_in, low_in, min_in, max_in, squares_in, start, bucket, weight,
     stats, counts, directory, tag, following, pool, used,
 ):  # fmt: skip
     """Adds finished aggregates (a closed pane, a producer's histogram); sketch entries in CSR form, ascending.
 
-    The caller has made room for :func:`blocks_of` more blocks.
+    The caller has made room for :func:`blocks_of` more blocks. ``squares`` is the column that takes the squares.
     """
     for i in range(slot.shape[0]):
         s = slot[i]
@@ -235,7 +239,7 @@ def add_aggregates(
         part = total - high
         stats[s, LOW] += (high - (total - part)) + (v - part) + low_in[i]
         stats[s, HIGH] = total
-        stats[s, SQUARES] += squares_in[i]
+        stats[s, squares] += squares_in[i]
 
 
 @njit(cache=True)

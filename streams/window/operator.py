@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from streams.domain.columns import Columns, Rejected
-from streams.domain.recent import LIMIT
+from streams.domain.recent import Recent
 from streams.domain.series import Series, SeriesTable
 from streams.domain.window import WindowBatch
 from streams.window import kernel
@@ -97,7 +97,9 @@ class WindowOperator:
         self.generation = self._ordered = 0
         self._order = np.zeros(0, np.int32)
         self._seen_ns = np.zeros(0, np.int64)
-        self._sets: dict[bytes, tuple[Series, ...]] = {}
+        self._blocks = 0
+        # the same tuple for the same slots: what is worked out for a set of series can be kept by its identity
+        self._sets: Recent[I32, tuple[Series, ...]] = Recent(self._series_of, key=lambda slot: slot.tobytes())
 
     @property
     def watermark_ns(self) -> int:
@@ -131,9 +133,9 @@ class WindowOperator:
         fate, fate_totals, fate_histograms = decide(
             columns, ignored, self._watermark, spec.pane_ns, spec.lateness_ns, spec.future_ns
         )
-        self._add(columns.offset, _samples(columns), fate)
+        self._add(columns.offset, _samples(columns), fate, kernel.SQUARES)
         steps = increments(columns.cumulatives, fate_totals, self.cumulatives, columns.offset)
-        self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8))
+        self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8), kernel.SQUARES_OF_TOTALS)
         self._add_histograms(columns, fate_histograms)
         self.applied = int(columns.offset[-1])
         if self.applied <= self.counted:
@@ -154,12 +156,12 @@ class WindowOperator:
     def _pane(self, start_ns: int, offset: int) -> Pane:
         pane = self.panes.get(start_ns)
         if pane is None:
-            pane = self.panes[start_ns] = Pane(len(self.table))
+            pane = self.panes[start_ns] = Pane(len(self.table), self._blocks)
         pane.reserve(len(self.table))
         pane.touch(offset)
         return pane
 
-    def _add(self, offset: I64, samples: Samples, fate: U8) -> None:
+    def _add(self, offset: I64, samples: Samples, fate: U8, squares: int) -> None:
         size = len(fate)
         index, start_ns = np.empty(size, np.int32), np.empty(size, np.int64)
         first, last = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -168,13 +170,13 @@ class WindowOperator:
             zip(start_ns[:found].tolist(), first[:found].tolist(), last[:found].tolist(), strict=True)
         ):
             pane = self._pane(start, int(offset[samples.record[begin]]))
-            pane.add_samples(samples.slot, samples.value, index, number, begin, end + 1)
+            pane.add_samples(samples.slot, samples.value, index, number, begin, end + 1, squares)
 
     def _add_histograms(self, columns: Columns, fate: U8) -> None:
         found = histograms(columns.aggregates, fate, self.cumulatives, columns.offset)
         for start_ns, group in by_pane(found, self.spec.pane_ns).items():
             pane = self._pane(start_ns, int(columns.offset[min(h.record for h in group)]))
-            pane.add(aggregates(group))
+            pane.add(aggregates(group), kernel.SQUARES_OF_HISTOGRAMS)
 
     def _count(self, columns: Columns, verdicts: U8, fate: U8, fate_points: U8) -> Outcome:
         outcome = Outcome(rejected=list(columns.rejected))
@@ -217,6 +219,7 @@ class WindowOperator:
             open_pane = self.panes.pop(start_ns, None)
             pane = (open_pane or Pane(0)).close(order)
             if open_pane is not None:
+                self._blocks = open_pane.blocks + open_pane.blocks // 8  # what the next one will need, about
                 self.last_event_ns = start_ns + pane_ns
                 self._seen_ns[pane.slot] = start_ns + pane_ns
                 self.rollup.add(start_ns, pane)
@@ -260,18 +263,11 @@ class WindowOperator:
         self.generation += 1
 
     def _batch(self, part: Aggregates, start_ns: int, size_ns: int) -> WindowBatch:
-        return part.batch(self.topic, self.partition, start_ns, start_ns + size_ns, self._series_of(part.slot))
+        return part.batch(self.topic, self.partition, start_ns, start_ns + size_ns, self._sets.of(part.slot))
 
     def _series_of(self, slot: I32) -> tuple[Series, ...]:
-        """The same tuple for the same slots: what is worked out for a set of series can be kept by its identity."""
-        key = slot.tobytes()
-        known = self._sets.get(key)
-        if known is None:
-            if len(self._sets) >= LIMIT:
-                del self._sets[next(iter(self._sets))]
-            rows = self.table.rows
-            known = self._sets[key] = tuple([rows[s] for s in slot.tolist()])
-        return known
+        rows = self.table.rows
+        return tuple([rows[s] for s in slot.tolist()])
 
     def order(self) -> I32:
         """All slots in the order of the ids of their series: the order in which windows list them."""

@@ -102,16 +102,23 @@ class Pane:
         first_offset: the lowest source offset that contributed; the log must not be committed past it.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, blocks: int = _SMALLEST_POOL) -> None:
+        """Room for slots 0..slots - 1 and, to begin with, so many sketch blocks."""
         self.first_offset: int | None = None
+        blocks = max(blocks, _SMALLEST_POOL)
         self._slots = 0
         self._stats = np.zeros((0, kernel.STATS))
         self._directory = np.zeros((0, kernel.FAN), np.int32)
-        self._tag = np.zeros(_SMALLEST_POOL, np.int32)
-        self._following = np.zeros(_SMALLEST_POOL, np.int32)
-        self._pool = np.zeros((_SMALLEST_POOL, kernel.BLOCK), np.int64)
+        self._tag = np.zeros(blocks, np.int32)
+        self._following = np.zeros(blocks, np.int32)
+        self._pool = np.zeros((blocks, kernel.BLOCK), np.int64)
         self._used = np.zeros(1, np.int64)
         self.reserve(slots)
+
+    @property
+    def blocks(self) -> int:
+        """Sketch blocks in use."""
+        return int(self._used[0])
 
     def reserve(self, slots: int) -> None:
         """Makes room for slots 0..slots - 1."""
@@ -134,15 +141,21 @@ class Pane:
         counts = self._stats.view(np.int64)
         return (self._stats, counts, self._directory, self._tag, self._following, self._pool, self._used)
 
-    def add_samples(self, slot: I32, value: F64, index: I32, number: int, begin: int, end: int) -> None:
-        """Adds those samples in ``[begin, end)`` whose ``index`` is ``number``; room for their slots is reserved."""
-        columns = (number, index, slot, value, value.view(np.int64))
+    def add_samples(
+        self, slot: I32, value: F64, index: I32, number: int, begin: int, end: int, squares: int = kernel.SQUARES
+    ) -> None:
+        """Adds those samples in ``[begin, end)`` whose ``index`` is ``number``; room for their slots is reserved.
+
+        ``squares``: the column for the squares of this kind of samples.
+        """
+        columns = (number, squares, index, slot, value, value.view(np.int64))
         while (begin := kernel.add_samples(begin, end, *columns, *self._state())) < end:
             self._grow_sketch()
 
-    def add(self, part: Aggregates) -> None:
-        """Merges finished aggregates; room for their slots must be reserved."""
+    def add(self, part: Aggregates, squares: int = kernel.SQUARES) -> None:
+        """Merges finished aggregates; room for their slots must be reserved. ``squares`` as for samples."""
         columns = (
+            squares,
             part.slot,
             part.count,
             part.high,
@@ -154,8 +167,8 @@ class Pane:
             part.bucket,
             part.weight,
         )
-        blocks = kernel.blocks_of(part.start, part.bucket)
-        while int(self._used[0]) + blocks > len(self._tag):
+        needed = self.blocks + kernel.blocks_of(part.start, part.bucket)
+        while needed > len(self._tag):
             self._grow_sketch()
         kernel.add_aggregates(*columns, *self._state())
 
@@ -163,7 +176,7 @@ class Pane:
         """The compact form; ``order`` holds the slots in the order in which windows list their series."""
         self.reserve(len(order))
         slot = order[self._stats.view(np.int64)[order, kernel.COUNT] > 0]
-        size = int(self._used[0]) * kernel.BLOCK
+        size = self.blocks * kernel.BLOCK
         start, bucket, weight = np.empty(len(slot) + 1, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
         size = kernel.close_sketches(
             slot, self._directory, self._tag, self._following, self._pool, start, bucket, weight
@@ -178,7 +191,9 @@ class Pane:
             low=low - (total - high),
             minimum=stats[:, kernel.MINIMUM].copy(),
             maximum=stats[:, kernel.MAXIMUM].copy(),
-            squares=stats[:, kernel.SQUARES].copy(),
+            squares=stats[:, kernel.SQUARES]
+            + stats[:, kernel.SQUARES_OF_TOTALS]
+            + stats[:, kernel.SQUARES_OF_HISTOGRAMS],
             start=start,
             bucket=bucket[:size].copy(),
             weight=weight[:size].copy(),
@@ -205,7 +220,8 @@ def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
 
 def merge(parts: Sequence[Aggregates], slots: int, order: I32) -> Aggregates:
     """One window out of several panes: associative and commutative, never a second pass over events."""
-    pane = Pane(slots)
+    largest = max(kernel.blocks_of(part.start, part.bucket) for part in parts)
+    pane = Pane(slots, 2 * largest)
     for part in parts:
         pane.add(part)
     return pane.close(order)

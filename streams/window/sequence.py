@@ -1,9 +1,10 @@
 """Which batches of a producer were seen: finds duplicates and gaps.
 
-Numbers may arrive out of order (a spilled batch is sent again after newer ones), so what is kept per producer is the
-highest number and the set of those missing below it. The kept state is always *as of the held-back offset*: when a
-worker replays the log from there, the same batches must look new again. Numbers seen at later offsets wait in
-``_recent`` until the held-back offset passes them (:meth:`SequenceFilter.settle`).
+Numbers may arrive out of order (a spilled batch is sent again after newer ones), so what is remembered of a producer is
+the highest number and the set of those missing below it. It is remembered twice: as of the applied offset, by which
+batches are decided, and as of the held-back offset, which a checkpoint keeps: when a worker replays the log from there,
+the same batches must look new again. Numbers seen in between wait in ``_recent`` until the held-back offset passes them
+(:meth:`SequenceFilter.settle`). What a batch is depends on the log before it alone, not on when checkpoints were made.
 """
 
 from __future__ import annotations
@@ -20,29 +21,28 @@ PRODUCER_LIMIT: Final = 100_000
 
 
 @dataclass(slots=True)
-class Producer:
-    """State of one producer as of the held-back offset.
+class Seen:
+    """Numbers of one producer, as of an offset.
 
     Attributes:
         high: highest number seen, -1 for none.
         first: the first number seen; those below it are not counted as a gap.
-        missing: numbers below ``high`` not seen, the newest :data:`MISSING_LIMIT`.
         floor: numbers below it are no longer told apart.
-        dropped_total: the largest count of its own drops that the producer reported (as of the applied offset).
+        missing: numbers below ``high`` not seen, the newest :data:`MISSING_LIMIT`.
     """
 
     high: int = -1
     first: int = -1
     floor: int = 0
-    dropped_total: int = 0
     missing: set[int] = field(default_factory=set)
-    recent: set[int] = field(default_factory=set)
 
-    def settle(self, seq: int) -> None:
-        """Moves a number from recent to seen."""
-        self.recent.discard(seq)
+    def add(self, seq: int) -> None:
+        """Takes a number that is new."""
         if self.first < 0:
             self.first = seq
+        if seq == self.high + 1:  # nearly always
+            self.high = seq
+            return
         if seq <= self.high:
             self.missing.discard(seq)
             return
@@ -50,15 +50,13 @@ class Producer:
         self.missing.update(range(lowest, seq))
         self.floor = max(self.floor, lowest) if lowest > self.high + 1 else self.floor
         self.high = seq
-        while len(self.missing) > MISSING_LIMIT:
-            oldest = min(self.missing)
-            self.missing.remove(oldest)
-            self.floor = oldest + 1
+        if len(self.missing) > MISSING_LIMIT:
+            oldest = sorted(self.missing)[:-MISSING_LIMIT]
+            self.missing.difference_update(oldest)
+            self.floor = max(self.floor, oldest[-1] + 1)
 
     def verdict(self, seq: int) -> Verdict:
-        """What a number is to this producer's state."""
-        if seq in self.recent:
-            return "duplicate"
+        """What a number is to this state."""
         if seq > self.high or seq in self.missing:
             return "new"
         return "too_old" if seq < self.floor else "duplicate"
@@ -67,6 +65,20 @@ class Producer:
     def gap(self) -> int:
         """Batches missing between the first and the highest seen."""
         return sum(1 for seq in self.missing if seq > self.first)
+
+
+@dataclass(slots=True)
+class Producer:
+    """State of one producer.
+
+    Attributes:
+        kept: as of the held-back offset. applied: as of the applied offset.
+        dropped_total: the largest count of its own drops that the producer reported (as of the applied offset).
+    """
+
+    kept: Seen = field(default_factory=Seen)
+    applied: Seen = field(default_factory=Seen)
+    dropped_total: int = 0
 
 
 class SequenceFilter:
@@ -92,9 +104,9 @@ class SequenceFilter:
         if len(self.producers) > PRODUCER_LIMIT:
             self._forget(next(iter(self.producers)))
         state.dropped_total = max(state.dropped_total, dropped_total)
-        verdict = state.verdict(seq)
+        verdict = state.applied.verdict(seq)
         if verdict == "new":
-            state.recent.add(seq)
+            state.applied.add(seq)
             self._recent.append((offset, producer, seq))
         return verdict
 
@@ -108,7 +120,7 @@ class SequenceFilter:
             _, producer, seq = self._recent.popleft()
             state = self.producers.get(producer)
             if state is not None:
-                state.settle(seq)
+                state.kept.add(seq)
 
     @property
     def dropped_total(self) -> int:
@@ -118,7 +130,7 @@ class SequenceFilter:
     @property
     def gap_batches(self) -> int:
         """Batches missing in the numbering of all producers."""
-        return sum(p.gap for p in self.producers.values())
+        return sum(p.kept.gap for p in self.producers.values())
 
     def snapshot(self) -> dict[str, Any]:
         """The kept state as JSON-able data."""
@@ -126,7 +138,7 @@ class SequenceFilter:
             "forgotten": self.forgotten,
             "forgotten_dropped": self.forgotten_dropped,
             "producers": [
-                [name, p.high, p.first, p.floor, p.dropped_total, sorted(p.missing)]
+                [name, p.kept.high, p.kept.first, p.kept.floor, p.dropped_total, sorted(p.kept.missing)]
                 for name, p in self.producers.items()
             ],
         }
@@ -136,6 +148,6 @@ class SequenceFilter:
         self.forgotten, self.forgotten_dropped = data["forgotten"], data["forgotten_dropped"]
         self._recent.clear()
         self.producers = {
-            name: Producer(high, first, floor, dropped, set(missing))
+            name: Producer(Seen(high, first, floor, set(missing)), Seen(high, first, floor, set(missing)), dropped)
             for name, high, first, floor, dropped, missing in data["producers"]
         }

@@ -104,3 +104,15 @@ def test_partitions_move_and_sums_agree(pipeline: Pipeline) -> None:
     fates = {source: counts for source, counts in first.fates().items() if source[0] == topics.METRICS and counts}
     assert fates == {source: counts for source, counts in truth.counts().items() if counts}
     print(f"{sent} events sent; {sum(c.total() for c in fates.values())} counted; {len(truth.windows)} window records")
+
+
+def test_a_static_member_that_ends_gives_its_partitions_back_at_once(pipeline: Pipeline) -> None:
+    patient = {"session_timeout_seconds": 900, "request_timeout_seconds": 1000}  # longer than any wait of this test
+    first, second = (pipeline.worker("metrics", instance_id=name, **patient) for name in ("one", "two"))
+    first.start()
+    second.start()
+    first.wait_up()
+    second.wait_up()
+    eventually(lambda: split_over(pipeline, 2), "partitions split over two workers")
+    assert second.terminate() == 0
+    eventually(lambda: split_over(pipeline, 1), "partitions at the worker that is left")

@@ -129,6 +129,12 @@ PLANTS = [
         "import streams.topics",
         "agents_emitter.planted -> streams",
     ),
+    imports(
+        "emitter needs OpenTelemetry",
+        "agents_emitter/planted.py",
+        "import opentelemetry.trace",
+        "agents_emitter.planted -> opentelemetry",
+    ),
     imports("emitter needs numpy", "agents_emitter/planted.py", "import numpy", "agents_emitter.planted -> numpy"),
     imports(
         "streams imports the emitter",

@@ -15,6 +15,7 @@ from streams.app.blob import choose
 from streams.app.outbox import Step
 from streams.app.part import Part
 from streams.app.sink import Output
+from streams.domain.source import SourceLog
 
 
 class Record(NamedTuple):
@@ -37,7 +38,8 @@ class Line:
     """One source partition, its part and the topics around it.
 
     Args:
-        source: the log, offsets ascending from 0.
+        source: the log, offsets ascending from 0; :attr:`begin` is the first that can still be read, and a log that is
+            put in its place has another :attr:`epoch`.
         make: a new part.
         crashes: after how many deliveries (records and ``done``) each life ends; the life after the last has no end.
     """
@@ -47,6 +49,7 @@ class Line:
         self.topics: dict[str, list[Record]] = defaultdict(list)
         self.committed = 0
         self.lives = 0
+        self.epoch, self.begin, self.partitions = "first", 0, 1
         self.part = make()
         self._left: int | None = None
 
@@ -77,6 +80,19 @@ class Line:
 
     def _restore(self) -> int:
         self.part = self._make()
+        log = SourceLog(self.epoch, self.partitions, self.begin, len(self.source))
+        restored = self.part.restore(self.state(), log)
+        if restored.windows_offset is not None:
+            for record in self.topics[topics.WINDOWS][restored.windows_offset :]:
+                self.part.read_back(record)  # type: ignore[arg-type]
+        if restored.seat is not None and restored.seat.anew:
+            self.committed = 0
+            self._deliver(self.part.save())
+            self._commit()
+        return self.committed if restored.offset is None else restored.offset
+
+    def state(self) -> dict[str, bytes]:
+        """The state topic as a restart reads it."""
         state: dict[str, bytes] = {}
         for record in self.topics[topics.STATE]:
             key = (record.key or b"").decode()
@@ -84,11 +100,7 @@ class Line:
                 state.pop(key, None)
             else:
                 state[key] = choose(key, state[key], record.value) if key in state else record.value
-        restored = self.part.restore(state)
-        if restored.windows_offset is not None:
-            for record in self.topics[topics.WINDOWS][restored.windows_offset :]:
-                self.part.read_back(record)  # type: ignore[arg-type]
-        return self.committed if restored.offset is None else restored.offset
+        return state
 
     def _deliver(self, step: Step) -> None:
         offsets = [self._append(output) for output in step.results]

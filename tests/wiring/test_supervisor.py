@@ -41,8 +41,8 @@ def test_a_stalled_worker_is_restarted_with_growing_pauses() -> None:
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
-@pytest.mark.parametrize("code", [0, 2])
-def test_done_and_a_wrong_setting_are_final(code: int) -> None:
+@pytest.mark.parametrize("code", [0, 2, 4])
+def test_done_a_wrong_setting_and_unusable_state_are_final(code: int) -> None:
     supervisor, pauses = supervised([code])
     assert supervisor.run() == code
     assert not pauses

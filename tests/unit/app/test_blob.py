@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from streams.app import blob
 from streams.app.blob import BlobWriter, Snapshot, choose
+from streams.domain.source import Source
 from streams.errors import StateError
 
 
@@ -63,3 +64,18 @@ def test_series_chunks_only_grow() -> None:
     key = "window/t/0/series/0/0"
     assert choose(key, b"[1,2,3]", b"[1,2]") == b"[1,2,3]"
     assert choose(key, b"[1,2]", b"[1,2,3]") == b"[1,2,3]"
+
+
+def test_offsets_of_another_log_or_era_do_not_count() -> None:
+    """A worker that still has an older log writes last, and with higher offsets."""
+    older, owner, between = BlobWriter("k"), BlobWriter("k"), BlobWriter("k")
+    log = list(older.records(Snapshot(900, b"older", Source("a"))))
+    log += owner.records(Snapshot(3, b"owner", Source("c", era=1)))
+    log += older.records(Snapshot(950, b"older", Source("a")))
+    log += between.records(Snapshot(400, b"between", Source("b", era=1)))
+    assert [s.value for s in BlobWriter("k").snapshots(topic(log), "c")][:2] == [b"owner", b"between"]
+    cut = [*log, *owner.records(Snapshot(1, b"cut", Source("c", era=2)))]
+    assert BlobWriter("k").restore(topic(cut), "c") == Snapshot(1, b"cut", Source("c", era=2))
+    assert BlobWriter("k").restore(topic(log), "d") == Snapshot(400, b"between", Source("b", era=1))
+    late = [*cut, *older.records(Snapshot(990, b"older", Source("z", era=7)))]
+    assert BlobWriter("k").restore(topic(late), "c") == Snapshot(1, b"cut", Source("c", era=2))

@@ -5,7 +5,17 @@ from __future__ import annotations
 import threading
 import time
 
-from streams.app.worker import EXIT_STALLED, Worker
+import pytest
+
+from streams.app.worker import EXIT_STALLED, Worker, exit_code
+from streams.errors import (
+    ConfigurationError,
+    PublishRefused,
+    ServiceUnavailable,
+    StateEpochError,
+    StateError,
+    StateVersionError,
+)
 from streams.settings import Settings
 
 
@@ -31,3 +41,19 @@ def test_a_worker_that_ends_as_asked_is_not_ended_by_the_guard() -> None:
     worker._loop_seen -= 100
     worker.guard(ended.append)
     assert ended == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (ConfigurationError(""), 2),
+        (StateVersionError(""), 4),
+        (StateError(""), 4),
+        (StateEpochError(""), 70),
+        (ServiceUnavailable(""), 70),
+        (PublishRefused(""), 70),
+        (RuntimeError(), 70),
+    ],
+)
+def test_only_what_no_restart_mends_is_final(failure: Exception, code: int) -> None:
+    assert exit_code(failure) == code

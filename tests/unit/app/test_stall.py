@@ -19,8 +19,10 @@ class Consumer:
 
     def __init__(self) -> None:
         self.end, self.delivered = 0, {PARTITION: -1}
+        self.assigned = True
 
     def highwater(self, _: TP) -> int:
+        assert self.assigned, "as aiokafka has it"
         return self.end
 
 
@@ -64,5 +66,14 @@ def test_work_that_nobody_does_is_a_stall_that_grows() -> None:
 def test_a_role_that_does_not_become_ready_stalls() -> None:
     runtime, _, now = _runtime()
     runtime.ready = False
+    now[0] = 31.0
+    assert runtime.stalled_seconds() == 31.0
+
+
+def test_a_group_that_takes_a_partition_away_and_gives_nothing_back_is_a_stall_and_no_crash() -> None:
+    runtime, consumer, now = _runtime()
+    assert runtime.stalled_seconds() == 0.0
+    consumer.assigned = False
+    assert runtime.lag(PARTITION) == -1
     now[0] = 31.0
     assert runtime.stalled_seconds() == 31.0

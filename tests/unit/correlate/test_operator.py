@@ -16,7 +16,7 @@ from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rule import shortened
 from streams.domain.alert import AlertTransition, decode_alert, encode_alert
 from streams.domain.window import WindowBatch
-from streams.errors import ConfigurationError
+from streams.errors import ConfigurationError, StateVersionError
 from tests.unit.correlate.scenes import IDENTITY, QUIET, RULES, SCENES, anomaly, of, rule
 from tests.unit.window_batches import EPOCH, WINDOW, batch, series
 
@@ -380,7 +380,7 @@ def test_alerts_of_a_rule_that_changed_are_resolved_and_the_others_stay() -> Non
     assert reworded.restore(data)[:2] == (2, 0)
 
 
-@pytest.mark.parametrize("change", [{"v": 2}, {"limits": 5}, {"alerts": [{}]}, {"clocks": [[1]]}, {"rules": None}])
+@pytest.mark.parametrize("change", [{"v": 0}, {"limits": 5}, {"alerts": [{}]}, {"clocks": [[1]]}, {"rules": None}])
 def test_a_snapshot_that_does_not_fit_is_not_used_and_counted(change: dict[str, object]) -> None:
     correlate = only("AgentMemoryHigh")
     correlate.apply(batch(0, SCENES["AgentMemoryHigh"].bad(0)))
@@ -391,6 +391,13 @@ def test_a_snapshot_that_does_not_fit_is_not_used_and_counted(change: dict[str, 
     assert correlate.active() == []
     assert correlate.fates["restarts"] == 1
     assert len(correlate.apply(batch(0, SCENES["AgentMemoryHigh"].bad(0)))) == 1
+
+
+def test_a_snapshot_of_a_newer_version_is_refused() -> None:
+    correlate = only("AgentMemoryHigh")
+    newer = orjson.dumps({**orjson.loads(correlate.snapshot()), "v": 2})
+    with pytest.raises(StateVersionError, match="format 2, this version reads up to 1"):
+        correlate.restore(newer)
 
 
 # bounds and fates

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 
 from agents_emitter import events
 from streams.decode.run import HeadCache, decode_run
+from streams.decode.skeleton import Matches, Skeletons
+from streams.domain.block import Block
 from streams.domain.columns import Columns
 from streams.domain.series import Series, SeriesTable
 
@@ -27,6 +29,12 @@ class Row(NamedTuple):
     key: bytes | None = None
     offset: int = 0
     timestamp: int = NOW_NS // 1_000_000
+
+
+def match(skeletons: Skeletons, *raws: bytes) -> Matches:
+    """What a table of skeletons knows of some records."""
+    block = Block.of([Row(raw) for raw in raws])
+    return skeletons.match(block.text, block.start, block.end)
 
 
 class Facts(NamedTuple):

@@ -7,6 +7,7 @@ import numpy as np
 from streams.decode import matcher
 from streams.decode.cache import Generations
 from streams.decode.skeleton import Skeletons
+from tests.unit.decode.runs import match
 
 
 def test_entries_in_use_survive_and_the_others_are_forgotten() -> None:
@@ -56,7 +57,7 @@ def test_skeletons_are_bounded_and_learned_again() -> None:
     for i in range(50):
         table.learn(raw(i), event(i), lambda _, slot=i: slot)  # type: ignore[misc]
         assert 1 <= len(table) <= 8
-        assert table.match([raw(i)]).target.tolist() == [i]
+        assert match(table, raw(i)).target.tolist() == [i]
 
 
 def test_skeletons_are_bounded_by_bytes() -> None:
@@ -66,14 +67,14 @@ def test_skeletons_are_bounded_by_bytes() -> None:
     assert len(table) <= 5
     wide = b'{"name":"n","value":1,"labels":{"x":"' + b"y" * 200 + b'"}}'
     table.learn(wide, {"name": "n", "value": 1, "labels": {"x": "y" * 200}}, lambda _: 1)
-    assert table.match([wide]).value.tolist() == []
+    assert match(table, wide).value.tolist() == []
 
 
 def test_many_skeletons_are_told_apart() -> None:
     table = Skeletons(count=5_000)
     for i in range(3_000):
         table.learn(raw(i), event(i), lambda _, slot=i: slot)  # type: ignore[misc]
-    found = table.match([raw(i) for i in range(3_000)])
+    found = match(table, *(raw(i) for i in range(3_000)))
     assert found.target.tolist() == list(range(3_000))
 
 

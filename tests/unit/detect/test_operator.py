@@ -14,7 +14,7 @@ from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.anomaly import decode_anomaly, encode_anomaly
 from streams.domain.series import OVERFLOW_LABEL, Series
 from streams.domain.window import WindowBatch
-from streams.errors import ConfigurationError
+from streams.errors import ConfigurationError, StateVersionError
 from tests.unit.window_batches import EPOCH, WINDOW, batch, series
 
 GAUGE = series("agents.memory", "gauge", "By", agent__id="a1")
@@ -144,7 +144,7 @@ def test_snapshot_and_restore_anywhere_give_the_same_anomalies(stops: set[int]) 
     assert moved.snapshot() == stayed.snapshot()
 
 
-@pytest.mark.parametrize("change", [{"v": 2}, {"river": "0.1"}, {"specification": "x"}, {"series": [1]}])
+@pytest.mark.parametrize("change", [{"v": 0}, {"river": "0.1"}, {"specification": "x"}, {"series": [1]}])
 def test_a_snapshot_that_does_not_fit_warms_up_again_and_is_counted(change: dict[str, object]) -> None:
     detect = operator()
     for window in windows(40):
@@ -155,6 +155,12 @@ def test_a_snapshot_that_does_not_fit_warms_up_again_and_is_counted(change: dict
     assert restored.reason
     assert detect.restarts_total == 1
     assert detect.apply(windows(41)[-1]).warming_up == len(ALL)
+
+
+def test_a_snapshot_of_a_newer_format_is_refused() -> None:
+    newer = orjson.dumps({**orjson.loads(operator().snapshot()), "v": 2})
+    with pytest.raises(StateVersionError, match="format 2, this version reads up to 1"):
+        operator().restore(newer)
 
 
 def test_another_warm_up_or_detector_does_not_take_the_state_another_threshold_does() -> None:

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from streams.domain import window
 from streams.domain.series import Series
-from streams.domain.window import WindowAssembler, WindowBatch, decode_window_batch, encode_window_batch, join, split
+from streams.domain.window import (
+    SeriesLists,
+    WindowAssembler,
+    WindowBatch,
+    decode_window_batch,
+    encode_window_batch,
+    join,
+    split,
+)
 
 
 def make(counters: list[int], start_ns: int = 0) -> WindowBatch:
@@ -63,19 +71,40 @@ def test_the_assembler_waits_for_all_records_and_survives_repetition() -> None:
     assert assembler.abandoned == 0
 
 
-def test_another_start_replaces_a_window_in_the_making() -> None:
+def test_windows_in_the_making_stand_side_by_side_and_the_earliest_makes_room() -> None:
     assembler = WindowAssembler()
-    assert assembler.add(next(split(make([1] * 3), 2))) is None
-    later = list(split(make([1] * 3, start_ns=10), 2))
-    assert assembler.add(later[0]) is None
-    assert assembler.add(later[1]) is not None
+    starts = range(0, 10 * (window.MAX_IN_THE_MAKING + 1), 10)
+    halves = [list(split(make([1] * 3, start_ns=start), 2)) for start in starts]
+    assert [assembler.add(first) for first, _ in halves] == [None] * len(halves)
     assert assembler.abandoned == 1
+    wholes = [assembler.add(second) for _, second in halves[1:]]
+    assert [whole.start_ns for whole in wholes if whole is not None] == list(starts)[1:]
+    assert assembler.add(halves[0][1]) is None
 
 
-@pytest.mark.parametrize(("largest", "dtype"), [(1, "<u2"), (65_535, "<u2"), (65_536, "<u4"), (2**32, "<u8")])
+@pytest.mark.parametrize(
+    ("largest", "dtype"), [(1, "<u1"), (255, "<u1"), (256, "<u2"), (65_535, "<u2"), (65_536, "<u4"), (2**32, "<u8")]
+)
 def test_counters_take_the_narrowest_type(largest: int, dtype: str) -> None:
     batch = make([1])
     batch.sketch_weight[0] = largest
     raw = encode_window_batch(batch)
     assert f'"weight_type":"{dtype}"'.encode() in raw
     assert decode_window_batch(raw).sketch_weight.tolist() == [largest]
+
+
+def test_series_that_were_read_before_are_the_same_objects() -> None:
+    lists = SeriesLists()
+    raw = encode_window_batch(make([1, 1, 1]))
+    first, second = (decode_window_batch(raw, lists.of) for _ in range(2))
+    assert first.series is second.series
+    assert first.series == decode_window_batch(raw).series
+
+
+def test_series_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.domain.window.SERIES_LISTS", 2)
+    lists = SeriesLists()
+    texts = [b'[{"name":"n%d","unit":"s","kind":"gauge","labels":{}}]' % i for i in range(3)]
+    first, *_ = [lists.of(text) for text in texts]
+    assert lists.of(texts[2]) is lists.of(texts[2])
+    assert lists.of(texts[0]) is not first

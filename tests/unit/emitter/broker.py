@@ -130,4 +130,5 @@ def eventually(condition: Callable[[], bool]) -> None:
 def agree(emitter: Emitter) -> bool:
     """The identity of the accounts, for each kind."""
     stats = emitter.stats()
-    return all(k.emitted == k.delivered + k.dropped + k.buffered for k in (stats.samples, stats.spans, stats.logs))
+    kinds = (stats.samples, stats.spans, stats.logs, stats.points)
+    return all(k.emitted == k.delivered + k.dropped + k.buffered for k in kinds)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents_emitter import events
@@ -30,6 +30,7 @@ def heads(values: list[bytes]) -> list[bytes]:
     return [value[: value.index(b',"seq":')] for value in values]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 699), st.integers(-(10**9), 10**9), st.floats(-1e6, 1e6)), max_size=400))
 def test_every_sample_keeps_its_series_time_and_value(samples: list[tuple[int, int, float]]) -> None:
     base = 1_700_000_000_000_000_000

@@ -45,8 +45,9 @@ def alert(i: int, **changes: Any) -> AlertTransition:
 @asynccontextmanager
 async def publishing(*urls: str, **settings: Any) -> AsyncIterator[tuple[AlertmanagerPublisher, CountedStats]]:
     stats = CountedStats()
+    caught_up = settings.pop("caught_up", lambda: True)
     chosen = AlertmanagerSettings(**{"backoff_seconds": (0.01, 0.05), "drain_seconds": 1.0, **settings})
-    publisher = AlertmanagerPublisher(urls, clock_ns=time.time_ns, stats=stats, settings=chosen)
+    publisher = AlertmanagerPublisher(urls, clock_ns=time.time_ns, stats=stats, settings=chosen, caught_up=caught_up)
     await publisher.start()
     try:
         yield publisher, stats
@@ -350,3 +351,37 @@ def test_urls_are_checked_at_once(urls: list[str]) -> None:
 def test_settings_are_checked_at_once(settings: AlertmanagerSettings) -> None:
     with pytest.raises(ConfigurationError):
         AlertmanagerPublisher(["http://x"], clock_ns=time.time_ns, stats=CountedStats(), settings=settings)
+
+
+def test_what_a_restarted_worker_reads_again_settles_before_anything_is_sent(fake: FakeAlertmanager) -> None:
+    asked, caught_up = [0], [False]
+
+    def answer() -> bool:
+        asked[0] += 1
+        return caught_up[0]
+
+    async def scenario() -> None:
+        settings = {"settle_seconds": 0.01, "caught_up": answer}
+        async with publishing(fake.url, **settings) as (publisher, _):
+            publisher.restore([alert(1)])
+            publisher.update(alert(0, seq=1))
+            await until(lambda: asked[0] >= 3 or bool(fake.posts))  # the runs of a replay are apart
+            publisher.update(alert(0, seq=2, previous="firing", state="resolved", ends_at_ns=time.time_ns()))
+            caught_up[0] = True
+            await until(lambda: publisher.unsent == 0)
+            assert names(fake) == {"A1"}
+            told = [a for post in fake.posts for a in post if a["labels"]["alertname"] == "A0"]
+            assert len({a["endsAt"] for a in told}) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_does_not_catch_up_tells_what_it_knows_after_a_while(fake: FakeAlertmanager) -> None:
+    async def scenario() -> None:
+        settings = {"settle_seconds": 0.01, "settle_at_most_seconds": 0.3, "caught_up": lambda: False}
+        async with publishing(fake.url, **settings) as (publisher, _):
+            publisher.restore([alert(1)])
+            await until(lambda: publisher.unsent == 0)
+            assert names(fake) == {"A1"}
+
+    asyncio.run(scenario())

@@ -25,8 +25,8 @@ class Worker:
         self.ready = [Check("assigned", True), Check("lag", True, "0 records")]
         registry = CollectorRegistry()
         make_health(registry, version="1").dead_letters.labels("agents.metrics", "json").inc(7)
-        registry.register(WindowCollector([mixed()]))
-        self.server = WorkerServer(registry, live=lambda: self.live, ready=lambda: self.ready)
+        more = WindowCollector([mixed()]).render
+        self.server = WorkerServer(registry, live=lambda: self.live, ready=lambda: self.ready, more=more)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         return httpx.get(self.server.url + path, headers=headers, trust_env=False)

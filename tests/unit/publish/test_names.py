@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.publish.catalogue import BY_NAME, METRICS, metric_for
-from streams.publish.families import NameClaims
+from streams.publish.claims import NameClaims
 from streams.publish.names import is_id, label_name, label_set, prometheus_name
 
 

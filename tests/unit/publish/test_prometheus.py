@@ -7,18 +7,21 @@ import re
 import threading
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import Metric as Family
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from streams.domain.sketch import GAMMA
 from streams.errors import StateError, StateVersionError
+from streams.publish.exposition import numbers
 from streams.publish.health import make_health
-from streams.publish.prometheus import PrometheusFold, WindowCollector
+from streams.publish.prometheus import PARTITION_LABEL, PrometheusFold, WindowCollector
 from tests.unit.publish.builders import TOPIC, batch, series
 
 STEPS = series("agents.steps", "1", "counter", agent__id="a1", agent__type="planner", step_type="plan", outcome="ok")
@@ -31,17 +34,21 @@ INFERENCE = series("agents.inference.duration", "s", "histogram", agent__id="a1"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def exposed(folds: Iterable[PrometheusFold], *, by_partition: bool = False) -> Samples:
+def exposed(folds: Iterable[PrometheusFold], *, with_partition: bool = False) -> Samples:
     """What a scrape gives, without the collector's own figures."""
-    registry = CollectorRegistry()
-    registry.register(WindowCollector(folds, by_partition=by_partition))
-    text = generate_latest(registry).decode()
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parse(text)
-        for sample in family.samples
-        if not sample.name.startswith("streams_")
-    }
+    found: Samples = {}
+    for family in scraped(WindowCollector(folds)):
+        for sample in family.samples:
+            labels = [pair for pair in sample.labels.items() if with_partition or pair[0] != PARTITION_LABEL]
+            if not sample.name.startswith("streams_"):
+                key = (sample.name, tuple(sorted(labels)))
+                assert key not in found
+                found[key] = sample.value
+    return found
+
+
+def scraped(collector: WindowCollector) -> list[Family]:
+    return list(parse(collector.render().decode()))
 
 
 def value(samples: Samples, metric_name: str, **labels: str) -> float:
@@ -147,7 +154,7 @@ def test_gauges_merge_over_partitions_by_the_rule_of_the_metric() -> None:
         nodes = series("agents.kg.nodes", "{node}", "gauge", agent__id=f"a{partition}")
         low = 1.0 + 4 * partition
         fold.apply(batch({active: [1], energy: [low, low + 2], nodes: [low]}, partition=partition))
-    samples = exposed(folds, by_partition=True)
+    samples = exposed(folds, with_partition=True)
     assert value(samples, "agents_active", agent_type="planner") == 2
     assert value(samples, "agents_belief_free_energy") == 4
     assert value(samples, "agents_belief_free_energy_min") == 1
@@ -155,21 +162,48 @@ def test_gauges_merge_over_partitions_by_the_rule_of_the_metric() -> None:
     assert value(samples, "agents_kg_nodes") == 5
 
 
-@pytest.mark.parametrize("by_partition", [True, False])
-def test_totals_of_partitions(by_partition: bool) -> None:
+def test_totals_of_partitions() -> None:
     folds = [PrometheusFold(TOPIC, partition) for partition in (0, 1)]
     for partition, fold in enumerate(folds):
         fold.apply(batch({STEPS: [partition + 1], INFERENCE: [0.3, 3.0]}, partition=partition))
-    samples = exposed(folds, by_partition=by_partition)
-    if by_partition:
-        assert value(samples, "agents_steps_total", source_partition="agents.metrics/0") == 1
-        assert value(samples, "agents_steps_total", source_partition="agents.metrics/1") == 2
-        assert value(samples, "agents_inference_duration_seconds_count", source_partition="agents.metrics/1") == 2
-    else:
-        assert value(samples, "agents_steps_total") == 3
-        assert value(samples, "agents_inference_duration_seconds_bucket", le="0.3") == 2
-        assert value(samples, "agents_inference_duration_seconds_bucket", le="+Inf") == 4
-        assert value(samples, "agents_inference_duration_seconds_sum") == pytest.approx(6.6)
+    samples = exposed(folds, with_partition=True)
+    assert value(samples, "agents_steps_total", source_partition="agents.metrics/0") == 1
+    assert value(samples, "agents_steps_total", source_partition="agents.metrics/1") == 2
+    for partition in ("agents.metrics/0", "agents.metrics/1"):
+        name, where = "agents_inference_duration_seconds", {"source_partition": partition}
+        assert value(samples, f"{name}_bucket", le="0.3", **where) == 1
+        assert value(samples, f"{name}_bucket", le="2.0", **where) == 1
+        assert value(samples, f"{name}_bucket", le="+Inf", **where) == 2
+        assert value(samples, f"{name}_count", **where) == 2
+        assert value(samples, f"{name}_sum", **where) == pytest.approx(3.3)
+
+
+def test_a_scrape_shows_rows_that_came_after_the_last_one() -> None:
+    fold = PrometheusFold(TOPIC, 0)
+    collector = WindowCollector([fold])
+    fold.apply(batch({INFERENCE: [0.1]}, start=0))
+    assert b"agents_steps_total{" not in collector.render()
+    fold.apply(batch({STEPS: [5], INFERENCE: [0.1, 9.0]}, start=10))
+    shown = {
+        s.name: s.value for family in scraped(collector) for s in family.samples if s.labels.get("le", "5.0") == "5.0"
+    }
+    assert shown["agents_steps_total"] == 5
+    assert shown["agents_inference_duration_seconds_count"] == 3
+    assert shown["agents_inference_duration_seconds_bucket"] == 2
+
+
+def test_values_are_written_as_prometheus_reads_them() -> None:
+    values = [0.1, -2.0, 1e21, 5e-324, math.inf, -math.inf, 2.0**53, math.nan]
+    text = numbers(np.array(values))
+    assert [float(number) for number in text[:-1]] == values[:-1]
+    assert text[4:6] == [b"+Inf", b"-Inf"]
+    assert text[-1] == b"NaN"
+
+
+def test_a_reported_label_cannot_be_a_second_source_partition() -> None:
+    fold = PrometheusFold(TOPIC, 0)
+    fold.apply(batch({series("tasks.done", "1", "counter", source_partition="mine"): [1]}))
+    assert value(exposed([fold], with_partition=True), "tasks_done_total", source_partition="agents.metrics/0") == 1
 
 
 def test_a_partition_that_moves_takes_its_series_along_unchanged() -> None:
@@ -184,8 +218,8 @@ def test_a_partition_that_moves_takes_its_series_along_unchanged() -> None:
     new.add(moved)
     moved.apply(batch({STEPS: [7]}, start=0))
     moved.apply(batch({STEPS: [1]}, start=10))
-    assert not any(family.name == "agents_steps" for family in old.collect())
-    (family,) = (family for family in new.collect() if family.name == "agents_steps")
+    assert not any(family.name == "agents_steps" for family in scraped(old))
+    (family,) = (family for family in scraped(new) if family.name == "agents_steps")
     assert [sample.value for sample in family.samples] == [8]
 
 
@@ -331,10 +365,9 @@ def test_names_that_clash_are_left_out_and_counted() -> None:
     names = ["agents_steps", "a.b", "a_b", "streams.events", "agents.inference.duration.seconds.count"]
     fold.apply(batch({STEPS: [1], INFERENCE: [1.0], **{series(name, "", "gauge"): [1] for name in names}}))
     fold.apply(batch({series("agents_steps", "1", "counter"): [5]}, start=10))
-    registry = CollectorRegistry()
-    registry.register(WindowCollector([fold], by_partition=False))
+    collector = WindowCollector([fold])
     for _ in range(2):
-        samples = [sample for family in registry.collect() for sample in family.samples]
+        samples = [sample for family in scraped(collector) for sample in family.samples]
         shown = {sample.name: sample.value for sample in samples}
         assert shown["streams_exported_clashes"] == 5
         assert shown["agents_steps_total"] == 1
@@ -354,25 +387,25 @@ def mixed() -> PrometheusFold:
 def test_both_formats_parse() -> None:
     registry = CollectorRegistry()
     make_health(registry, version="1")
-    registry.register(WindowCollector([mixed()]))
-    plain = {family.name for family in parse(generate_latest(registry).decode())}
-    strict = {family.name for family in parse_openmetrics(openmetrics_text(registry).decode())}
+    collector = WindowCollector([mixed()])
+    text = collector.render() + generate_latest(registry)
+    plain = {family.name for family in parse(text.decode())}
+    text = collector.render(openmetrics=True) + openmetrics_text(registry)
+    strict = {family.name for family in parse_openmetrics(text.decode())}
     assert {"agents_steps", "odd_n_me_bytes"} <= plain
     assert {"agents_steps", "odd_n_me_bytes"} <= strict
 
 
 def test_scrapes_while_windows_are_applied_are_consistent() -> None:
     fold = PrometheusFold(TOPIC, 0)
-    collector = WindowCollector([fold], by_partition=False)
+    collector = WindowCollector([fold])
     other = series("agents.steps", "1", "counter", agent__type="tool", step_type="call", outcome="ok")
     failures: list[str] = []
     done = threading.Event()
 
     def scrape() -> None:
         while not done.is_set():
-            values = [
-                s.value for family in collector.collect() if family.name == "agents_steps" for s in family.samples
-            ]
+            values = [s.value for family in scraped(collector) if family.name == "agents_steps" for s in family.samples]
             if len(set(values)) > 1:
                 failures.append(f"torn: {values}")
 

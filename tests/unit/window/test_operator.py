@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.domain.window import WindowBatch, decode_window_batch, encode_window_batch
-from streams.window.checkpoint import checkpoint, restore
+from streams.window.checkpoint import SeriesLog, checkpoint, restore
 from streams.window.fates import Fates
 from streams.window.operator import WindowOperator, WindowSpec
 from tests.unit.window.logs import PANE, SECOND, Entry, brute_force, columns, same
@@ -86,15 +86,6 @@ def test_windows_and_fates_equal_brute_force(seed: int, spread: float, data: st.
         assert operator.fates.late == 0
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), data=st.data())
-def test_any_split_gives_the_same_bytes(seed: int, data: st.DataObject) -> None:
-    log = make_log(seed, 120, 6.0)
-    cuts = data.draw(st.lists(st.integers(1, len(log)), max_size=30))
-    whole, split = WindowOperator("t", 0, WindowSpec()), WindowOperator("t", 0, WindowSpec())
-    assert contents(run(whole, log, [])) == contents(run(split, log, cuts))
-
-
 def crash_and_resume(
     log: list[Entry], cuts: list[int], crashes: list[int], *, always: bool = False
 ) -> tuple[dict[bytes, bytes], Fates]:
@@ -103,7 +94,7 @@ def crash_and_resume(
     topic: dict[bytes, bytes] = {}
     state: dict[str, bytes] = {}
     operator = WindowOperator("t", 0, WindowSpec())
-    rows, at, generation = 0, 0, 0
+    series, at = SeriesLog("t", 0, "first"), 0
     edges = sorted({*cuts, *crashes, len(log)})
     for edge in edges:
         if edge > at:
@@ -113,17 +104,15 @@ def crash_and_resume(
                 outcome = operator.apply(columns(log[low:high], low, operator.table))
                 topic.update(contents(outcome.closed))
                 if outcome.closed or (always and operator.applied > operator.counted):
-                    rows = rows if generation == operator.generation else 0
-                    generation = operator.generation
-                    records = list(checkpoint(operator, epoch="e", windows_offset=0, rows_written=rows))
-                    rows = len(operator.table)
-                    state.update({k.decode(): v for k, v in records})
+                    chunks, core, gone = checkpoint(operator, series)
+                    state.update({k.decode(): v for k, v in chunks}, core=core)
+                    for key in gone:
+                        del state[key.decode()]
             at = edge
         if edge in crashes:
             operator = WindowOperator("t", 0, WindowSpec())
-            resume = restore(operator, state["window/t/0/core"], state) if state else None
-            rows, at = (len(operator.table), resume.held) if resume else (0, 0)
-            generation = operator.generation
+            series = SeriesLog("t", 0, str(edge))
+            at = restore(operator, series, state["core"], state).held if state else 0
             for value in topic.values():
                 operator.read_back(decode_window_batch(value))
             for low, high in pairwise(sorted({at, min(operator.counted + 1, edge), edge})):
