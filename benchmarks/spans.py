@@ -51,7 +51,6 @@ def make_part(settings: Settings, topic: str, partition: int) -> TracesPart | Re
 
 async def consume(settings: Settings, expected: int) -> dict[str, float]:
     """Runs the traces role until every span has a fate and what became due is published."""
-    # traces.warm_up()
     sources = (*traces.SOURCES, *rekey.SOURCES)
     runtime = make_runtime(settings, "traces", sources, partial(make_part, settings), choose)
     await runtime.app.start()

@@ -381,10 +381,8 @@ def read_batch(buf: Any, a: int, b: int, record: int, target: Target) -> int:
         return at
     block = target.filled[2]
     while at < b:
-        if (
-            target.filled[0] >= target.rows.shape[0]
-            or target.filled[1] + 6 * (b - at) + SLACK_BYTES > target.bodies.shape[0]
-        ):
+        room = target.bodies.shape[0] - target.filled[1]
+        if target.filled[0] >= target.rows.shape[0] or 6 * (b - at) + SLACK_BYTES > room:
             return GROW
         row = target.rows[target.filled[0]]
         at, outcome = _span(buf, at, b, target, row)
