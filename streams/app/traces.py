@@ -137,12 +137,12 @@ class TracesPart:
                     del self.drops[next(iter(self.drops))]
 
     def _gen_ai(self, run: SpanRun, records: int) -> NDArray[np.bool_]:
-        """Spans of agents that do not measure gen_ai.* themselves, as those of agents_emitter do."""
+        """Spans of agents that do not measure gen_ai.* themselves: not those in batches of agents_emitter."""
         text = run.tables.texts.text
-        foreign = np.zeros(records, np.bool_)
+        foreign = np.ones(records, np.bool_)
         producers = run.heads[:, 1]
-        numbers = [number for number in np.unique(producers).tolist() if text(number).startswith(PRODUCER_PREFIX)]
-        foreign[run.heads[np.isin(producers, numbers), 0]] = True
+        own = [number for number in np.unique(producers).tolist() if not text(number).startswith(PRODUCER_PREFIX)]
+        foreign[run.heads[np.isin(producers, own), 0]] = False
         of_spans: NDArray[np.bool_] = foreign[run.rows["record"]]
         return of_spans
 

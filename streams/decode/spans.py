@@ -85,6 +85,9 @@ class SpanDecoder:
 
     It remembers resources by their bytes, bounded by :class:`~streams.decode.cache.Generations`; what a run's rows and
     bodies hold is overwritten by the next call.
+
+    Attributes:
+        protobuf: the bytes of resources that came as protobuf, by number; bounded as ``tables`` are.
     """
 
     def __init__(self, tables: SpanTables) -> None:
@@ -92,6 +95,7 @@ class SpanDecoder:
         self._reader = RunReader(tables)
         self._resources: Generations[tuple[bool, bytes], int] = Generations(count=10_000, size_bytes=16 * 1_048_576)
         self._generation = tables.generation
+        self.protobuf: dict[int, bytes] = {}
 
     def decode(self, records: Sequence[Record], *, hint: str = "") -> SpanRun:
         """Decode records of one partition: our span batches, OTLP JSON (both shapes), OTLP protobuf, ticks.
@@ -119,6 +123,7 @@ class SpanDecoder:
         """Numbers of resources instead of blocks."""
         if self._generation != self.tables.generation:
             self._resources.clear()
+            self.protobuf.clear()
             self._generation = self.tables.generation
         buf, blocks = self._reader.buf, self._reader.blocks
         raw = buf.tobytes() if len(blocks) else b""
@@ -141,6 +146,8 @@ class SpanDecoder:
             return -1
         number = self.tables.resources.number(attributes.flatten(found))
         self._resources.put((is_json, raw), number, len(raw) + _CACHE_OVERHEAD_BYTES)
+        if not is_json:
+            self.protobuf[number] = raw
         return number
 
     def _read_spans(self, ways: NDArray[np.uint8], gather: Gather) -> _Slow:

@@ -1,4 +1,4 @@
-"""Where Kafka's default partitioner puts keys, many at a time."""
+"""Keys of traces, and where Kafka's default partitioner puts keys, many at a time."""
 
 from __future__ import annotations
 
@@ -55,3 +55,9 @@ def partitions_of(keys: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
     out = np.empty(len(keys), np.int64)
     _fill(np.frombuffer(b"".join(keys), np.uint8), bounds, partitions, out)
     return out
+
+
+def trace_keys(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> list[bytes]:
+    """Trace ids as they are written: 32 hexadecimal digits each."""
+    ids = np.stack([high, low], axis=1).astype(">u8").tobytes().hex().encode()
+    return [ids[at : at + 32] for at in range(0, len(ids), 32)]

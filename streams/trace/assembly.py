@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.domain.keys import trace_keys
 from streams.domain.spanrows import SPAN, SpanTables
 from streams.domain.trace import MAX_TRACE_BYTES, decode_trace, encode_trace
 from streams.trace import take
@@ -284,7 +285,8 @@ class TraceOperator:
             values += [_fitted(bytes(raw[begin:end])) for begin, end in pairwise(places)]
         if len(self._out) > PAGE_BYTES:
             self._out = np.empty(PAGE_BYTES, np.uint8)
-        keys = _keys(self._store.traces[due["trace"]])
+        traces = self._store.traces[due["trace"]]
+        keys = trace_keys(traces["high"], traces["low"])
         return list(zip(keys, values, strict=True)), int(figures[0]), int(figures[1])
 
     def _widen(self, due: NDArray[Any]) -> None:
@@ -299,12 +301,6 @@ def _left(due: NDArray[Any]) -> Counter[str]:
         found[name] = int(((due["reason"] == reason) & (due["revision"] == 0)).sum())
     found[REVISED] = int((due["revision"] > 0).sum())
     return +found
-
-
-def _keys(traces: NDArray[Any]) -> list[bytes]:
-    """Trace ids as they are written."""
-    ids = np.stack([traces["high"], traces["low"]], axis=1).astype(">u8").tobytes().hex().encode()
-    return [ids[at : at + 32] for at in range(0, len(ids), 32)]
 
 
 def _fitted(value: bytes) -> bytes:
