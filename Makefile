@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .NOTPARALLEL:
 
-.PHONY: help setup services demo test check check-format check-lint check-types check-imports check-house check-monitoring \
+.PHONY: help setup services kernels demo test check check-format check-lint check-types check-imports check-house check-monitoring \
 	bench fmt faults lock clean
 
 help: ## this list
@@ -28,10 +28,14 @@ setup: ## .venv from requirements.lock; quick when nothing changed
 services: setup ## Prometheus and Alertmanager from Debian packages, where root and apt exist
 	@$(BIN)/python -m streams.services.install || true
 
-demo: services ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends by itself)
+# Once per tree; else each worker's first start on this machine would wait for it.
+kernels: setup ## compile the inner loops (a minute, once)
+	@$(BIN)/streams kernels
+
+demo: services kernels ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends by itself)
 	@$(BIN)/streams demo
 
-test: services check ## check, then every test (PYTEST_ARGS="-k name" for some)
+test: services check kernels ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup check-format check-lint check-types check-imports check-house check-monitoring ## format, lint, types, imports, house rules, Prometheus files
@@ -55,7 +59,7 @@ check-house: ## names, lengths, paths in documents, lock file
 check-monitoring: ## promtool and amtool on monitoring/, where they are installed
 	@bash .ci/check-monitoring
 
-bench: setup ## throughput of each path, one JSON line per path
+bench: setup kernels ## throughput of each path, one JSON line per path
 	@$(BIN)/python -m benchmarks.throughput --json
 
 fmt: ## write the format and the safe fixes
@@ -63,7 +67,7 @@ fmt: ## write the format and the safe fixes
 	@$(BIN)/ruff check --fix .
 
 # FAULTS_ARGS="--seed 7 --kills 20 --quick" for another run of the nemesis.
-faults: services ## the tests that kill and pause processes, then 100 kills with a stock Faust app beside us (25 min)
+faults: services kernels ## the tests that kill and pause processes, then 100 kills with a stock Faust app beside us (25 min)
 	@$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
 	@$(BIN)/python -m benchmarks.faults $(FAULTS_ARGS)
 

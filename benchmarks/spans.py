@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from streams.app.factory import make_runtime
 from streams.app.rekey import RekeyPart
 from streams.app.state import read_to_end
 from streams.app.traces import TracesPart
+from streams.app.warmup import warm_up_spans
 from streams.settings import Settings
 from streams.trace.assembly import TraceOperator
 
@@ -51,6 +52,7 @@ def make_part(settings: Settings, topic: str, partition: int) -> TracesPart | Re
 
 async def consume(settings: Settings, expected: int) -> dict[str, float]:
     """Runs the traces role until every span has a fate and what became due is published."""
+    warm_up_spans()
     sources = (*traces.SOURCES, *rekey.SOURCES)
     runtime = make_runtime(settings, "traces", sources, partial(make_part, settings), choose)
     await runtime.app.start()
@@ -125,13 +127,18 @@ def main() -> int:
     if options.in_process:
         print(json.dumps(measure(options.only, options.spans or SPANS[options.only], options.partitions)))
         return 0
-    for path in [options.only] if options.only else SPANS:
-        command = [sys.executable, "-m", "benchmarks.spans", "--in-process", "--only", path]
-        command += ["--partitions", str(options.partitions)]
-        command += ["--spans", str(options.spans)] if options.spans else []
-        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
-        print(line if options.json else _table_row(json.loads(line)), flush=True)
+    show([options.only] if options.only else list(SPANS), options.spans, options.partitions, as_json=options.json)
     return 0
+
+
+def show(paths: Sequence[str], spans: int | None, partitions: int, *, as_json: bool) -> None:
+    """One line per path, each measured in a process of its own."""
+    for path in paths:
+        command = [sys.executable, "-m", "benchmarks.spans", "--in-process", "--only", path]
+        command += ["--partitions", str(partitions)]
+        command += ["--spans", str(spans)] if spans else []
+        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
+        print(line if as_json else _table_row(json.loads(line)), flush=True)
 
 
 def _table_row(f: dict[str, Any]) -> str:

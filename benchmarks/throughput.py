@@ -4,6 +4,7 @@
 quantile sketch, windows published, checkpoint written, totals for Prometheus updated, offsets committed. The data is
 produced before the clock starts; each path runs in a process of its own with a broker of its own; compiling is not
 counted.
+``spans`` is the traces role instead: :mod:`benchmarks.spans`.
 ``--peers`` runs other stream processors beside us on the same topic instead: :mod:`benchmarks.peers`.
 ``raw_events_per_cpu_second`` is the ceiling measured in the same run: aiokafka's ``getmany`` on the same topic, bytes
 thrown away.
@@ -22,6 +23,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from benchmarks import spans
 from benchmarks.broker import broker, fill
 from benchmarks.data import PATHS
 from benchmarks.peers import standings
@@ -116,7 +118,7 @@ def measure(path: str, events: int, partitions: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="JSON lines only")
-    parser.add_argument("--only", choices=[*sorted(EVENTS), "peers"], help="one path, or the peers")
+    parser.add_argument("--only", choices=[*sorted(EVENTS), "spans", "peers"], help="one path, or the peers")
     parser.add_argument("--peers", action="store_true", help="other stream processors beside us (minutes)")
     parser.add_argument("--events", type=int, help="events instead of the path's default")
     parser.add_argument("--partitions", type=int, default=4)
@@ -127,12 +129,14 @@ def main() -> int:
     if options.in_process:
         print(json.dumps(measure(options.only, options.events or EVENTS[options.only], options.partitions)))
         return 0
-    for path in [options.only] if options.only else EVENTS:
+    for path in [p for p in EVENTS if options.only in (None, p)]:
         command = [sys.executable, "-m", "benchmarks.throughput", "--in-process", "--only", path]
         command += ["--partitions", str(options.partitions)]
         command += ["--events", str(options.events)] if options.events else []
         line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
         print(line if options.json else _table_row(json.loads(line)), flush=True)
+    if options.only in (None, "spans"):
+        spans.show(["keyed", "batch", "otlp"], options.events, options.partitions, as_json=options.json)
     return 0
 
 

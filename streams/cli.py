@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import dataclasses
 import logging
+import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -60,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("--no-supervise", action="store_true", help="run in this process, exit 70 on a stall")
     topics = commands.add_parser("topics", help="create or describe the topics")
     topics.add_argument("action", choices=("create", "describe"))
+    kernels = commands.add_parser(
+        "kernels", help="compile inner loops, once per machine; else a worker's start does it"
+    )
+    kernels.add_argument("--role", choices=("metrics", "traces"), help="default: both, side by side")
     config = commands.add_parser("config", help="check the settings (environment variables STREAMS_*)")
     config.add_argument("action", choices=("check",))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
@@ -98,6 +103,20 @@ def _worker(settings: Settings, arguments: argparse.Namespace) -> int:
     return supervise(lambda: launched(command))
 
 
+def _kernels(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import warmup
+    from streams.app.metrics import window_spec
+    from streams.services.process import launched
+
+    if arguments.role == "traces":
+        warmup.warm_up_spans()
+        return 0
+    command = [sys.executable, "-m", "streams", "kernels", "--role", "traces"]
+    other = None if arguments.role else subprocess.Popen(launched(command))
+    warmup.warm_up(window_spec(settings))
+    return other.wait() if other else 0
+
+
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.app import admin
 
@@ -134,4 +153,4 @@ def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     return run_demo(settings, scenario=arguments.scenario, seconds=seconds)
 
 
-_COMMANDS: Final = {"worker": _worker, "topics": _topics, "config": _config, "demo": _demo}
+_COMMANDS: Final = {"worker": _worker, "topics": _topics, "config": _config, "demo": _demo, "kernels": _kernels}

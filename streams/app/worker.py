@@ -21,7 +21,7 @@ from streams.app.inloop import InLoop
 from streams.app.metrics import window_spec
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
-from streams.app.warmup import warm_up
+from streams.app.warmup import warm_up, warm_up_spans
 from streams.errors import ConfigurationError, ServiceUnavailable, Stalled, StateEpochError, StateError
 from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
@@ -63,6 +63,8 @@ class Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
         warm_up(window_spec(self.settings))
+        if "traces" in self.roles.names:
+            warm_up_spans()
         self.registry.register(ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
         server = self._server()
         if server is not None:
