@@ -14,6 +14,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import orjson
@@ -65,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
         "kernels", help="compile inner loops, once per machine; else a worker's start does it"
     )
     kernels.add_argument("--role", choices=("metrics", "traces"), help="default: both, side by side")
+    detect = commands.add_parser("detect", help="recorded series through the default detector, as if they were live")
+    detect.add_argument("action", choices=("replay",))
+    detect.add_argument("source", type=Path, help="folder of CSV files with the columns timestamp and value")
+    detect.add_argument("target", type=Path, help="folder for the same tree with timestamp, value, anomaly_score")
+    detect.add_argument("--json", action="store_true", help="the figures as one JSON line")
     config = commands.add_parser("config", help="check the settings (environment variables STREAMS_*)")
     config.add_argument("action", choices=("check",))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
@@ -117,6 +123,15 @@ def _kernels(settings: Settings, arguments: argparse.Namespace) -> int:
     return other.wait() if other else 0
 
 
+def _detect(_: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app.recordings import replay_folder
+
+    figures = replay_folder(arguments.source, arguments.target)
+    text = orjson.dumps(figures).decode() if arguments.json else "\n".join(f"{k:20} {v}" for k, v in figures.items())
+    print(text)
+    return 0
+
+
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.app import admin
 
@@ -153,4 +168,11 @@ def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     return run_demo(settings, scenario=arguments.scenario, seconds=seconds)
 
 
-_COMMANDS: Final = {"worker": _worker, "topics": _topics, "config": _config, "demo": _demo, "kernels": _kernels}
+_COMMANDS: Final = {
+    "worker": _worker,
+    "topics": _topics,
+    "config": _config,
+    "demo": _demo,
+    "kernels": _kernels,
+    "detect": _detect,
+}

@@ -8,27 +8,27 @@ from typing import Final
 from streams.detect.novelty import NoveltyMemories
 from streams.detect.protocol import Detector
 from streams.detect.tail import normal_tail, novelty_tail
-from streams.detect.watch import Watch
+from streams.detect.watch import HOLD_WINDOWS, Watch
 from streams.errors import ConfigurationError
 
 DEFAULT: Final = "novelty"
 
 
-def _novelty(warmup_windows: int) -> Detector:
-    return Watch("novelty", NoveltyMemories(), novelty_tail, warmup_windows=warmup_windows)
+def _novelty(warmup_windows: int, hold_windows: int) -> Detector:
+    return Watch("novelty", NoveltyMemories(), novelty_tail, warmup_windows=warmup_windows, hold_windows=hold_windows)
 
 
-def _deviation(warmup_windows: int) -> Detector:
+def _deviation(warmup_windows: int, hold_windows: int) -> Detector:
     from streams.detect.deviation import Deviation  # River brings SciPy: a fifth of a worker's start, where it is used
 
-    return Watch("deviation", Deviation(), normal_tail, warmup_windows=warmup_windows)
+    return Watch("deviation", Deviation(), normal_tail, warmup_windows=warmup_windows, hold_windows=hold_windows)
 
 
-DETECTORS: Final[Mapping[str, Callable[[int], Detector]]] = {"novelty": _novelty, "deviation": _deviation}
-"""Name -> maker of a fresh detector, given its warm-up in windows."""
+DETECTORS: Final[Mapping[str, Callable[[int, int], Detector]]] = {"novelty": _novelty, "deviation": _deviation}
+"""Name -> maker of a fresh detector, given its warm-up and how long a finding holds, in windows."""
 
 
-def make(name: str, warmup_windows: int) -> Detector:
+def make(name: str, warmup_windows: int, *, hold_windows: int = HOLD_WINDOWS) -> Detector:
     """A fresh detector.
 
     Raises:
@@ -37,4 +37,4 @@ def make(name: str, warmup_windows: int) -> Detector:
     maker = DETECTORS.get(name)
     if maker is None:
         raise ConfigurationError(f"detector {name!r} is not known; write one of {', '.join(sorted(DETECTORS))}")
-    return maker(warmup_windows)
+    return maker(warmup_windows, hold_windows)

@@ -36,20 +36,33 @@ class Watch:
         tail: maps its score to the probability of something at least as strange.
         warmup_windows: windows learned silently; at least :data:`LEAST_WARMUP_WINDOWS`. 750 is where false alarms
             become rare, 30 is enough for a demonstration.
+        hold_windows: how long a finding holds; 0: each is said once, when it begins.
 
     Raises:
         ValueError: warm-up too short.
     """
 
-    __slots__ = ("_last", "band", "held", "hold_left", "name", "peak", "scorer", "seen", "tail", "warmup_windows")
+    __slots__ = (
+        *("_last", "band", "held", "hold_left", "hold_windows", "name", "peak", "scorer", "seen", "tail"),
+        "warmup_windows",
+    )
 
-    def __init__(self, name: str, scorer: Scorer, tail: Callable[[float], float], *, warmup_windows: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        scorer: Scorer,
+        tail: Callable[[float], float],
+        *,
+        warmup_windows: int,
+        hold_windows: int = HOLD_WINDOWS,
+    ) -> None:
         if warmup_windows < LEAST_WARMUP_WINDOWS:
             raise ValueError(f"warmup_windows must be at least {LEAST_WARMUP_WINDOWS}, got {warmup_windows}")
         self.name = name
         self.scorer = scorer
         self.tail = tail
         self.warmup_windows = warmup_windows
+        self.hold_windows = hold_windows
         self.seen = 0
         self.held = 0.0
         self.hold_left = 0
@@ -96,8 +109,8 @@ class Watch:
     def _hold(self, value: float, judged: float) -> None:
         if self.band.contains(value) or judged == 0.0:
             self.held, self.hold_left = 0.0, 0
-        elif judged > self.held:
-            self.held, self.hold_left = judged, HOLD_WINDOWS
+        elif judged > self.held or not self.hold_left:
+            self.held, self.hold_left = judged, self.hold_windows
         else:
             self.hold_left -= 1
 

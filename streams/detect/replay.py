@@ -1,0 +1,81 @@
+"""One recorded series through the default detector, value by value, as it would have been live.
+
+Every series is judged with the same settings and without a look at what comes later. The time between two values may be
+anything: the detector counts values and reads the time of day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from streams.detect import registry
+from streams.detect.watch import LEAST_WARMUP_WINDOWS
+
+WARMUP_VALUES: Final = 130
+"""Silent; fewer than a live series has (750), since a recording is often short. Until 750 a score means less: see
+:func:`settled`."""
+SETTLED_VALUES: Final = 750
+assert WARMUP_VALUES >= LEAST_WARMUP_WINDOWS
+
+
+class Detection:
+    """The default detector of one series, each finding said once, when it begins.
+
+    Args:
+        name: one of ``registry.DETECTORS``.
+    """
+
+    def __init__(self, name: str = registry.DEFAULT) -> None:
+        self._detector = registry.make(name, WARMUP_VALUES, hold_windows=0)
+        self._seen = 0
+
+    def score(self, value: float, at_ns: int) -> float:
+        """[0, 1], before the value is learned; 0 while it warms up and for what is no number."""
+        judged = self._detector.score(value, at_ns).score
+        self._detector.learn(value, at_ns)
+        self._seen += 1
+        return settled(judged, self._seen)
+
+
+def settled(score: float, seen: int) -> float:
+    """The tail probability of a young model is stated too low, up to three times at the end of the warm-up.
+
+    Measured on seven kinds of series without faults (``streams.detect.tail``): false findings fall with what was seen.
+    """
+    if score <= 0.0 or seen >= SETTLED_VALUES:
+        return score
+    return max(0.0, 1.0 - (1.0 - score) * math.sqrt(SETTLED_VALUES / seen))
+
+
+def replay(values: Iterable[tuple[int, float]]) -> Iterator[float]:
+    """Scores of one series.
+
+    Args:
+        values: time in nanoseconds and value, in the order of the recording. NaN stands for a missing value.
+    """
+    detection = Detection()
+    return (detection.score(value, at_ns) for at_ns, value in values)
+
+
+def read_time(text: str) -> int:
+    """Nanoseconds of an ISO 8601 time (UTC unless it says otherwise) or of seconds, ms, us or ns since the epoch.
+
+    Raises:
+        ValueError: neither.
+    """
+    text = text.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        found = datetime.fromisoformat(text)
+        return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000_000) * 1_000
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is no time")
+    # seconds of this century have at most 10 digits; small counts are seconds too
+    for unit_ns in (1_000_000_000, 1_000_000, 1_000):
+        if abs(number) * unit_ns < 1e20:
+            return round(number * unit_ns)
+    return round(number)
