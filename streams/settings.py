@@ -203,6 +203,29 @@ class Settings:
         high=10_000_000,
     )
 
+    otlp_traces_url: str = _text(
+        "",
+        "OTLP/HTTP receiver that sampled traces are sent to, e.g. http://collector:4318/v1/traces. Empty = none; it "
+        "must not lead back to our own topics.",
+        allowed="empty, or an http(s) address",
+        check=lambda value: not value or _is_http_url(value),
+    )
+    otlp_queue_spans: int = _number(
+        50_000, "Spans that wait for it at most; a trace beyond is dropped.", unit="spans", low=1, high=10_000_000
+    )
+    otlp_retry_seconds: float = _number(
+        300.0, "A request that it does not take is given up after this.", unit=_SECONDS, low=1, high=86_400
+    )
+    sample_base_ratio: float = _number(
+        0.01, "Share of traces sent that are neither failed, anomalous nor slow.", unit="1", low=0, high=1
+    )
+    sample_slow_seconds: float = _number(
+        0.0, "A trace this long is slow whatever it does; 0 = no such limit.", unit=_SECONDS, low=0, high=86_400
+    )
+    sample_slow_factor: float = _number(
+        3.0, "A trace is slow at this many times the usual of its root operation; 0 = never.", unit="1", low=0, high=1e6
+    )
+
     detector: str = _text(
         "novelty", "Anomaly detector, by its name in the registry.", allowed=_NAME_RULE, check=_is_name
     )
@@ -272,6 +295,14 @@ class Settings:
     )
     watchdog_loop_seconds: float = _number(
         10.0, "The event loop blocked for this long: exit 70.", unit=_SECONDS, low=1, high=3_600
+    )
+
+    trace_store_path: Path = _path(".streams/traces.sqlite3", "The trace read model that `streams traces feed` fills.")
+    trace_store_seconds: float = _number(
+        604_800.0, "Traces that began before this long are deleted from it.", unit=_SECONDS, low=60, high=31_536_000
+    )
+    trace_store_bytes: int = _number(
+        10_000_000_000, "Beyond this size its oldest traces are deleted.", unit="By", low=1_000_000, high=1e13
     )
 
     work_folder: Path = _path(".streams", "Data and logs of services that the demo starts.")

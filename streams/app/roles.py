@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from streams import topics
 from streams.app import alerts, metrics, rekey, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
+from streams.app.export import trace_export
 from streams.app.factory import make_runtime
 from streams.app.metrics import MetricsPartition
 from streams.app.part import Part
@@ -41,11 +43,14 @@ class Roles:
         self.names = ROLES if settings.role == "all" else (settings.role,)
         self.runtimes: list[Runtime] = []
         self._publisher: AlertmanagerPublisher | None = None
+        self._export = trace_export(settings, health) if "traces" in self.names else None
         self._rules = load_rules(read_thresholds(settings)) if "alerts" in self.names else ()
         self._spec = metrics.window_spec(settings)
 
     async def start(self) -> None:
-        """Starts the Alertmanager publisher where there is one to send to."""
+        """Starts the publishers (Alertmanager, OTLP) that have an address to send to."""
+        if self._export is not None:
+            self._export.exporter.start()
         if "alerts" in self.names and self._settings.alertmanager_urls:
             self._publisher = AlertmanagerPublisher(
                 self._settings.alertmanager_urls,
@@ -63,6 +68,8 @@ class Roles:
         """Delivers what is unsent for a while; resolves nothing."""
         if self._publisher is not None:
             await self._publisher.stop()
+        if self._export is not None:
+            await asyncio.to_thread(self._export.exporter.stop)
 
     def make_runtimes(self) -> list[Runtime]:
         """One runtime per role of this worker."""
@@ -94,7 +101,10 @@ class Roles:
             max_spans_per_trace=settings.trace_span_limit,
             max_open_traces=settings.open_trace_limit,
         )
-        return TracesPart(topic, partition, operator, self._health, partitions=settings.partitions)
+        part = TracesPart(topic, partition, operator, self._health, partitions=settings.partitions)
+        if self._export is not None:
+            part.assembled = self._export.take
+        return part
 
     def _alerts(self, topic: str, partition: int) -> AlertsPart:
         settings = self._settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
@@ -44,6 +44,7 @@ class TracesPart:
 
     Attributes:
         operator: assembly; it finds spans that were sent twice. partitions: how many the topic has.
+        assembled: is given the record of every trace that leaves.
         drops: what producers say they dropped themselves, of those whose id belongs to this partition (a producer's
             batches go to all of them). Bounded by :data:`PRODUCER_LIMIT`; beyond it the one unseen for longest goes.
         counts: spans by fate: aggregated, late, duplicate, overflow, announced, rejected.
@@ -60,6 +61,7 @@ class TracesPart:
     drops: dict[str, int] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
     source: Source = field(default_factory=Source)
+    assembled: Callable[[bytes], None] | None = None
     _applied: int = -1
     _counted: int = -1
     _checkpoint_ns: int = 0
@@ -157,6 +159,9 @@ class TracesPart:
         for outcome, count in found.left.items():
             self.health.traces_closed.labels(outcome).inc(count)
         self.health.orphan_spans.inc(found.orphans)
+        if self.assembled is not None:
+            for _, value in found.traces:
+                self.assembled(value)
         outputs = [Output(topics.TRACES, key, value) for key, value in found.traces]
         new = found.calls[offset[found.calls["record"]] > self._counted]
         found_edges = edges(new, self.operator.tables.texts)

@@ -309,6 +309,12 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "open_traces": HealthMetric("streams_open_traces", "gauge", "Traces being assembled.", _PARTITION),
     "traces_closed": HealthMetric("streams_traces_closed", "counter", "Assembled traces.", ("outcome",)),
     "orphan_spans": HealthMetric("streams_spans_orphaned", "counter", "Spans whose parent was never seen."),
+    "traces_sampled": HealthMetric(
+        "streams_traces_sampled", "counter", "Assembled traces by why they are exported (none: not).", ("reason",)
+    ),
+    "otlp_exported": HealthMetric("streams_otlp_spans_exported", "counter", "Spans that the OTLP receiver took."),
+    "otlp_dropped": HealthMetric("streams_otlp_spans_dropped", "counter", "Sampled spans it never got.", ("reason",)),
+    "otlp_retries": HealthMetric("streams_otlp_retries", "counter", "Requests to it that were sent again."),
     # decisions
     "detector_verdicts": HealthMetric(
         "streams_detector_verdicts", "counter", "Windows judged by detectors.", ("detector", "verdict")

@@ -30,6 +30,10 @@ class Health:
     open_traces: Gauge
     traces_closed: Counter
     orphan_spans: Counter
+    traces_sampled: Counter
+    otlp_exported: Counter
+    otlp_dropped: Counter
+    otlp_retries: Counter
     detector_verdicts: Counter
     alert_transitions: Counter
     alerts_firing: Gauge
@@ -65,6 +69,21 @@ class Health:
     def unsent(self, peer: str, count: int) -> None:
         """How many alerts a peer does not know in their current state."""
         self.alerts_unsent.labels(peer).set(count)
+
+    # The exporter of spans reports through these (streams.publish.spanexport.ExportStats).
+
+    def spans_exported(self, count: int) -> None:
+        """The receiver took spans."""
+        self.otlp_exported.inc(count)
+
+    def spans_dropped(self, reason: str, count: int) -> None:
+        """Spans that will not arrive."""
+        if count:
+            self.otlp_dropped.labels(reason).inc(count)
+
+    def export_retried(self) -> None:
+        """A request failed and will be sent again."""
+        self.otlp_retries.inc()
 
 
 def make_health(registry: CollectorRegistry, *, version: str, commit: str = "", python: str = "") -> Health:

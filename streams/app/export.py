@@ -1,0 +1,48 @@
+"""From the traces role to an OTLP receiver: each trace that leaves is judged, and sent if it is worth it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.domain.trace import decode_trace
+from streams.publish.health import Health
+from streams.publish.spanexport import ExportSettings, SpanExporter
+from streams.settings import Settings
+from streams.trace.sampling import Policy, Sampler
+
+
+@dataclass(frozen=True)
+class TraceExport:
+    """One per worker: its partitions share the baselines and the queue."""
+
+    sampler: Sampler
+    exporter: SpanExporter
+    health: Health
+
+    def take(self, value: bytes) -> None:
+        """Judges a record of ``agents.traces``, counts the decision, queues the spans of a sampled trace.
+
+        A span that never ended makes a trace anomalous. A record that was trimmed is sent as it is.
+        """
+        trace = decode_trace(value)
+        decision = self.sampler.decide(trace, anomalous=bool(trace.unfinished))
+        self.health.traces_sampled.labels(decision.reason or "none").inc()
+        if decision.sampled:
+            self.exporter.offer(trace.spans)
+
+
+def trace_export(settings: Settings, health: Health) -> TraceExport | None:
+    """As the settings say; None without a receiver."""
+    if not settings.otlp_traces_url:
+        return None
+    policy = Policy(
+        base_ratio=settings.sample_base_ratio,
+        slow_seconds=settings.sample_slow_seconds,
+        slow_factor=settings.sample_slow_factor,
+    )
+    sending = ExportSettings(
+        settings.otlp_traces_url,
+        queue_spans=settings.otlp_queue_spans,
+        retry_seconds=settings.otlp_retry_seconds,
+    )
+    return TraceExport(Sampler(policy), SpanExporter(sending, health), health)
