@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -73,10 +74,26 @@ def parser() -> argparse.ArgumentParser:
     detect.add_argument("--json", action="store_true", help="the figures as one JSON line")
     config = commands.add_parser("config", help="check the settings (environment variables STREAMS_*)")
     config.add_argument("action", choices=("check",))
+    traces = commands.add_parser("traces", help="the trace read model: feed it from its topic, list traces, show one")
+    add_trace_arguments(traces)
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
     demo.add_argument("--seconds", help="how long it shows the live pipeline; default: DEMO_SECONDS, else until Ctrl-C")
     return top
+
+
+def add_trace_arguments(traces: argparse.ArgumentParser) -> None:
+    """The three actions of ``streams traces``."""
+    actions = traces.add_subparsers(dest="action", required=True)
+    actions.add_parser("feed", help="fill it until a signal comes; one process for each file")
+    listing = actions.add_parser("list", help="newest first; all that is given must hold")
+    for name in ("service", "agent", "operation", "conversation", "text", "cursor"):
+        listing.add_argument(f"--{name}", default="")
+    listing.add_argument("--status", choices=("ok", "error"), default="")
+    listing.add_argument("--min-ms", type=float, default=0.0, help="shortest duration")
+    listing.add_argument("--since", type=float, default=0.0, help="began within this many seconds; 0 = any time")
+    listing.add_argument("--limit", type=int, default=20)
+    actions.add_parser("show", help="one trace as a tree with times").add_argument("trace_id")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -160,6 +177,31 @@ def _config(settings: Settings, _: argparse.Namespace) -> int:
     return 0
 
 
+def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.api import tracecommand
+    from streams.api.tracequery import TraceReader
+
+    if arguments.action == "feed":
+        asyncio.run(tracecommand.feed(settings))
+        return 0
+    reader = TraceReader(settings.trace_store_path)
+    try:
+        if arguments.action == "list":
+            asked = tracecommand.asked(vars(arguments), time.time_ns())  # noqa: TID251 - the shell reads the clock
+            lines = tracecommand.table(reader.page(asked, limit=arguments.limit, cursor=arguments.cursor))
+        else:
+            found = reader.trace(arguments.trace_id)
+            if found is None:
+                raise ConfigurationError(f"there is no trace {arguments.trace_id}")
+            lines = tracecommand.tree(found)
+        print("\n".join(lines))
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    finally:
+        reader.close()
+    return 0
+
+
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.demo.run import run_demo
 
@@ -175,4 +217,7 @@ _COMMANDS: Final = {
     "demo": _demo,
     "kernels": _kernels,
     "detect": _detect,
+    "traces": _traces,
+    "demo": _demo,
+    "kernels": _kernels,
 }

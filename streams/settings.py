@@ -299,7 +299,7 @@ class Settings:
 
     trace_store_path: Path = _path(".streams/traces.sqlite3", "The trace read model that `streams traces feed` fills.")
     trace_store_seconds: float = _number(
-        604_800.0, "Traces that began before this long are deleted from it.", unit=_SECONDS, low=60, high=31_536_000
+        604_800.0, "Traces that began before this long are deleted from it.", unit=_SECONDS, low=60, high=315_360_000
     )
     trace_store_bytes: int = _number(
         10_000_000_000, "Beyond this size its oldest traces are deleted.", unit="By", low=1_000_000, high=1e13

@@ -1,0 +1,147 @@
+"""The trace read model: ``python -m benchmarks.readmodel --json`` writes 1 M spans and asks for lists of traces.
+
+No broker: the writer gets records as the feeder fetches them. Printed: spans written per CPU second, traces per second,
+the size of the file, and for each kind of list the median and the 95th percentile of its time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from streams.api.tracequery import Filter, TraceReader
+from streams.api.tracewriter import Fetched, TraceWriter
+from streams.domain.span import Span
+from streams.domain.trace import TraceRecord, encode_trace
+from streams.topics import TRACES
+from streams.trace.summary import trace_record
+
+SPANS_PER_TRACE = 10
+BATCH_RECORDS = 500
+START_NS = 1_700_000_000 * 10**9
+EVERY_NS = 50_000_000
+"""Between the starts of traces: 20 a second."""
+AGENTS, SERVICES, CONVERSATIONS = 200, 20, 5_000
+
+
+def drawn(number: int, rng: random.Random) -> TraceRecord:
+    """A run of an agent: model and tool calls of several services, 2 % with an error."""
+    trace_id, agent = f"{rng.getrandbits(128):032x}", rng.randrange(AGENTS)
+    start, failed = START_NS + number * EVERY_NS, rng.random() < 0.02
+    attributes = {
+        "gen_ai.agent.name": f"agent-{agent}",
+        "gen_ai.conversation.id": f"conversation-{rng.randrange(CONVERSATIONS)}",
+        "gen_ai.request.model": f"model-{agent % 7}",
+        "note": f"word{rng.randrange(2_000)} of a task",
+    }
+    spans = []
+    for position in range(SPANS_PER_TRACE):
+        length = int(rng.lognormvariate(18, 1))
+        spans.append(
+            Span(
+                trace_id,
+                f"{position + 1:016x}",
+                "" if position == 0 else f"{rng.randrange(position) + 1:016x}",
+                f"invoke_agent agent-{agent}" if position == 0 else f"execute_tool tool-{rng.randrange(50)}",
+                1,
+                start + position * 1_000_000,
+                start + position * 1_000_000 + length,
+                status_code=2 if failed and position == 5 else 0,
+                status_message="deadline exceeded" if failed and position == 5 else "",
+                attributes=attributes,
+                resource={"service.name": f"service-{(agent + position % 3) % SERVICES}"},
+            )
+        )
+    return trace_record(trace_id, spans)
+
+
+def batches(spans: int, seed: int) -> Iterator[list[Fetched]]:
+    rng = random.Random(seed)
+    for first in range(0, spans // SPANS_PER_TRACE, BATCH_RECORDS):
+        yield [Fetched(0, n, encode_trace(drawn(n, rng))) for n in range(first, first + BATCH_RECORDS)]
+
+
+def filters(spans: int, rng: random.Random) -> dict[str, Filter]:
+    """One of each kind, at random."""
+    agent, service = f"agent-{rng.randrange(AGENTS)}", f"service-{rng.randrange(SERVICES)}"
+    since = START_NS + rng.randrange(max(spans // SPANS_PER_TRACE, 1)) * EVERY_NS
+    return {
+        "newest": Filter(),
+        "service": Filter(service=service),
+        "agent": Filter(agent=agent),
+        "operation": Filter(operation=f"execute_tool tool-{rng.randrange(50)}"),
+        "conversation": Filter(conversation=f"conversation-{rng.randrange(CONVERSATIONS)}"),
+        "errors": Filter(status="error"),
+        "slow": Filter(min_duration_ns=5_000_000_000),
+        "slower_than_any": Filter(min_duration_ns=10**15),
+        "range": Filter(since_ns=since, until_ns=since + 600 * 10**9),
+        "text_rare": Filter(text=f"word{rng.randrange(2_000)}"),
+        "text_in_every_trace": Filter(text="task"),
+        "text_absent": Filter(text="nowhere"),
+        "agent_service_errors": Filter(agent=agent, service=service, status="error"),
+    }
+
+
+def ask(path: Path, spans: int, times: int, seed: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of a first page of 100 and the page after it, by kind."""
+    rng, reader = random.Random(seed), TraceReader(path)
+    taken: dict[str, list[float]] = {}
+    for _ in range(times):
+        for name, asked in filters(spans, rng).items():
+            cursor = ""
+            for _ in range(2):
+                begin = time.perf_counter()
+                cursor = reader.page(asked, limit=100, cursor=cursor).next_cursor
+                taken.setdefault(name, []).append((time.perf_counter() - begin) * 1e3)
+                if not cursor:
+                    break
+    reader.close()
+    taken["all"] = [ms for each in list(taken.values()) for ms in each]
+    return {name: {"p50_ms": quantile(ms, 0.5), "p95_ms": quantile(ms, 0.95)} for name, ms in taken.items()}
+
+
+def quantile(values: list[float], q: float) -> float:
+    return round(sorted(values)[int(q * (len(values) - 1))], 2)
+
+
+def measure(spans: int, times: int, seed: int) -> dict[str, object]:
+    with tempfile.TemporaryDirectory(prefix="streams-bench-") as folder:
+        path = Path(folder) / "traces.sqlite3"
+        writer = TraceWriter(path, TRACES)
+        cpu = clock = 0.0
+        for records in batches(spans, seed):
+            begin_cpu, begin = time.process_time(), time.perf_counter()
+            writer.write(records)
+            cpu += time.process_time() - begin_cpu
+            clock += time.perf_counter() - begin
+        found: dict[str, object] = {
+            "spans": writer.written * SPANS_PER_TRACE,
+            "traces": writer.written,
+            "spans_per_cpu_second": round(writer.written * SPANS_PER_TRACE / cpu),
+            "traces_per_second": round(writer.written / clock),
+            "file_bytes": writer.used_bytes(),
+            "lists": ask(path, spans, times, seed),
+        }
+        writer.close()
+        return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spans", type=int, default=1_000_000)
+    parser.add_argument("--times", type=int, default=30, help="lists of each kind")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="one JSON object (else indented)")
+    arguments = parser.parse_args()
+    found = measure(arguments.spans, arguments.times, arguments.seed)
+    sys.stdout.write(json.dumps(found, indent=None if arguments.json else 2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
