@@ -82,6 +82,7 @@ def filters(spans: int, rng: random.Random) -> dict[str, Filter]:
         "slower_than_any": Filter(min_duration_ns=10**15),
         "range": Filter(since_ns=since, until_ns=since + 600 * 10**9),
         "text_rare": Filter(text=f"word{rng.randrange(2_000)}"),
+        "text_in_a_third": Filter(text=f"model {rng.randrange(7)}"),
         "text_in_every_trace": Filter(text="task"),
         "text_absent": Filter(text="nowhere"),
         "agent_service_errors": Filter(agent=agent, service=service, status="error"),

@@ -7,17 +7,19 @@ deleted.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import cramjam
 
 from streams.api import traceschema
 from streams.api.traceschema import AGENT, CONVERSATION, OPERATION, SERVICE
 from streams.domain.trace import TraceRecord, decode_trace
+from streams.errors import ServiceUnavailable
 from streams.trace import conventions
 
 MAX_NAMES: Final = 256
@@ -53,14 +55,20 @@ class TraceWriter:
     """
 
     def __init__(self, path: Path, topic: str) -> None:
-        """Opens or makes the file; its folder exists."""
+        """Opens or makes the file; its folder exists.
+
+        Raises:
+            ServiceUnavailable: another writer has it.
+        """
         self._topic = topic
+        self._lock = _locked(path)
         self.written = self.unreadable = self.outdated = self.pruned = 0
         self._db = _opened(path)
 
     def close(self) -> None:
         """Ends the connection; the file is whole."""
         self._db.close()
+        self._lock.close()
 
     def offsets(self) -> dict[int, int]:
         """Partition -> the offset to go on from."""
@@ -157,6 +165,17 @@ class TraceWriter:
             "DELETE FROM texts WHERE rowid = ?",
         ):
             self._db.executemany(statement, keys)
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """A lock that ends with the process, beside the file: the file itself may be deleted and made again."""
+    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise ServiceUnavailable(f"{path} has a feeder already: stop that one, or name another file") from error
+    return lock
 
 
 def delete(path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from streams.api.tracewriter import Fetched, TraceWriter
 from streams.domain.trace import encode_trace
 from streams.errors import ServiceUnavailable
 from streams.services.process import ChildProcess
-from tests.pipeline import Pipeline, Sent, eventually, open_pipeline
+from tests.pipeline import Pipeline, Sent, open_pipeline
 from tests.unit.api.test_tracestore import made
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -27,14 +29,21 @@ TRACES = 10_000
 SPANS = 20
 
 
-def feeder(pipeline: Pipeline) -> ChildProcess:
-    return ChildProcess(
+@contextmanager
+def feeder(pipeline: Pipeline) -> Iterator[ChildProcess]:
+    """``streams traces feed`` as a process of its own; kill -9 at the end."""
+    child = ChildProcess(
         "feeder",
         [sys.executable, "-m", "streams", "traces", "feed"],
         log=pipeline.folder / "feeder.log",
         variables=pipeline.variables,
         folder=pipeline.folder,
     )
+    child.start()
+    try:
+        yield child
+    finally:
+        child.kill()
 
 
 def rows(path: Path) -> dict[str, tuple[int, int]]:
@@ -68,13 +77,11 @@ def records() -> Iterator[Sent]:
 
 
 def complete(path: Path, offsets: dict[int, int]) -> bool:
-    if not path.exists():
+    """Whether the rows hold the whole topic."""
+    if not rows(path):
         return False
-    writer = TraceWriter(path, topics.TRACES)
-    try:
-        return writer.offsets() == offsets
-    finally:
-        writer.close()
+    with closing(sqlite3.connect(path.as_uri() + "?mode=ro", uri=True)) as db:
+        return dict(db.execute("SELECT partition, next_offset FROM offsets").fetchall()) == offsets
 
 
 @pytest.mark.timeout(600)
@@ -89,12 +96,10 @@ def test_a_feeder_that_is_killed_goes_on_where_its_rows_end(tmp_path: Path, cach
             offsets[record.partition] = record.offset + 1
         kills = 0
         while not complete(path, offsets):
-            child = feeder(pipeline)
-            child.start()
             before = len(rows(path))
-            child.wait_ready(lambda b=before: len(rows(path)) > b or complete(path, offsets), seconds=90)
-            time.sleep(seeded.random() * 0.5)  # a moment of the transaction that nobody chose
-            child.kill()
+            with feeder(pipeline) as child:
+                child.wait_ready(lambda b=before: len(rows(path)) > b or complete(path, offsets), seconds=90)
+                time.sleep(seeded.random() * 0.3)  # the moment of the kill: anywhere in a transaction
             kills += 1
         assert kills >= 3
         expected = {t.trace_id: (t.span_count, t.error_count) for t in (made(n, spans=SPANS) for n in range(TRACES))}
@@ -102,12 +107,11 @@ def test_a_feeder_that_is_killed_goes_on_where_its_rows_end(tmp_path: Path, cach
         reader = TraceReader(path)
         assert reader.trace(made(40).trace_id) == made(40, revision=1, spans=SPANS)
         assert len(reader.page(Filter(agent="agent-1", status="error"), limit=1_000).traces) == 334
-        child = feeder(pipeline)
-        child.start()
-        pipeline.produce([Sent(topics.TRACES, b"last", encode_trace(made(TRACES)))])
-        eventually(lambda: made(TRACES).trace_id in rows(path), "it feeds")
-        os.kill(child.pid, signal.SIGTERM)
-        assert child.wait(seconds=30) == 0
+        with feeder(pipeline) as child:
+            pipeline.produce([Sent(topics.TRACES, b"last", encode_trace(made(TRACES)))])
+            child.wait_ready(lambda: made(TRACES).trace_id in rows(path), seconds=90)
+            os.kill(child.pid, signal.SIGTERM)
+            assert child.wait(seconds=30) == 0
 
 
 def test_a_topic_that_was_made_again_is_read_from_its_begin(tmp_path: Path, cache_folder: Path) -> None:
@@ -118,7 +122,5 @@ def test_a_topic_that_was_made_again_is_read_from_its_begin(tmp_path: Path, cach
     settings = {"trace_store_path": path, "trace_store_seconds": 315_360_000}
     with open_pipeline(tmp_path, cache_folder, partitions=1, **settings) as pipeline:
         pipeline.produce([Sent(topics.TRACES, b"k", encode_trace(made(8)))])
-        child = feeder(pipeline)
-        child.start()
-        child.wait_ready(lambda: rows(path).keys() == {made(8).trace_id}, seconds=90)
-        child.kill()
+        with feeder(pipeline) as child:
+            child.wait_ready(lambda: rows(path).keys() == {made(8).trace_id}, seconds=90)

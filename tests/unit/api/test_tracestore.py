@@ -192,3 +192,10 @@ def test_what_cannot_be_asked(path: Path, writer: TraceWriter, wrong: dict[str, 
 def test_there_is_no_reader_without_a_file(path: Path) -> None:
     with pytest.raises(ServiceUnavailable):
         TraceReader(path)
+
+
+def test_there_is_one_writer(path: Path, writer: TraceWriter) -> None:
+    with pytest.raises(ServiceUnavailable, match="feeder already"):
+        TraceWriter(path, "agents.traces")
+    writer.write(fetched([made(0)]))
+    assert len(listed(path)) == 1
