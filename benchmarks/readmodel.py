@@ -18,9 +18,8 @@ from pathlib import Path
 from streams.api.tracequery import Filter, TraceReader
 from streams.api.tracewriter import Fetched, TraceWriter
 from streams.domain.span import Span
-from streams.domain.trace import TraceRecord, encode_trace
+from streams.domain.trace import Failure, Segment, TraceRecord, encode_trace
 from streams.topics import TRACES
-from streams.trace.summary import trace_record
 
 SPANS_PER_TRACE = 10
 BATCH_RECORDS = 500
@@ -58,7 +57,31 @@ def drawn(number: int, rng: random.Random) -> TraceRecord:
                 resource={"service.name": f"service-{(agent + position % 3) % SERVICES}"},
             )
         )
-    return trace_record(trace_id, spans)
+    return record(spans)
+
+
+def record(spans: list[Span]) -> TraceRecord:
+    """As the traces role publishes it; times on the critical path are not true."""
+    failed = [span for span in spans if span.status_code]
+    return TraceRecord(
+        trace_id=spans[0].trace_id,
+        revision=0,
+        spans=tuple(spans),
+        self_ns=tuple(span.duration_ns for span in spans),
+        root=spans[0].span_id,
+        services=tuple(sorted({span.service for span in spans})),
+        start_ns=spans[0].start_ns,
+        end_ns=max(span.end_ns for span in spans),
+        error_count=len(failed),
+        failures=tuple(Failure(s.span_id, s.service, s.name, "_OTHER", s.status_message) for s in failed),
+        orphans=(),
+        unfinished=(),
+        dropped_spans=0,
+        critical_path=tuple(Segment(span.span_id, span.start_ns, span.end_ns) for span in spans[:3]),
+        tokens=(),
+        conversation_ids=(str(spans[0].attributes["gen_ai.conversation.id"]),),
+        span_count=len(spans),
+    )
 
 
 def batches(spans: int, seed: int) -> Iterator[list[Fetched]]:

@@ -18,9 +18,9 @@ import cramjam
 
 from streams.api import traceschema
 from streams.api.traceschema import AGENT, CONVERSATION, OPERATION, SERVICE
+from streams.domain import conventions
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.errors import ServiceUnavailable
-from streams.trace import conventions
 
 MAX_NAMES: Final = 256
 """Distinct names of one kind that a trace is found by."""

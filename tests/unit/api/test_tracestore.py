@@ -14,8 +14,8 @@ from streams.api.tracequery import Filter, Summary, TraceReader
 from streams.api.tracewriter import Fetched, Retention, TraceWriter
 from streams.domain.trace import TraceRecord, encode_trace
 from streams.errors import ServiceUnavailable
-from streams.trace.summary import trace_record
 from tests.unit.trace.drawing import EPOCH, MS, SECOND, span
+from tests.unit.trace.reference import trace_record
 
 FOREVER = Retention(1e9, 1 << 40)
 

@@ -8,8 +8,8 @@ import pytest
 
 from streams.domain.trace import TraceRecord
 from streams.trace.sampling import ANOMALOUS, BASE, ERROR, PASSED_OVER, SLOW, Policy, Sampler
-from streams.trace.summary import trace_record
 from tests.unit.trace.drawing import span
+from tests.unit.trace.reference import trace_record
 
 LOW = "0" * 32
 HIGH = "0" * 18 + "f" * 14
