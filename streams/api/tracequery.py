@@ -20,7 +20,7 @@ _COLUMNS: Final = (
 )
 
 
-_COMMON: Final = 60_000
+_COMMON: Final = 30_000
 """Traces with the words of a search. Listing them all takes about 2 us each; looking into the newest, one by one, until
 the page is full takes longer than that for rarer words (of 100,000 traces), and seconds for rare ones."""
 
