@@ -214,10 +214,8 @@ _COMMANDS: Final = {
     "worker": _worker,
     "topics": _topics,
     "config": _config,
-    "demo": _demo,
-    "kernels": _kernels,
-    "detect": _detect,
     "traces": _traces,
     "demo": _demo,
     "kernels": _kernels,
+    "detect": _detect,
 }
