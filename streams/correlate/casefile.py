@@ -1,0 +1,174 @@
+"""One incident while it lives: its members, why each joined, and what was last told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from streams.correlate.affinity import Episode, episode
+from streams.correlate.callgraph import CallGraph
+from streams.correlate.cause import rank
+from streams.correlate.weights import Weights
+from streams.domain.alert import SEVERITIES, AlertTransition, decode_alert, encode_alert
+from streams.domain.incident import Cause, Incident, Member, Status, decode_incident, encode_incident
+
+MAX_BEGINNINGS: Final = 20
+
+
+class CaseFile:
+    """Members by fingerprint, in the order they joined; each at its last transition.
+
+    Bounded by the operator that owns it; of a member's beginnings the last :data:`MAX_BEGINNINGS` are kept.
+    """
+
+    def __init__(self, name: str, first: Episode) -> None:
+        self.incident_id = name
+        self.members: dict[str, Episode] = {first.fingerprint: first}
+        self.why: dict[str, str] = {}
+        self.begun: dict[str, list[int]] = {first.fingerprint: [first.transition.starts_at_ns]}
+        self.opened_at_ns = first.transition.starts_at_ns
+        self.resolved_at_ns = 0
+        self.reopened = 0
+        self.merged_into = ""
+        self.last: Incident | None = None
+
+    def again(self, new: Episode) -> bool:
+        """A member fires (again, or at another severity); True when the incident comes back by it."""
+        began = self.begun[new.fingerprint]
+        if new.transition.starts_at_ns not in began:
+            self.begun[new.fingerprint] = [*began, new.transition.starts_at_ns][-MAX_BEGINNINGS:]
+        self.members[new.fingerprint] = new
+        back = bool(self.resolved_at_ns)
+        self.reopened += back
+        self.resolved_at_ns = 0
+        return back
+
+    def ended(self, transition: AlertTransition) -> bool:
+        """A member is resolved; True when it was the last."""
+        fingerprint = transition.fingerprint
+        self.members[fingerprint] = self.members[fingerprint]._replace(transition=transition)
+        if any(member.transition.state == "firing" for member in self.members.values()):
+            return False
+        self.resolved_at_ns = max(transition.ends_at_ns, self.opened_at_ns)
+        return True
+
+    def take(self, other: CaseFile, joiner: str, why: str) -> None:
+        """All members of another incident, which ends by it; ``why`` is what the joining one's link says."""
+        self.members |= other.members
+        self.begun |= other.begun
+        self.why |= other.why
+        self.why[joiner] = why
+        self.opened_at_ns = min(self.opened_at_ns, other.opened_at_ns)
+        firing = any(member.transition.state == "firing" for member in self.members.values())
+        self.resolved_at_ns = 0 if firing else max(self.resolved_at_ns, other.resolved_at_ns)
+        other.members, other.merged_into = {}, self.incident_id
+
+    def tell(
+        self, graph: CallGraph, deployments: Mapping[str, int], now_ns: int, revision: int, weights: Weights
+    ) -> Incident | None:
+        """The incident as it is now; None when nothing but the time has changed."""
+        if self.merged_into:
+            assert self.last is not None
+            self.last = replace(
+                self.last,
+                revision=revision,
+                status="merged",
+                merged_into=self.merged_into,
+                updated_at_ns=now_ns,
+            )
+            return self.last
+        causes = self.last.causes if self.resolved_at_ns and self.last is not None else ()
+        causes = causes or rank(list(self.members.values()), graph, deployments, weights)
+        told = self._incident(causes, now_ns, revision, weights)
+        if self.last is not None and told == replace(
+            self.last, revision=told.revision, updated_at_ns=told.updated_at_ns
+        ):
+            return None
+        self.last = told
+        return told
+
+    def _incident(self, causes: tuple[Cause, ...], now_ns: int, revision: int, weights: Weights) -> Incident:
+        firing = [m for m in self.members.values() if m.transition.state == "firing"]
+        severities = {m.transition.severity for m in firing or self.members.values()}
+        status: Status = "resolved" if self.resolved_at_ns else "open"
+        services = tuple(sorted({m.service for m in self.members.values()}))
+        return Incident(
+            incident_id=self.incident_id,
+            revision=revision,
+            status=status,
+            merged_into="",
+            severity=next((s for s in SEVERITIES if s in severities), "info"),
+            environment=next((m.environment for m in self.members.values() if m.environment), ""),
+            title=_title(causes[0], len(self.members), len(services)),
+            causes=causes,
+            members=self._members(now_ns, weights),
+            services=services,
+            opened_at_ns=self.opened_at_ns,
+            updated_at_ns=now_ns,
+            resolved_at_ns=self.resolved_at_ns,
+            reopened=self.reopened,
+        )
+
+    def _members(self, now_ns: int, weights: Weights) -> tuple[Member, ...]:
+        rows = []
+        for fingerprint, member in self.members.items():
+            transition = member.transition
+            rows.append(
+                Member(
+                    fingerprint,
+                    transition.alertname,
+                    transition.severity,
+                    member.service,
+                    member.agent,
+                    transition.starts_at_ns,
+                    transition.ends_at_ns,
+                    self.why.get(fingerprint, ""),
+                    self._suppressed(fingerprint, now_ns, weights),
+                )
+            )
+        return tuple(sorted(rows, key=lambda row: (row.starts_at_ns, row.fingerprint)))
+
+    def _suppressed(self, fingerprint: str, now_ns: int, weights: Weights) -> str:
+        """Why an alert that fires needs no notification of its own; a resolved one always passes."""
+        if self.members[fingerprint].transition.state != "firing":
+            return ""
+        since_ns = now_ns - round(weights.flapping_seconds * 1e9)
+        if sum(begun >= since_ns for begun in self.begun[fingerprint]) >= weights.flapping_times:
+            return "flapping"
+        return "symptom" if len(self.members) > 1 else ""
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON-able data."""
+        return {
+            "id": self.incident_id,
+            "members": [orjson.Fragment(encode_alert(m.transition)) for m in self.members.values()],
+            "why": self.why,
+            "begun": self.begun,
+            "opened_at_ns": self.opened_at_ns,
+            "resolved_at_ns": self.resolved_at_ns,
+            "reopened": self.reopened,
+            "last": orjson.Fragment(encode_incident(self.last)) if self.last else None,
+        }
+
+
+def restored_case(row: Mapping[str, Any], weights: Weights) -> CaseFile:
+    """The inverse of :meth:`CaseFile.dump`."""
+    members = [episode(decode_alert(orjson.dumps(item)), weights) for item in row["members"]]
+    case = CaseFile(row["id"], members[0])
+    case.members = {member.fingerprint: member for member in members}
+    case.why, case.begun = dict(row["why"]), dict(row["begun"])
+    case.opened_at_ns, case.resolved_at_ns = row["opened_at_ns"], row["resolved_at_ns"]
+    case.reopened = row["reopened"]
+    case.last = decode_incident(orjson.dumps(row["last"])) if row["last"] else None
+    return case
+
+
+def _title(cause: Cause, alerts: int, services: int) -> str:
+    counted = f"{alerts} alert{'s' * (alerts > 1)} at {services} service{'s' * (services > 1)}"
+    if cause.kind == "silence":
+        return f"{cause.place.count(',') + 1} agents fell silent at once: {counted}"
+    what = "a deployment of " * (cause.kind == "deployment") + cause.place
+    return f"{what}: {counted}"
