@@ -10,6 +10,8 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
     agents.spans, otlp_spans
         -> decode -> trace -> agents.traces, agents.edges
                            -> agents.red (the key changes) -> decode -> window, as above
+    alerts and edges, on agents.findings
+        -> correlate -> agents.incidents -> publish (Alertmanager)
 
 1. ``streams.decode``: records of ``agents.metrics``, ``agents.logs``, ``agents.spans``, ``otlp_metrics``,
    ``otlp_logs``, ``otlp_spans`` and ``agents.red`` become columns or spans. What cannot be used goes to
@@ -18,7 +20,8 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
 3. ``streams.trace``: spans become traces on ``agents.traces``, edges of the service map on ``agents.edges``, and
    rate, error and duration samples on ``agents.red``.
 4. ``streams.detect``: closed windows become findings on ``agents.anomalies``.
-5. ``streams.correlate``: windows and findings become alerts with a life on ``agents.alerts``.
+5. ``streams.correlate``: windows and findings become alerts with a life on ``agents.alerts``; these and the calls on
+   ``agents.findings`` become incidents with a ranked cause on ``agents.incidents``.
 6. ``streams.gate``: evidence becomes the verdict on a deployment.
 7. ``streams.publish``: windows, alerts and dead letters leave for Prometheus, Alertmanager and Kafka.
 

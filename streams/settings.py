@@ -243,6 +243,12 @@ class Settings:
         allowed="http(s) addresses, separated by commas",
         check=lambda urls: all(_is_http_url(url) for url in urls),
     )
+    incident_markers: str = _word(
+        "on",
+        "Whether alerts that an incident explains are marked, so that Alertmanager inhibits them.",
+        "on",
+        "off",
+    )
     alertmanager_resend_seconds: float = _number(
         60.0,
         "A firing alert is sent again this often; it ends by itself 4 times this after the last.",

@@ -49,11 +49,14 @@ TRACES: Final = "agents.traces"
 EDGES: Final = "agents.edges"
 ANOMALIES: Final = "agents.anomalies"
 ALERTS: Final = "agents.alerts"
+FINDINGS: Final = "agents.findings"
+INCIDENTS: Final = "agents.incidents"
 DEAD_LETTERS: Final = "agents.dead-letters"
 STATE: Final = "streams.state"
 
 _MB: Final = 1_048_576
 
+# agents.findings has one partition: alerts of all partitions become incidents in one place.
 # otlp_metrics has one partition: collectors send without a key, and a running total whose points are spread over
 # partitions would be counted once in each.
 TOPICS: Final[tuple[Topic, ...]] = (
@@ -81,6 +84,8 @@ TOPICS: Final[tuple[Topic, ...]] = (
         ANOMALIES, "series id", "source", 14 * DAY_SECONDS, False, True, _MB, "alerts role", "alerts role, api, users"
     ),
     Topic(ALERTS, "fingerprint", "source", 30 * DAY_SECONDS, False, True, _MB, "alerts role", "api, users"),
+    Topic(FINDINGS, "any", 1, DAY_SECONDS, False, True, 4 * _MB, "alerts and traces roles", "alerts role"),
+    Topic(INCIDENTS, "incident id", "source", 30 * DAY_SECONDS, False, True, 4 * _MB, "alerts role", "api, users"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),
 )

@@ -39,6 +39,7 @@ WORKERS: Final[Mapping[str, object]] = {
     "tick_interval_seconds": 0.2,
     "idle_seconds": 0.5,
     "alertmanager_resend_seconds": 60,
+    "incident_markers": "off",
 }
 """Short times: many checkpoints between two kills, and members that are given up soon."""
 STATIC: Final = SLOTS[:2]

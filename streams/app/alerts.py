@@ -197,7 +197,8 @@ class AlertsPart:
         self.counts.transitions += len(transitions)
         for transition in transitions:
             self.notify(transition)
-        return [Output(topics.ALERTS, t.fingerprint.encode(), encode_alert(t)) for t in transitions]
+        made = [(t.fingerprint.encode(), encode_alert(t)) for t in transitions]
+        return [Output(topic, key, value) for key, value in made for topic in (topics.ALERTS, topics.FINDINGS)]
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The figures as values: series-windows by what the detectors said."""

@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from streams import topics
-from streams.app import alerts, metrics, rekey, traces
+from streams.app import alerts, incidents, metrics, rekey, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
 from streams.app.export import trace_export
 from streams.app.factory import make_runtime
+from streams.app.incidents import IncidentsPart
 from streams.app.metrics import MetricsPartition
 from streams.app.part import Part
 from streams.app.rekey import RekeyPart
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
+from streams.correlate.notices import notices, standing
 from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
+from streams.domain.incident import Incident
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.publish.health import Health
 from streams.publish.progress import Progress
@@ -44,6 +47,7 @@ class Roles:
         self.runtimes: list[Runtime] = []
         self._publisher: AlertmanagerPublisher | None = None
         self._export = trace_export(settings, health) if "traces" in self.names else None
+        self._marks = settings.incident_markers == "on"
         self._rules = load_rules(read_thresholds(settings)) if "alerts" in self.names else ()
         self._spec = metrics.window_spec(settings)
 
@@ -76,7 +80,7 @@ class Roles:
         made: dict[str, tuple[tuple[str, ...], Any]] = {
             "metrics": (metrics.SOURCES, self._metrics),
             "traces": ((*traces.SOURCES, *rekey.SOURCES), self._traces),
-            "alerts": (alerts.SOURCES, self._alerts),
+            "alerts": ((*alerts.SOURCES, *incidents.SOURCES), self._alerts),
         }
         self.runtimes = [
             make_runtime(self._settings, name, *made[name], choose, self._health, self._release) for name in self.names
@@ -106,8 +110,10 @@ class Roles:
             part.assembled = self._export.take
         return part
 
-    def _alerts(self, topic: str, partition: int) -> AlertsPart:
+    def _alerts(self, topic: str, partition: int) -> AlertsPart | IncidentsPart:
         settings = self._settings
+        if topic in incidents.SOURCES:
+            return IncidentsPart(topic, partition, self._tell, self._retell, self._told, self._health)
         return AlertsPart(
             topic,
             partition,
@@ -144,6 +150,16 @@ class Roles:
         if self._publisher is not None:
             self._publisher.restore(alerts)
 
+    def _tell(self, incident: Incident, before: Incident | None) -> None:
+        if self._publisher is not None:
+            for notice in notices(incident, before, markers=self._marks):
+                self._publisher.update(notice)
+
+    def _retell(self, open_now: Sequence[Incident]) -> None:
+        if self._publisher is not None:
+            told = [n for incident in open_now for n in standing(incident, markers=self._marks)]
+            self._publisher.restore(told)
+
     def _caught_up(self) -> bool:
         """Whether the alerts role has every closed window that is there."""
         alerts_of = [runtime for runtime in self.runtimes if runtime.role == "alerts"]
@@ -158,6 +174,9 @@ class Roles:
             self._collector.remove(part.topic, part.partition)
         elif isinstance(part, AlertsPart) and self._publisher is not None:
             self._publisher.forget([t.fingerprint for t in part.correlate.active()])
+        elif isinstance(part, IncidentsPart) and self._publisher is not None:
+            told = [n for incident in part.operator.open() for n in standing(incident, markers=True)]
+            self._publisher.forget([notice.fingerprint for notice in told])
 
     def _show_firing(self) -> None:
         parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]

@@ -21,6 +21,7 @@ from streams.app.sink import Output, dead_letter_output
 from streams.decode.spans import SpanDecoder, SpanRun
 from streams.domain.block import Block
 from streams.domain.columns import Rejected
+from streams.domain.finding import encode_edges
 from streams.domain.source import Source, SourceLog, first_seat
 from streams.domain.trace import encode_edge
 from streams.publish.health import Health, unobserved
@@ -165,7 +166,10 @@ class TracesPart:
         outputs = [Output(topics.TRACES, key, value) for key, value in found.traces]
         new = found.calls[offset[found.calls["record"]] > self._counted]
         found_edges = edges(new, self.operator.tables.texts)
-        return outputs + [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found_edges]
+        outputs += [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found_edges]
+        if found_edges:  # all of a run in one record, for the incidents
+            outputs.append(Output(topics.FINDINGS, self.topic.encode(), encode_edges(found_edges)))
+        return outputs
 
     def _reject(self, rejected: Sequence[Rejected], records: Sequence[ConsumerRecord], now_ns: int) -> list[Output]:
         outputs = []

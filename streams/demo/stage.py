@@ -212,6 +212,7 @@ class Stage:
         return {
             "STREAMS_BROKERS": self.stack.kafka.bootstrap,
             "STREAMS_HTTP_PORT": str(self.http_port),
+            "STREAMS_INCIDENT_MARKERS": "off",  # the demo shows each alert with its notification
             "STREAMS_ALERTMANAGER_URLS": alertmanager.url if alertmanager else "",
             "STREAMS_PANE_SECONDS": str(PANE_SECONDS),
             "STREAMS_WINDOW_SECONDS": f"{PANE_SECONDS},60,300",

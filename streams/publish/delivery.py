@@ -194,8 +194,12 @@ class Ledger:
 
 
 def alert_labels(transition: AlertTransition) -> Labels:
-    """The label set that is sent: identity, alertname and severity; legal names, text values, empty ones dropped."""
-    named = texts({**transition.identity, "alertname": transition.alertname, "severity": transition.severity})
+    """The label set that is sent: fingerprint, identity, alertname, severity; legal names, text values, no empty ones.
+
+    The fingerprint is there from birth, so that a marker can inhibit the alert later (``streams.correlate.notices``).
+    """
+    found = {"fingerprint": transition.fingerprint, **transition.identity}
+    named = texts({**found, "alertname": transition.alertname, "severity": transition.severity})
     return tuple(sorted(named.items()))
 
 

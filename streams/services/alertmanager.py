@@ -17,6 +17,10 @@ from streams.services.service import Service
 _TIMEOUT_SECONDS: Final = 10.0
 
 
+SILENT_RECEIVER: Final = "nobody"
+"""The receiver of what is for inhibition only."""
+
+
 class AlertmanagerService(Service):
     """Alertmanager from the Debian package, configured from ``monitoring/alertmanager/alertmanager.yml``.
 
@@ -66,10 +70,12 @@ class AlertmanagerService(Service):
 
     def _prepare(self) -> None:
         content = template.load(self._template)
-        content["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+        for route in (content["route"], *content["route"].get("routes", ())):
+            route |= {"group_wait": "1s", "group_interval": "1s"}
         hooks = [{"url": self._webhook_url, "send_resolved": True}] if self._webhook_url else []
         content["receivers"] = [
-            {"name": receiver["name"], "webhook_configs": hooks} for receiver in content["receivers"]
+            {"name": receiver["name"], "webhook_configs": hooks if receiver["name"] != SILENT_RECEIVER else []}
+            for receiver in content["receivers"]
         ]
         (self.folder / "alertmanager.yml").write_text(yaml.safe_dump(content, sort_keys=False))
 

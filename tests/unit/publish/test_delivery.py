@@ -36,10 +36,12 @@ def body(desired: Desired, now_ns: int = NOW) -> dict[str, Any]:
     return desired.body(now_ns, Timing(), "http://127.0.0.1/alerts/{fingerprint}")
 
 
-def test_labels_are_identity_name_and_severity_as_text() -> None:
+def test_labels_are_fingerprint_identity_name_and_severity_as_text() -> None:
     identity = {"agent.type": "planner", "empty": "", "count": 3, "9lives": "x", "a.b": "1", "a_b": "2"}
-    made = dict(alert_labels(transition(identity=identity)))
+    of = transition(identity=identity)
+    made = dict(alert_labels(of))
     assert made == {
+        "fingerprint": of.fingerprint,
         "agent_type": "planner",
         "count": "3",
         "_9lives": "x",
@@ -65,7 +67,12 @@ def test_an_alert_in_a_body() -> None:
     of.update(transition(), NOW)
     (desired,) = of.desired.values()
     assert body(desired) == {
-        "labels": {"agent_type": "planner", "alertname": "StepsFail", "severity": "high"},
+        "labels": {
+            "agent_type": "planner",
+            "alertname": "StepsFail",
+            "fingerprint": desired.fingerprint,
+            "severity": "high",
+        },
         "annotations": {"summary": "steps fail"},
         "startsAt": "1970-01-01T00:16:40.000000Z",
         "endsAt": "1970-01-01T00:37:20.000000Z",

@@ -85,7 +85,9 @@ def test_alertmanager_keeps_the_routes_of_the_template_and_posts_to_the_webhook(
     AlertmanagerService(tmp_path, webhook_url="http://127.0.0.1:8/")._prepare()
     written = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())
     hook = {"url": "http://127.0.0.1:8/", "send_resolved": True}
-    assert written["receivers"] == [{"name": "operators", "webhook_configs": [hook]}]
+    operators, nobody = written["receivers"]
+    assert operators == {"name": "operators", "webhook_configs": [hook]}
+    assert nobody == {"name": "nobody", "webhook_configs": []}
     assert written["route"]["group_wait"] == "1s"
     assert written["inhibit_rules"]
 

@@ -1,0 +1,40 @@
+"""``agents.findings``: alert transitions and call edges of all partitions in one log, which incidents follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+from streams.domain.alert import ALERT_SCHEMA, AlertTransition, decode_alert
+from streams.domain.trace import Edge, decode_edge, encode_edge
+
+EDGES_SCHEMA: Final = "agents.edges/1"
+
+
+def encode_edges(edges: Iterable[Edge]) -> bytes:
+    """One record for the edges of a run, those of the same key and connection type added up. An alert's record is that
+    of ``agents.alerts``, unchanged.
+    """
+    sums: dict[tuple[str, str, str], Edge] = {}
+    for edge in edges:
+        key = (edge.client, edge.server, edge.connection_type)
+        sums[key] = sums[key].plus(edge) if key in sums else edge
+    rows = [orjson.Fragment(encode_edge(sums[key])) for key in sorted(sums)]
+    return orjson.dumps({"v": 1, "schema": EDGES_SCHEMA, "edges": rows})
+
+
+def decode_finding(value: bytes) -> AlertTransition | list[Edge]:
+    """A transition, or edges.
+
+    Raises:
+        ValueError: neither.
+    """
+    body = orjson.loads(value)
+    schema = body.get("schema")
+    if schema == ALERT_SCHEMA:
+        return decode_alert(value)
+    if schema != EDGES_SCHEMA:
+        raise ValueError(f"not a finding: schema {schema!r}")
+    return [decode_edge(orjson.dumps(row)) for row in body["edges"]]

@@ -1,0 +1,120 @@
+"""Incidents at the real Alertmanager: its own alert is notified, what it explains is inhibited, and speaks again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from streams.correlate.incidents import IncidentOperator
+from streams.correlate.notices import INCIDENT_ALERT, MARKER_ALERT, notices, standing
+from streams.domain.alert import AlertTransition
+from streams.domain.incident import Incident
+from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
+from streams.services.alertmanager import AlertmanagerService
+from streams.services.webhook import WebhookReceiver
+from tests.unit.correlate.test_incidents import alert
+from tests.unit.publish.builders import CountedStats
+
+DEADLINE_SECONDS = 30.0
+
+
+class Desk:
+    """An operator whose alerts and incidents go to Alertmanager, as the alerts role does it."""
+
+    def __init__(self, publisher: AlertmanagerPublisher) -> None:
+        self.publisher = publisher
+        self.operator = IncidentOperator()
+        self.told: dict[str, Incident] = {}
+
+    def take(self, transition: AlertTransition) -> Incident:
+        self.publisher.update(transition)
+        told = self.operator.alert(transition)
+        for incident in told:
+            for notice in notices(incident, self.told.get(incident.incident_id), markers=True):
+                self.publisher.update(notice)
+            self.told[incident.incident_id] = incident
+        return told[-1]
+
+
+def now_seconds() -> float:
+    """As the tests of incidents count time."""
+    return time.time() - 1_700_000_000
+
+
+async def until(holds: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not (found := await asyncio.to_thread(holds)):
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.05)
+    return found
+
+
+def test_an_incident_is_notified_and_its_members_are_inhibited_until_they_end(
+    alertmanager: AlertmanagerService, webhook: WebhookReceiver, unique_name: Callable[[str], str]
+) -> None:
+    service = unique_name("incident")
+
+    def held(fingerprint: str) -> dict[str, Any]:
+        of = [a for a in alertmanager.alerts() if a["labels"].get("fingerprint") == fingerprint]
+        return next((a for a in of if a["labels"]["alertname"] != MARKER_ALERT), {})
+
+    def inhibited(fingerprint: str) -> bool:
+        return bool(held(fingerprint).get("status", {}).get("inhibitedBy"))
+
+    def notified(**labels: str) -> list[str]:
+        return [a["status"] for a in webhook.alerts if labels.items() <= a["labels"].items()]
+
+    async def scenario() -> None:
+        settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1))
+        publisher = AlertmanagerPublisher(
+            [alertmanager.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings
+        )
+        await publisher.start()
+        try:
+            await story(publisher)
+        finally:
+            await publisher.stop()
+
+    async def story(publisher: AlertmanagerPublisher) -> None:
+        desk, begin = Desk(publisher), now_seconds()
+        first = alert(service, begin, agent__id="a")
+        second = alert(service, begin, "HighErrorRatio", agent__id="a")
+        desk.take(first)
+        incident = desk.take(second)
+        for one in (first, second):
+            await until(lambda one=one: inhibited(one.fingerprint), "the member is inhibited")
+        name = {"alertname": INCIDENT_ALERT, "incident_id": incident.incident_id}
+        await until(lambda: "firing" in notified(**name), "the incident's notification")
+        assert not notified(alertname=MARKER_ALERT), "markers are not for people"
+        stranger = alert(unique_name("stranger"), begin, agent__id="b")
+        desk.take(stranger)
+        await until(lambda: notified(service_name=stranger.identity["service.name"]), "what belongs to nothing is told")
+        assert not inhibited(stranger.fingerprint)
+        for one in (first, second):
+            ended = alert(service, now_seconds(), one.alertname, "resolved", seq=2, began=begin, agent__id="a")
+            desk.take(ended)
+        await until(lambda: "resolved" in notified(**name), "the end of the incident is notified")
+        await until(lambda: not held(first.fingerprint), "the member has ended")
+
+    asyncio.run(scenario())
+
+
+def test_notices_say_only_what_changed_and_what_stands_is_all_that_fires() -> None:
+    operator = IncidentOperator()
+    (one,) = operator.alert(alert("s", 0, agent__id="a"))
+    assert list(notices(one, None, markers=True)) == [], "an alert alone speaks for itself"
+    (two,) = operator.alert(alert("s", 1, "HighErrorRatio", agent__id="a"))
+    made = list(notices(two, one, markers=True))
+    assert [n.alertname for n in made] == [INCIDENT_ALERT, MARKER_ALERT, MARKER_ALERT]
+    assert made[0].annotations["cause"] == "a"
+    assert made[0].annotations["members"] == "2"
+    assert {n.identity["fingerprint"] for n in made[1:]} == {m.fingerprint for m in two.members}
+    assert [n.alertname for n in notices(two, one, markers=False)] == [INCIDENT_ALERT]
+    assert list(standing(two, markers=True)) == made
+    (three,) = operator.alert(alert("s", 9, "HighErrorRatio", "resolved", seq=2, began=1, agent__id="a"))
+    ends = [n for n in notices(three, two, markers=True) if n.state == "resolved"]
+    assert [n.identity["fingerprint"] for n in ends] == [alert("s", 1, "HighErrorRatio", agent__id="a").fingerprint]
+    (four,) = operator.alert(alert("s", 9, state="resolved", seq=2, began=0, agent__id="a"))
+    assert {n.state for n in notices(four, three, markers=True)} == {"resolved"}

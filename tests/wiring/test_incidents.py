@@ -1,0 +1,79 @@
+"""The part that forms incidents: any cut of the log and any crash gives the same incidents."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from streams import topics
+from streams.app.incidents import IncidentsPart
+from streams.domain.alert import encode_alert
+from streams.domain.finding import encode_edges
+from streams.domain.incident import Incident, decode_incident
+from tests.unit.correlate.test_incidents import alert, calls
+from tests.wiring.line import Line, Record
+
+
+def findings() -> list[Record]:
+    values = [encode_edges([calls("front", "back", 10 * n - 300)] * 2) for n in range(30)]
+    for n in range(20):
+        values.append(encode_edges([calls("front", "back", 10 * n, failed=15)]))
+        values.append(encode_alert(alert("front" if n % 2 else "back", 10 * n, seq=n, replica=str(n % 5))))
+    values.append(encode_alert(alert("back", 300, state="resolved", seq=99, replica="0")))
+    return [Record(value, n, 0, topic=topics.FINDINGS) for n, value in enumerate(values)]
+
+
+def part() -> IncidentsPart:
+    return IncidentsPart(topics.FINDINGS, 0, lambda *_: None, lambda _: None)
+
+
+def incidents(line: Line) -> dict[int, Incident]:
+    """By revision; what a restart repeats must not differ."""
+    found: dict[int, Incident] = {}
+    for record in line.topics[topics.INCIDENTS]:
+        incident = decode_incident(record.value or b"")
+        assert found.setdefault(incident.revision, incident) == incident
+    return found
+
+
+@pytest.mark.parametrize("crash", range(0, 60, 7))
+def test_a_crash_after_any_delivery_changes_nothing(monkeypatch: pytest.MonkeyPatch, crash: int) -> None:
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    log = findings()
+    calm, crashed = Line(log, part), Line(log, part, [crash, crash // 2])
+    calm.run(itertools.repeat(len(log)), 0)
+    crashed.run(itertools.cycle((3, 1, 5)), 2)
+    assert crashed.lives == 3
+    assert incidents(crashed) == incidents(calm)
+    assert len(incidents(calm)) > 5
+
+
+def test_what_is_open_is_told_again_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    log = findings()
+    line = Line(log, part)
+    line.run(itertools.repeat(len(log)), 0)
+    again: list[Incident] = []
+    line._make = lambda: IncidentsPart(topics.FINDINGS, 0, lambda *_: None, again.extend)
+    line._restore()
+    (incident,) = again
+    assert incident == incidents(line)[max(incidents(line))]
+
+
+def test_what_is_no_finding_goes_to_the_dead_letters_and_is_counted() -> None:
+    line = Line([Record(b"{", 0, 0), Record(b'{"schema":"other"}', 1, 0), Record(None, 2, 0)], part)
+    line.run(itertools.repeat(3), 0)
+    assert len(line.topics[topics.DEAD_LETTERS]) == 3
+    assert line.part.progress(0, 0).reasons == {"not_a_finding": 3}
+
+
+def test_a_snapshot_that_is_damaged_begins_anew_and_is_counted() -> None:
+    line = Line(findings(), part)
+    line.run(itertools.repeat(100), 0)
+    state = {key: value.replace(b"incidents", b"incidentz") for key, value in line.state().items()}
+    fresh = part()
+    from streams.domain.source import SourceLog
+
+    assert fresh.restore(state, SourceLog("first", 1, 0, 100)).offset is None
+    assert fresh.operator.open() == []
