@@ -164,7 +164,8 @@ class Emitter:
         if context is None:
             own, parent_id = SpanContext(f"{draw(128) or 1:032x}", span_id), ""
         else:
-            own, parent_id = SpanContext(context.trace_id, span_id, context.flags, context.state), context.span_id
+            own = SpanContext(context.trace_id, span_id, context.flags, context.state, context.baggage)
+            parent_id = context.span_id
         text = name if type(name) is str and len(name) <= MAX_NAME_CHARS else text_of(name, MAX_NAME_CHARS)
         span = Span(text, KINDS.get(kind, 1), own, parent_id, self._clock, self._finish)
         if attributes:

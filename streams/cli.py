@@ -26,6 +26,7 @@ from streams.settings import Settings
 
 EXIT_USAGE: Final = 2
 EXIT_UNAVAILABLE: Final = 3
+MAX_MINUTES: Final = 60 * 24 * 365
 
 
 class JsonFormatter(logging.Formatter):
@@ -79,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
     demo.add_argument("--seconds", help="how long it shows the live pipeline; default: DEMO_SECONDS, else until Ctrl-C")
+    _performance_arguments(
+        commands.add_parser("performance", help="bottlenecks, errors, tokens of recent traces (JSON)")
+    )
     return top
 
 
@@ -94,6 +98,24 @@ def add_trace_arguments(traces: argparse.ArgumentParser) -> None:
     listing.add_argument("--since", type=float, default=0.0, help="began within this many seconds; 0 = any time")
     listing.add_argument("--limit", type=int, default=20)
     actions.add_parser("show", help="one trace as a tree with times").add_argument("trace_id")
+
+
+def _performance_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--minutes", type=_minutes, default=60.0, help="the range that is looked at, up to now")
+    command.add_argument("--baseline-minutes", type=_minutes, default=1440.0, help="the range before it (60, 1440)")
+    command.add_argument("--version", default="", help="only spans of this service.version")
+    command.add_argument("--baseline-version", default="", help="compare with this service.version, in both ranges")
+    command.add_argument("--prices", type=Path, help="prices of models (monitoring/prices.yml shows the form)")
+    command.add_argument(
+        "--limit", type=int, choices=range(1, 1_001), default=20, metavar="ROWS", help="of each list; 1 to 1000"
+    )
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= MAX_MINUTES:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most {MAX_MINUTES}, got {text}")
+    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -210,6 +232,30 @@ def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     return run_demo(settings, scenario=arguments.scenario, seconds=seconds)
 
 
+def _performance(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app.performance import Question, report
+    from streams.trace.cost import load_prices
+
+    question = Question(
+        time.time_ns(),  # noqa: TID251 - the shell reads the clock
+        arguments.minutes * 60.0,
+        arguments.baseline_minutes * 60.0,
+        arguments.version,
+        arguments.baseline_version,
+        arguments.limit,
+    )
+    prices = load_prices(_text(arguments.prices)) if arguments.prices else {}
+    print(asyncio.run(report(settings, question, prices)).decode())
+    return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+
+
 _COMMANDS: Final = {
     "worker": _worker,
     "topics": _topics,
@@ -218,4 +264,5 @@ _COMMANDS: Final = {
     "demo": _demo,
     "kernels": _kernels,
     "detect": _detect,
+    "performance": _performance,
 }

@@ -79,6 +79,42 @@ def test_kafka_headers_keep_the_rest_and_replace_the_old_context() -> None:
     assert inject_kafka(old) == old, "no span is open: pass on what came in"
 
 
+def test_baggage_goes_along_in_every_kind_of_carrier() -> None:
+    context = CONTEXT._replace(baggage="user=7,plan=free;p=1")
+    carrier: dict[str, str] = {}
+    inject(carrier, context)
+    assert carrier["baggage"] == "user=7,plan=free;p=1"
+    assert extract(carrier) == extract(inject_kafka([("baggage", b"old=1")], context)) == context
+    assert inject_kafka([("baggage", b"theirs=1")], CONTEXT)[0] == ("baggage", b"theirs=1")
+    several = [("traceparent", HEADER), ("Baggage", "a=1"), ("baggage", b"b=2")]
+    assert extract(several) == CONTEXT._replace(state="", baggage="a=1,b=2")
+
+
+@pytest.mark.parametrize("name", ["baggage", "tracestate"])
+def test_a_list_that_is_too_long_loses_whole_members_and_one_that_breaks_out_is_dropped(name: str) -> None:
+    def read(text: str) -> str:
+        found = extract({"traceparent": HEADER, name: text})
+        assert found is not None
+        return found.baggage if name == "baggage" else found.state
+
+    limit = 8192 if name == "baggage" else 512
+    assert read("a=1," + "b" * (limit - 4)) == "a=1," + "b" * (limit - 4)
+    assert read("a=1," + "b" * (limit - 3)) == "a=1"
+    assert read("b" * (limit + 1)) == ""
+    assert read("a=1\r\nX-Admin: yes") == ""
+    assert read("a=\u00e9") == ""
+
+
+def test_spans_below_carry_the_baggage_and_do_not_record_it() -> None:
+    with emitter_for(Broker()) as emitter:
+        parent = CONTEXT._replace(baggage="user=7")
+        with emitter.span("call", parent=parent), emitter.span("inner") as inner:
+            carrier: dict[str, str] = {}
+            inject(carrier)
+    assert carrier["baggage"] == inner.context.baggage == "user=7"
+    assert inner.attributes == {}
+
+
 CHILD = """
 import json, sys
 from agents_emitter import Emitter, extract, inject
