@@ -132,10 +132,11 @@ def _check_partitions(settings: Settings, found: Mapping[Topic, int]) -> None:
     if counts[most] == counts[fewest] == wanted:
         return
     other = most if counts[most] != wanted else fewest
-    advice = [f"set {name}={counts[most]}"] if counts[most] > wanted else []
+    advice = [f"set {name}={counts[most]}"] if counts[most] != wanted else []
     if counts[fewest] < max(wanted, counts[most]):
         advice.append("run `streams topics create`, which adds partitions where there are fewer")
+    both = " or " if counts[most] < wanted else " and "
     raise ConfigurationError(
-        f"{other} has {counts[other]} partitions, {name} is {wanted}: {' and '.join(advice)} "
+        f"{other} has {counts[other]} partitions, {name} is {wanted}: {both.join(advice)} "
         "(all such topics must have the same number)"
     )
