@@ -18,8 +18,8 @@ from streams.decode.head import HeadCache
 from streams.decode.run import decode_run
 from streams.decode.spans import decode_spans
 from streams.domain.series import SeriesTable
-from streams.trace.assembly import TraceOperator
 from tests.conftest import create_topics
+from tests.unit.trace.drawn import Assembler
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 30.0
@@ -105,7 +105,7 @@ def test_the_open_telemetry_example_arrives_as_traces_and_as_metrics(rotel: Any,
     wanted = {"agents.steps", "agents.inference.duration"}
     read(consumer, topics.OTLP_METRICS, lambda found: wanted <= metric_names(found, "otel-librarian"))
 
-    operator = TraceOperator()
+    operator = Assembler()
     operator.apply(spans, list(range(len(spans))), [1] * len(spans))
     traces = operator.advance(10**12).traces
     assert len(traces) == asked

@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from streams import topics
 from streams.demo.notices import Notices
 from streams.demo.plan import SECOND_NS, Report
 from streams.demo.summary import Ending, Otel, make_moments, make_sums, report_lines
-from streams.demo.watch import Seen, events_of_others
+from streams.demo.watch import Seen, events_of_others, spans_passed_on
 from streams.domain.alert import AlertTransition
 from streams.publish.delivery import alert_labels
 
@@ -163,3 +164,14 @@ def test_the_otel_program_is_told_with_dashes_for_the_unknown() -> None:
 )
 def test_events_of_others_are_counted_as_the_pipeline_counts(value: bytes, events: int) -> None:
     assert events_of_others(value) == events
+
+
+def test_spans_passed_on_are_known_by_what_the_pipeline_writes() -> None:
+    data = TracesData()
+    for _ in range(2):
+        data.resource_spans.add().scope_spans.add().spans.add()
+    assert spans_passed_on(topics.SPANS, data.SerializeToString()) == 2
+    assert spans_passed_on(topics.SPANS, b'{"producer":"rekey/otlp_spans/0/1","spans":[{},{},{}]}') == 3
+    assert spans_passed_on(topics.SPANS, b'{"producer":"sim-1","spans":[{}]}') == 0
+    assert spans_passed_on(topics.SPANS, b"\n\xff") == 0
+    assert spans_passed_on(topics.METRICS, data.SerializeToString()) == 0
