@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.domain.keys import trace_keys
-from streams.domain.spanrows import SPAN, SpanTables
+from streams.domain.spanrows import SpanTables
 from streams.domain.trace import MAX_TRACE_BYTES, decode_trace, encode_trace
 from streams.trace import take
 from streams.trace.forest import Forest, make_forest
@@ -258,12 +258,6 @@ class TraceOperator:
         due = run.published[: state[PUBLISHED]]
         traces, orphans, alone = self._publish(due)
         return TraceResult(traces, run.fate, run.calls[: state[CALLS]], run.before_ns, _left(due), orphans, alone)
-
-    def advance(self, clock_ns: int, offset: int) -> TraceResult:
-        """Lets time pass without spans: a run of one tick."""
-        none = np.zeros(0, np.uint8)
-        at = (np.array([offset], np.int64), np.array([clock_ns], np.int64), np.ones(1, np.bool_))
-        return self.apply(np.zeros(0, SPAN), none, *at)
 
     def _publish(self, due: NDArray[Any]) -> tuple[list[tuple[bytes, bytes]], int, int]:
         """Records of publications, their orphans and what stayed alone in them."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streams.domain.span import Span
-from streams.domain.spanrows import SpanTables, rows_of
+from streams.domain.spanrows import SPAN, SpanTables, rows_of
 from streams.domain.trace import Call, Segment, TraceRecord, decode_trace
 from streams.trace import forest as compiled
 from streams.trace import take
@@ -76,6 +76,12 @@ class Outcome:
     unpaired: int = 0
 
 
+def tick(operator: TraceOperator, clock_ns: int, offset: int) -> TraceResult:
+    """Time without spans: a run of one tick."""
+    at = (np.array([offset], np.int64), np.array([clock_ns], np.int64), np.ones(1, np.bool_))
+    return operator.apply(np.zeros(0, SPAN), np.zeros(0, np.uint8), *at)
+
+
 class Assembler:
     """A trace operator that takes drawn spans."""
 
@@ -96,7 +102,7 @@ class Assembler:
         return self._outcome(self.operator.apply(rows, bodies, *columns), columns[0], spans)
 
     def advance(self, clock_ns: int, offset: int = FOREVER) -> Outcome:
-        return self._outcome(self.operator.advance(clock_ns, offset), np.array([offset]), [])
+        return self._outcome(tick(self.operator, clock_ns, offset), np.array([offset]), [])
 
     def _outcome(self, found: TraceResult, offset: np.ndarray, spans: Sequence[Span]) -> Outcome:
         new = offset > self._applied

@@ -21,7 +21,7 @@ from streams.domain.trace import (
 from streams.trace.graph import edges
 from tests.unit.trace import reference
 from tests.unit.trace.drawing import CLIENT, CONSUMER, EPOCH, MS, PATIENT, PRODUCER, SERVER, span
-from tests.unit.trace.drawn import call_rows, filled, trace_record
+from tests.unit.trace.drawn import call_rows, filled, tick, trace_record
 from tests.unit.trace.test_red import call
 
 
@@ -171,6 +171,6 @@ def test_a_record_equals_the_one_made_object_by_object(
 @given(whole_traces())
 def test_what_stayed_alone_is_counted(spans: list[Span]) -> None:
     operator = filled(spans)
-    found = operator.advance(EPOCH + 10**12, 2**62)
+    found = tick(operator, EPOCH + 10**12, 2**62)
     assert found.unpaired == reference.unpaired({one.span_id: one for one in spans})
     assert found.orphans == len(reference.trace_record("t", spans).orphans)
