@@ -184,7 +184,7 @@ class MetricsPartition:
 
     def process(self, records: Sequence[Record], now_ns: int) -> list[Step]:
         """Applies a run; a run that holds both counted and new records is taken in two."""
-        block = records if isinstance(records, Block) else Block.of(records)
+        block = Block.of(records)
         cut = block.until(self.operator.counted)
         parts = [part for part in (block[:cut], block[cut:]) if len(part)]
         return [step for part in parts if (step := self._apply(part, now_ns))]

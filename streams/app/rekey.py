@@ -91,7 +91,7 @@ class RekeyPart:
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Sends the spans of a run on, then the checkpoint."""
-        block = records if isinstance(records, Block) else Block.of(records)
+        block = Block.of(records)
         if self._decoder.tables.outgrown:
             self._decoder.tables.keep([])
         run = self._decoder.decode(block, hint=self.topic)

@@ -108,7 +108,7 @@ class TracesPart:
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of records."""
-        block = records if isinstance(records, Block) else Block.of(records)
+        block = Block.of(records)
         self.operator.tidy(self._blocks.rows, self._blocks.texts)
         run = self._decoder.decode(block, hint=self.topic)
         self._note_drops(run)

@@ -54,7 +54,7 @@ def decode_run(records: Sequence[Record], table: SeriesTable, cache: HeadCache, 
         Samples in columns, and every other fate by name. Never raises for what is in a record.
     """
     cache.bind(table)
-    block = records if isinstance(records, Block) else Block.of(records)
+    block = Block.of(records)
     return _Run(block, table, cache, hint).decode()
 
 

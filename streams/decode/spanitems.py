@@ -12,16 +12,26 @@ import numpy as np
 
 from streams.decode import spankeys
 from streams.decode.spankeys import name_number
-from streams.decode.spantarget import EVENT, LINK, OWN, RECORD, SPAN, first_time, keep_integer, keep_text, place_of
+from streams.decode.spantarget import (
+    EVENT,
+    LINK,
+    OWN,
+    RECORD,
+    SPAN,
+    WORD_ATTRIBUTES,
+    WORD_NAME,
+    WORD_TIME,
+    first_time,
+    keep_integer,
+    keep_text,
+    place_of,
+)
 from streams.decode.wire import read_field, read_fixed64, read_varint
 from streams.domain.jsonbytes import put_integer, put_real, put_text, put_word
 from streams.domain.kernel import kernel
 
 _TRUE: Final = np.frombuffer(b"true", np.uint8)
 _FALSE: Final = np.frombuffer(b"false", np.uint8)
-_NAME: Final = np.frombuffer(b'"name":', np.uint8)
-_ATTRIBUTES: Final = np.frombuffer(b'"attributes":{', np.uint8)
-_TIME: Final = np.frombuffer(b'{"timeUnixNano":', np.uint8)
 _TRACE_ID: Final = np.frombuffer(b'{"traceId":"', np.uint8)
 _SPAN_ID: Final = np.frombuffer(b'","spanId":"', np.uint8)
 _ARRAY_TAG: Final = 42
@@ -158,12 +168,12 @@ def put_event(buf: Any, a: int, b: int, known: Any, out: Any, at: int) -> int:
             name, name_end = begin, end
         elif tag != 26 and tag != 32:
             return RECORD
-    at = put_integer(out, put_word(out, at, _TIME), max(moment, 0))
+    at = put_integer(out, put_word(out, at, WORD_TIME), max(moment, 0))
     out[at] = 44
-    at = _inner_attributes(buf, a, b, 26, EVENT, known, out, put_word(out, at + 1, _ATTRIBUTES))
+    at = _inner_attributes(buf, a, b, 26, EVENT, known, out, put_word(out, at + 1, WORD_ATTRIBUTES))
     if at < 0:
         return at
-    at = put_text(out, put_word(out, at, _NAME), buf, name, name_end)
+    at = put_text(out, put_word(out, at, WORD_NAME), buf, name, name_end)
     if at < 0:
         return RECORD
     out[at], out[at + 1] = 125, 44
@@ -215,7 +225,7 @@ def put_link(buf: Any, a: int, b: int, known: Any, out: Any, at: int) -> int:
     at = _put_hex(out, put_word(out, at, _TRACE_ID), buf, trace, 16)
     at = _put_hex(out, put_word(out, at, _SPAN_ID), buf, span, 8)
     out[at], out[at + 1] = 34, 44
-    at = _inner_attributes(buf, a, b, 34, LINK, known, out, put_word(out, at + 2, _ATTRIBUTES))
+    at = _inner_attributes(buf, a, b, 34, LINK, known, out, put_word(out, at + 2, WORD_ATTRIBUTES))
     if at < 0:
         return at
     out[at - 1], out[at] = 125, 44

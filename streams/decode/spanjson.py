@@ -33,6 +33,12 @@ from streams.decode.spantarget import (
     OWN,
     RECORD,
     SLACK_BYTES,
+    WORD_EVENTS,
+    WORD_LINKS,
+    WORD_MESSAGE,
+    WORD_NAME,
+    WORD_STATUS,
+    WORD_TIME,
     Target,
     clear,
     end_span,
@@ -53,13 +59,7 @@ _SPANS: Final = np.frombuffer(b',"spans":[', np.uint8)
 _START: Final = np.frombuffer(b'"start"', np.uint8)
 _ENDED: Final = np.frombuffer(b'"end"', np.uint8)
 
-_NAME: Final = np.frombuffer(b'"name":', np.uint8)
 _ATTRIBUTES: Final = np.frombuffer(b'"attributes":', np.uint8)
-_EVENTS: Final = np.frombuffer(b'"events":[', np.uint8)
-_LINKS: Final = np.frombuffer(b'"links":[', np.uint8)
-_STATUS: Final = np.frombuffer(b'"status":{"code":', np.uint8)
-_MESSAGE: Final = np.frombuffer(b',"message":', np.uint8)
-_TIME: Final = np.frombuffer(b'{"timeUnixNano":', np.uint8)
 _TRACE_ID: Final = np.frombuffer(b'{"traceId":', np.uint8)
 _SPAN_ID: Final = np.frombuffer(b',"spanId":', np.uint8)
 _EMPTY: Final = np.frombuffer(b'""', np.uint8)
@@ -135,10 +135,10 @@ def _event(  # noqa: C901 - one field each
         out[to], out[to + 1] = 123, 125
         to += 2
     out[to] = 44
-    to = put_word(out, to + 1, _NAME)
+    to = put_word(out, to + 1, WORD_NAME)
     to = put_bytes(out, to, buf, name, name_end) if name >= 0 else put_word(out, to, _EMPTY)
     out[to] = 44
-    to = put_integer(out, put_bytes(out, to + 1, _TIME, 1, _TIME.shape[0]), max(moment, 0))
+    to = put_integer(out, put_bytes(out, to + 1, WORD_TIME, 1, WORD_TIME.shape[0]), max(moment, 0))
     out[to] = 125
     return at + 1, to + 1
 
@@ -198,7 +198,7 @@ def _items(buf: Any, at: int, end: int, known: Any, out: Any, to: int, links: bo
         return at + 2, to
     if at >= end or buf[at] != 91:
         return 0, RECORD
-    to = put_word(out, to, _LINKS) if links else put_word(out, to, _EVENTS)
+    to = put_word(out, to, WORD_LINKS) if links else put_word(out, to, WORD_EVENTS)
     for _ in range(MAX_ITEMS):
         if links:
             at, to = _link(buf, at + 1, end, known, out, to)
@@ -245,7 +245,7 @@ def _status(buf: Any, at: int, end: int, row: Any, out: Any, to: int) -> tuple[i
         return 0, RECORD
     if row.status == 0:
         return at + 1, to
-    to = put_word(out, put_integer(out, put_word(out, to, _STATUS), row.status), _MESSAGE)
+    to = put_word(out, put_integer(out, put_word(out, to, WORD_STATUS), row.status), WORD_MESSAGE)
     row.message = to + 1 - row.body
     row.message_bytes = max(message_end - message - 2, 0)
     to = put_bytes(out, to, buf, message, message_end) if message else put_word(out, to, _EMPTY)
@@ -343,7 +343,7 @@ def _finish(buf: Any, target: Target, row: Any, to: int, name: int, name_end: in
     if operation_is_hidden(target.known, buf, name, name_end):
         return RECORD
     out = target.bodies
-    to = put_word(out, to, _NAME)
+    to = put_word(out, to, WORD_NAME)
     out[to] = 34
     to = put_bytes(out, to + 1, buf, name, name_end)
     out[to], out[to + 1] = 34, 44

@@ -48,6 +48,14 @@ OWN: Final = 1
 EVENT: Final = 2
 """Whose attributes are read: only a span's own have a meaning, and the type of an event's exception."""
 
+# of a span's body, whatever it came in
+WORD_NAME: Final = np.frombuffer(b'"name":', np.uint8)
+WORD_ATTRIBUTES: Final = np.frombuffer(b'"attributes":{', np.uint8)
+WORD_EVENTS: Final = np.frombuffer(b'"events":[', np.uint8)
+WORD_LINKS: Final = np.frombuffer(b'"links":[', np.uint8)
+WORD_STATUS: Final = np.frombuffer(b'"status":{"code":', np.uint8)
+WORD_MESSAGE: Final = np.frombuffer(b',"message":', np.uint8)
+WORD_TIME: Final = np.frombuffer(b'{"timeUnixNano":', np.uint8)
 _GEN_AI: Final = np.frombuffer(b"gen_ai.", np.uint8)
 _SPAN_ID: Final = np.frombuffer(b'"spanId":"', np.uint8)
 _PARENT: Final = np.frombuffer(b'","parentSpanId":"', np.uint8)

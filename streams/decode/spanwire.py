@@ -22,6 +22,12 @@ from streams.decode.spantarget import (
     RECORD,
     SLACK_BYTES,
     SPAN,
+    WORD_ATTRIBUTES,
+    WORD_EVENTS,
+    WORD_LINKS,
+    WORD_MESSAGE,
+    WORD_NAME,
+    WORD_STATUS,
     Target,
     clear,
     end_span,
@@ -32,12 +38,6 @@ from streams.decode.wire import read_field, read_fixed64, read_varint
 from streams.domain.jsonbytes import put_integer, put_text, put_word
 from streams.domain.kernel import kernel
 
-_NAME: Final = np.frombuffer(b'"name":', np.uint8)
-_ATTRIBUTES: Final = np.frombuffer(b'"attributes":{', np.uint8)
-_EVENTS: Final = np.frombuffer(b'"events":[', np.uint8)
-_LINKS: Final = np.frombuffer(b'"links":[', np.uint8)
-_STATUS: Final = np.frombuffer(b'"status":{"code":', np.uint8)
-_MESSAGE: Final = np.frombuffer(b',"message":', np.uint8)
 _ATTRIBUTE_TAG: Final = 74
 _EVENT_TAG: Final = 90
 _LINK_TAG: Final = 106
@@ -70,8 +70,8 @@ def _status(buf: Any, a: int, b: int, known: Any, row: Any, out: Any, at: int) -
     if message_end - message > MAX_MESSAGE_BYTES:
         return SPAN
     start = at
-    at = put_integer(out, put_word(out, at, _STATUS), row.status)
-    at = put_word(out, at, _MESSAGE)
+    at = put_integer(out, put_word(out, at, WORD_STATUS), row.status)
+    at = put_word(out, at, WORD_MESSAGE)
     row.message = at + 1 - row.body
     at = put_text(out, at, buf, message, message_end)
     if at < 0:
@@ -109,9 +109,9 @@ def _lists(  # noqa: C901, PLR0912 - one list each
             seen |= bit
             section, items = tag, 0
             if tag == _ATTRIBUTE_TAG:
-                at = put_word(out, at, _ATTRIBUTES)
+                at = put_word(out, at, WORD_ATTRIBUTES)
             else:
-                at = put_word(out, at, _EVENTS) if tag == _EVENT_TAG else put_word(out, at, _LINKS)
+                at = put_word(out, at, WORD_EVENTS) if tag == _EVENT_TAG else put_word(out, at, WORD_LINKS)
         if listed and at >= 0:
             items += 1
             if tag == _ATTRIBUTE_TAG:
@@ -202,7 +202,7 @@ def _span(buf: Any, a: int, b: int, target: Target, row: Any) -> int:
     clear(known)
     row.body = at = target.filled[1]
     out[at] = 123
-    at = put_text(out, put_word(out, at + 1, _NAME), buf, name, name_end)
+    at = put_text(out, put_word(out, at + 1, WORD_NAME), buf, name, name_end)
     if at < 0:
         return RECORD
     out[at] = 44

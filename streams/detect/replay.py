@@ -7,7 +7,6 @@ anything: the detector counts values and reads the time of day.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,18 +21,19 @@ assert WARMUP_VALUES >= LEAST_WARMUP_WINDOWS
 
 
 class Detection:
-    """The default detector of one series, each finding said once, when it begins.
+    """The default detector of one series, each finding said once, when it begins."""
 
-    Args:
-        name: one of ``registry.DETECTORS``.
-    """
-
-    def __init__(self, name: str = registry.DEFAULT) -> None:
-        self._detector = registry.make(name, WARMUP_VALUES, hold_windows=0)
+    def __init__(self) -> None:
+        self._detector = registry.make(registry.DEFAULT, WARMUP_VALUES, hold_windows=0)
         self._seen = 0
 
     def score(self, value: float, at_ns: int) -> float:
-        """[0, 1], before the value is learned; 0 while it warms up and for what is no number."""
+        """[0, 1], before the value is learned, in the order of the recording.
+
+        Args:
+            value: NaN stands for a missing one and scores 0, as all values do while the detector warms up.
+            at_ns: nanoseconds since the epoch.
+        """
         judged = self._detector.score(value, at_ns).score
         self._detector.learn(value, at_ns)
         self._seen += 1
@@ -48,16 +48,6 @@ def settled(score: float, seen: int) -> float:
     if score <= 0.0 or seen >= SETTLED_VALUES:
         return score
     return max(0.0, 1.0 - (1.0 - score) * math.sqrt(SETTLED_VALUES / seen))
-
-
-def replay(values: Iterable[tuple[int, float]]) -> Iterator[float]:
-    """Scores of one series.
-
-    Args:
-        values: time in nanoseconds and value, in the order of the recording. NaN stands for a missing value.
-    """
-    detection = Detection()
-    return (detection.score(value, at_ns) for at_ns, value in values)
 
 
 def read_time(text: str) -> int:

@@ -83,7 +83,9 @@ class Block(Sequence[LogRecord]):
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Block:
-        """The same from records that were made one by one."""
+        """The same from records that were made one by one; a block is one already."""
+        if isinstance(records, Block):
+            return records
         keys = [record.key for record in records]
         values = [record.value for record in records]
         ends = list(accumulate((len(piece or b"") for piece in (*keys, *values)), initial=0))

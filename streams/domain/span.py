@@ -31,6 +31,27 @@ class Span:
     links: tuple[Mapping[str, Any], ...] = ()
     phase: str = "end"
 
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any], trace_id: str, resource: Mapping[str, Any], phase: str = "end") -> Span:
+        """A span from its JSON in a record of ``agents.traces``, which names trace and resource elsewhere."""
+        status = body.get("status", {})
+        return cls(
+            trace_id=trace_id,
+            span_id=body["spanId"],
+            parent_span_id=body["parentSpanId"],
+            name=body["name"],
+            kind=body["kind"],
+            start_ns=body["startTimeUnixNano"],
+            end_ns=body["endTimeUnixNano"],
+            status_code=status.get("code", 0),
+            status_message=status.get("message", ""),
+            attributes=body.get("attributes", {}),
+            resource=resource,
+            events=tuple(body.get("events", ())),
+            links=tuple(body.get("links", ())),
+            phase=phase,
+        )
+
     @property
     def service(self) -> str:
         """``service.name`` of the resource, or "unknown_service" (OpenTelemetry's default)."""

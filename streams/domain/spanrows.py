@@ -283,23 +283,9 @@ def span_of(row: Any, bodies: NDArray[np.uint8], tables: SpanTables) -> Span:
     """The span of a row."""
     begin, size = int(row["body"]), int(row["body_bytes"])
     body: dict[str, Any] = orjson.loads(bodies[begin : begin + size].tobytes() + b"}")
-    status = body.get("status", {})
-    return Span(
-        trace_id=hex_id(row["trace_high"]) + hex_id(row["trace_low"]),
-        span_id=body["spanId"],
-        parent_span_id=body["parentSpanId"],
-        name=body["name"],
-        kind=body["kind"],
-        start_ns=body["startTimeUnixNano"],
-        end_ns=body["endTimeUnixNano"],
-        status_code=status.get("code", 0),
-        status_message=status.get("message", ""),
-        attributes=body.get("attributes", {}),
-        resource=tables.resources.maps[int(row["resource"])],
-        events=tuple(body.get("events", ())),
-        links=tuple(body.get("links", ())),
-        phase="start" if row["phase"] else "end",
-    )
+    trace_id = hex_id(row["trace_high"]) + hex_id(row["trace_low"])
+    phase = "start" if row["phase"] else "end"
+    return Span.from_body(body, trace_id, tables.resources.maps[int(row["resource"])], phase)
 
 
 def rows_of(spans: Sequence[Span], tables: SpanTables) -> tuple[NDArray[Any], NDArray[np.uint8]]:

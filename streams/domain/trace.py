@@ -269,25 +269,6 @@ def encode_trace(record: TraceRecord, max_bytes: int = MAX_TRACE_BYTES) -> bytes
     return value
 
 
-def _decode_span(trace_id: str, body: Mapping[str, Any], resources: Sequence[Mapping[str, Any]]) -> Span:
-    status = body.get("status", {})
-    return Span(
-        trace_id=trace_id,
-        span_id=body["spanId"],
-        parent_span_id=body["parentSpanId"],
-        name=body["name"],
-        kind=body["kind"],
-        start_ns=body["startTimeUnixNano"],
-        end_ns=body["endTimeUnixNano"],
-        status_code=status.get("code", 0),
-        status_message=status.get("message", ""),
-        attributes=body.get("attributes", {}),
-        resource=resources[body["resource"]],
-        events=tuple(body.get("events", ())),
-        links=tuple(body.get("links", ())),
-    )
-
-
 def decode_trace(value: bytes) -> TraceRecord:
     """The inverse of :func:`encode_trace`.
 
@@ -300,7 +281,9 @@ def decode_trace(value: bytes) -> TraceRecord:
     return TraceRecord(
         trace_id=body["trace_id"],
         revision=body["revision"],
-        spans=tuple(_decode_span(body["trace_id"], span, body["resources"]) for span in body["spans"]),
+        spans=tuple(
+            Span.from_body(span, body["trace_id"], body["resources"][span["resource"]]) for span in body["spans"]
+        ),
         self_ns=tuple(span["selfNs"] for span in body["spans"]),
         root=body["root"],
         services=tuple(body["services"]),

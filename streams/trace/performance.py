@@ -6,7 +6,7 @@ row ``other``, so that sums stay exact. Age is bounded by the range of time that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
@@ -175,14 +175,12 @@ class Performance:
         figures.self_times.add(self_ns)
 
     def _figures(self, operation: Operation) -> Figures:
-        if operation not in self.operations and len(self.operations) >= self.bounds.operations:
-            operation = Operation(OTHER, OTHER)
-        return self.operations.setdefault(operation, Figures())
+        key = _place(self.operations, operation, Operation(OTHER, OTHER), self.bounds.operations)
+        return self.operations.setdefault(key, Figures())
 
     def _error(self, span: Span, error_type: str) -> None:
-        kind = ErrorKind(operation_of(span), error_type)
-        if kind not in self.errors and len(self.errors) >= self.bounds.errors:
-            kind = ErrorKind(Operation(OTHER, OTHER), conventions.OTHER_ERROR)
+        rest = ErrorKind(Operation(OTHER, OTHER), conventions.OTHER_ERROR)
+        kind = _place(self.errors, ErrorKind(operation_of(span), error_type), rest, self.bounds.errors)
         group = self.errors.setdefault(kind, ErrorGroup(0, span.end_ns, span.end_ns, []))
         group.count += 1
         group.first_seen_ns = min(group.first_seen_ns, span.end_ns)
@@ -191,14 +189,18 @@ class Performance:
             group.trace_ids.append(span.trace_id)
 
     def _use(self, key: UseKey, input_tokens: int, output_tokens: int) -> None:
-        if key not in self.usage and len(self.usage) >= self.bounds.usage:
-            key = UseKey(OTHER, OTHER, OTHER)
+        key = _place(self.usage, key, UseKey(OTHER, OTHER, OTHER), self.bounds.usage)
         before = self.usage.get(key, (0, 0))
         self.usage[key] = (before[0] + input_tokens, before[1] + output_tokens)
 
 
+def _place(table: Mapping[K, object], key: K, rest: K, limit: int) -> K:
+    """The key, or where there is no room for it the row that the rest shares."""
+    return key if key in table or len(table) < limit else rest
+
+
 def _row(table: dict[K, Pattern], key: K, rest: K, limit: int) -> Pattern:
-    return table.setdefault(key if key in table or len(table) < limit else rest, Pattern())
+    return table.setdefault(_place(table, key, rest, limit), Pattern())
 
 
 def operation_of(span: Span) -> Operation:
