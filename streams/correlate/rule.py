@@ -10,47 +10,17 @@ Three kinds share one lifecycle, because each gives a number per group that leve
 from __future__ import annotations
 
 import hashlib
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal
 
 import orjson
 
-from streams.domain.series import Series
+from streams.domain.selector import OPERATORS, Selector
 
 RuleKind = Literal["threshold", "absence", "anomaly"]
 STATISTICS: Final = ("mean", "p50", "p95", "p99", "max", "min", "sum", "rate", "growth_per_minute", "ratio")
-OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
 UNITS: Final = ("1", "s", "By", "By/min", "ratio", "1/s", "nat", "windows")
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """Series of one metric whose labels match.
-
-    Attributes:
-        metric: OpenTelemetry style name.
-        where: label -> allowed values; a value that ends in ``*`` allows every value with that beginning.
-    """
-
-    metric: str
-    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-    def matches(self, series: Series) -> bool:
-        """True when the series belongs to it."""
-        if series.name != self.metric:
-            return False
-        return all(any(_allows(value, series.label(label)) for value in values) for label, values in self.where)
-
-
-def _allows(pattern: str, value: str) -> bool:
-    return value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern
 
 
 @dataclass(frozen=True, slots=True)

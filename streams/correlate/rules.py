@@ -8,9 +8,10 @@ from typing import Any, Final
 import yaml
 
 from streams.correlate import template
-from streams.correlate.fields import Fields
-from streams.correlate.rule import OPERATORS, STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Selector, Thresholds
+from streams.correlate.rule import STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Thresholds
 from streams.domain.alert import SEVERITIES
+from streams.domain.fields import Fields
+from streams.domain.selector import OPERATORS, Selector, read_selectors, read_where
 from streams.errors import ConfigurationError
 
 _SHARED: Final = {"kind", "unit", "levels", "keep_firing_seconds", "summary", "description", "runbook"}
@@ -95,7 +96,7 @@ def parse_rule(name: str, body: object) -> Rule:
         keep_firing_seconds=fields.number("keep_firing_seconds", default=0, least=0),
         confirm=confirm,
         forget_seconds=fields.number("forget_seconds", default=3600, least=1) if kind == "absence" else 0.0,
-        stopped_by=_selectors(fields, "stopped_by") if "stopped_by" in fields.body else (),
+        stopped_by=read_selectors(fields, "stopped_by") if "stopped_by" in fields.body else (),
         summary=fields.text("summary"),
         description=fields.text("description", default=""),
         runbook=fields.text("runbook", default=f"monitoring/runbooks/{name}.md"),
@@ -114,32 +115,12 @@ def _source(fields: Fields, kind: str) -> tuple[str, tuple[Selector, ...], tuple
     if statistic == "ratio":
         if "metric" in fields.body:
             raise fields.wrong("metric", "numerator and denominator instead, for statistic ratio")
-        return statistic, _selectors(fields, "numerator"), _selectors(fields, "denominator")
+        return statistic, read_selectors(fields, "numerator"), read_selectors(fields, "denominator")
     for name in ("numerator", "denominator"):
         if name in fields.body:
             raise fields.wrong(name, "it only with statistic ratio")
-    where = _where(fields, fields.body.get("where", {}))
+    where = read_where(fields, fields.body.get("where", {}))
     return statistic, (Selector(fields.text("metric"), where),), ()
-
-
-def _selectors(fields: Fields, name: str) -> tuple[Selector, ...]:
-    found = []
-    for item in fields.items(name):
-        inner = Fields(f"{fields.place}: {name}", item)
-        inner.only({"metric", "where"})
-        found.append(Selector(inner.text("metric"), _where(inner, inner.body.get("where", {}))))
-    return tuple(found)
-
-
-def _where(fields: Fields, body: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    conditions = Fields(f"{fields.place}: where", body)
-    found = []
-    for label, value in conditions.body.items():
-        values = value if isinstance(value, list) else [value]
-        if not values or not all(isinstance(item, str) for item in values):
-            raise conditions.wrong(label, "a text or a list of texts (quote numbers)")
-        found.append((str(label), tuple(values)))
-    return tuple(sorted(found))
 
 
 def _confirm(fields: Fields) -> tuple[int, int]:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.correlate.rule import Selector, shortened
+from streams.correlate.rule import shortened
 from streams.correlate.rules import load_rules, load_thresholds, parse_thresholds
 from streams.domain.alert import SEVERITIES
+from streams.domain.selector import Selector
 from streams.errors import ConfigurationError
 from tests.unit.correlate.scenes import RULES, THRESHOLDS, rule
 from tests.unit.window_batches import series
