@@ -56,7 +56,8 @@ check-imports: ## import-linter: who may import whom
 check-house: ## names, lengths, paths in documents, lock file
 	@$(BIN)/python -m pytest -q -o verbosity_assertions=2 --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_house.py
 
-check-monitoring: ## promtool and amtool on monitoring/, where they are installed
+check-monitoring: ## monitoring/ is what its sources give; promtool and amtool on it, where they are installed
+	@$(BIN)/python -m monitoring.source --check
 	@bash .ci/check-monitoring
 
 bench: setup kernels ## throughput of each path, one JSON line per path

@@ -1,0 +1,1 @@
+"""What is shipped for Prometheus, Alertmanager, Grafana; ``python -m monitoring.source`` writes what is generated."""

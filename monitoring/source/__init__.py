@@ -1,0 +1,1 @@
+"""Generators of monitoring/: values from thresholds.yml and slo.yml in, files out; see ``__main__``."""

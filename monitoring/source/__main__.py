@@ -1,0 +1,74 @@
+"""Writes what is generated in ``monitoring/``; ``--check`` compares and writes nothing (exit 1 on a difference)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from monitoring.source import alerts, recordings, slo
+from streams.correlate.rules import load_thresholds
+
+FOLDER: Final = Path(__file__).parents[1]
+_HEAD: Final = "# Made by `python -m monitoring.source` from {source}. Do not edit.\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Long expressions stay readable: text of several lines as a block, no anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Every mapping is written out."""
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def files(folder: Path = FOLDER) -> dict[Path, str]:
+    """What is generated: path below ``folder`` to content."""
+    thresholds = load_thresholds((folder / "thresholds.yml").read_text())
+    objectives = yaml.safe_load((folder / "slo.yml").read_text())
+    rules = Path("rules")
+    return {
+        rules / "alerts.yml": _rules(
+            "monitoring/thresholds.yml and source/alerts.py", alerts.groups(thresholds.baselines)
+        ),
+        rules / "recordings.yml": _rules("source/recordings.py", recordings.groups()),
+        rules / "freeagentics.yml": _rules("source/recordings.py", recordings.former_names()),
+        rules / "slo.yml": _rules("slo.yml", slo.groups(objectives)),
+    }
+
+
+def _rules(source: str, groups: list[dict[str, Any]]) -> str:
+    return _HEAD.format(source=source) + yaml.dump({"groups": groups}, Dumper=_Dumper, sort_keys=False, width=118)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Console entry."""
+    parser = argparse.ArgumentParser(prog="python -m monitoring.source", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare; write nothing")
+    check = parser.parse_args(arguments).check
+    stale = [path for path, text in files().items() if not _same(FOLDER / path, text)]
+    for path in stale:
+        if check:
+            sys.stdout.write(f"monitoring/{path} is not what its source gives: run python -m monitoring.source\n")
+        else:
+            (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
+            (FOLDER / path).write_text(files()[path])
+            sys.stdout.write(f"monitoring/{path} written\n")
+    return 1 if check and stale else 0
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

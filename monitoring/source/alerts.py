@@ -1,0 +1,241 @@
+"""Alert rules that belong to Prometheus: what the stream cannot say of itself, and limits over minutes.
+
+Limits come from ``baselines`` in ``monitoring/thresholds.yml``; numbers written here are of the pipeline's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from streams.correlate.rule import Baseline
+
+Group = dict[str, Any]
+
+_WHO: Final = "environment, service_name"
+
+
+class Alert(NamedTuple):
+    """One rule: Prometheus' fields, the texts an operator reads."""
+
+    name: str
+    expr: str
+    severity: str
+    wait: str
+    summary: str
+    description: str
+    team: str = "pipeline"
+
+    def rule(self) -> dict[str, Any]:
+        """As a mapping of a rule file."""
+        return {
+            "alert": self.name,
+            "expr": self.expr,
+            "for": self.wait,
+            "labels": {"severity": self.severity, "team": self.team},
+            "annotations": {
+                "summary": self.summary,
+                "description": self.description,
+                "runbook": f"monitoring/runbooks/{self.name}.md",
+            },
+        }
+
+
+def groups(baselines: Mapping[str, Baseline]) -> list[Group]:
+    """Alert groups: services by their baselines, the pipeline, the watchdog."""
+    return [
+        {"name": "services", "rules": [alert.rule() for alert in _services(baselines)]},
+        {"name": "pipeline", "rules": [alert.rule() for alert in PIPELINE]},
+        {"name": "watchdog", "rules": [WATCHDOG.rule()]},
+    ]
+
+
+def _services(baselines: Mapping[str, Baseline]) -> list[Alert]:
+    p95, p99, cpu, disk = (baselines[name] for name in ("api_p95", "api_p99", "cpu", "disk"))
+    growth = baselines["kg_growth"]
+    return [
+        *_above(
+            "ApiLatencyP95High",
+            "service:http_request_duration_seconds:p95_5m",
+            [("high", p95.critical, "3m"), ("warning", p95.warning, "5m")],
+            "One request in twenty to {{ $labels.service_name }} takes more than {{ $value | humanizeDuration }}",
+        ),
+        *_above(
+            "ApiLatencyP99High",
+            "service:http_request_duration_seconds:p99_5m",
+            [("high", p99.critical, "2m")],
+            "One request in a hundred to {{ $labels.service_name }} takes more than {{ $value | humanizeDuration }}",
+        ),
+        *_above(
+            "CpuHigh",
+            f"max by ({_WHO}) (process_cpu_utilization_ratio_max)",
+            [("critical", cpu.critical, "5m"), ("high", 0.8, "5m"), ("warning", cpu.warning, "10m")],
+            "{{ $labels.service_name }} uses {{ $value | humanizePercentage }} of its processors",
+        ),
+        *_above(
+            "DiskFreeLow",
+            "max by (instance, mountpoint) (1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)",
+            [("high", disk.critical, "5m"), ("warning", disk.warning, "15m")],
+            "{{ $labels.mountpoint }} on {{ $labels.instance }} is {{ $value | humanizePercentage }} full",
+        ),
+        Alert(
+            "DiskFreeLow",
+            'predict_linear(node_filesystem_avail_bytes{fstype!~"tmpfs|overlay"}[2h], 4 * 3600) < 0',
+            "critical",
+            "30m",
+            "{{ $labels.mountpoint }} on {{ $labels.instance }} will be full within four hours",
+            "A straight line through the last two hours of free space.",
+            team="agents",
+        ),
+        *_above(
+            "KgGrowthHigh",
+            f"max by ({_WHO}) (delta(agents_kg_nodes[1h]))",
+            [("warning", growth.warning, "15m")],
+            "The knowledge graph of {{ $labels.service_name }} grew by {{ $value | humanize }} nodes in an hour",
+        ),
+    ]
+
+
+def _above(name: str, expr: str, levels: list[tuple[str, float, str]], summary: str) -> list[Alert]:
+    """One alert per severity, each silent while a worse one's limit holds."""
+    made: list[Alert] = []
+    worse: float | None = None
+    for severity, limit, wait in levels:
+        condition = f"{expr} > {limit:g}" + (f" <= {worse:g}" if worse is not None else "")
+        made.append(Alert(name, condition, severity, wait, summary, f"The limit is {limit:g}, for {wait}.", "agents"))
+        worse = limit
+    return made
+
+
+PIPELINE: Final = (
+    Alert(
+        "StreamsWorkerDown",
+        'up{job="streams"} == 0',
+        "critical",
+        "30s",
+        "The worker at {{ $labels.instance }} does not answer",
+        "Prometheus cannot read its page. Its partitions move to another worker of the role, if there is one.",
+    ),
+    Alert(
+        "AgentSystemDown",
+        'absent(up{job="streams"} == 1)',
+        "critical",
+        "30s",
+        "No worker answers: nothing is monitored",
+        "Every worker's page is gone, or none is configured.",
+    ),
+    Alert(
+        "ConsumerLagHigh",
+        "min_over_time(streams_consumer_lag_records[5m]) > 1000 and delta(streams_consumer_lag_records[5m]) >= 0",
+        "high",
+        "5m",
+        "{{ $labels.topic }}/{{ $labels.partition }} is {{ $value | humanize }} records behind and does not catch up",
+        "More arrives than the worker of this partition processes.",
+    ),
+    Alert(
+        "WatermarkStalled",
+        "streams_watermark_delay_seconds > 120",
+        "high",
+        "2m",
+        "Event time of {{ $labels.topic }}/{{ $labels.partition }} is {{ $value | humanizeDuration }} behind",
+        "Windows close late, and so do alerts.",
+    ),
+    Alert(
+        "EventGap",
+        "delta(streams_batches_missing[5m]) > 0",
+        "high",
+        "0s",
+        "{{ $value | humanize }} batches of agents are missing on {{ $labels.topic }}/{{ $labels.partition }}",
+        "Sequence numbers have holes: agents sent what never arrived.",
+    ),
+    Alert(
+        "SourceOffsetsLost",
+        "increase(streams_source_offsets_lost_total[10m]) > 0",
+        "critical",
+        "0s",
+        "{{ $value | humanize }} records of {{ $labels.topic }} were gone before they were read",
+        "The topic was made again, cut, or its retention is shorter than the delay.",
+    ),
+    Alert(
+        "EmitterDropping",
+        "increase(streams_emitter_dropped_total[5m]) > 0",
+        "warning",
+        "0s",
+        "Agents dropped {{ $value | humanize }} events at their own bound",
+        "The broker was away for longer than the emitters' buffers hold, or one agent emits more than it may.",
+    ),
+    Alert(
+        "DlqNotEmpty",
+        "increase(streams_dead_letters_total[10m]) > 0",
+        "warning",
+        "0s",
+        "{{ $value | humanize }} records of {{ $labels.topic }} could not be read: {{ $labels.reason }}",
+        "They are kept, with the reason, on the topic agents.dlq.",
+    ),
+    Alert(
+        "AlertmanagerUnreachable",
+        "max by (peer) (min_over_time(streams_alerts_unsent[2m])) > 0",
+        "critical",
+        "1m",
+        "{{ $labels.peer }} does not know {{ $value | humanize }} alerts",
+        "Posts to this Alertmanager fail or hang. Alerts are kept and sent when it answers.",
+    ),
+    Alert(
+        "AlertsRefused",
+        "increase(streams_alerts_refused_total[10m]) > 0",
+        "high",
+        "0s",
+        "{{ $labels.peer }} refused {{ $value | humanize }} alerts as malformed",
+        "They will not be notified.",
+    ),
+    Alert(
+        "DetectorNoData",
+        "sum(rate(streams_windows_closed_total[5m])) > 0 unless sum(rate(streams_detector_verdicts_total[5m])) > 0",
+        "warning",
+        "10m",
+        "Windows close, but no detector looks at them",
+        "The alerts role is down, or reads nothing.",
+    ),
+    Alert(
+        "SeriesBudgetExceeded",
+        "max(streams_exported_overflowing) > 0",
+        "warning",
+        "5m",
+        "{{ $value }} metrics have more label sets than their budget",
+        "The rest is exported together in one overflow series; the topic of windows keeps all.",
+    ),
+    Alert(
+        "SnapshotsDiscarded",
+        "increase(streams_snapshots_discarded_total[10m]) > 0",
+        "high",
+        "0s",
+        "A worker of {{ $labels.role }} could not use its saved state: {{ $labels.reason }}",
+        "It began anew: open windows, learnt behaviour or open alerts may be incomplete.",
+    ),
+    Alert(
+        "CheckpointSlow",
+        "max by (role) (rate(streams_checkpoint_duration_seconds_sum[5m]) / "
+        "rate(streams_checkpoint_duration_seconds_count[5m])) > 5",
+        "warning",
+        "10m",
+        "Saving the state of {{ $labels.role }} takes {{ $value | humanizeDuration }}",
+        "Records are not acknowledged meanwhile; a restart repeats more.",
+    ),
+    Alert(
+        "RebalancesFrequent",
+        "increase(streams_rebalances_total[15m]) > 6",
+        "warning",
+        "5m",
+        "Partitions of {{ $labels.role }} moved {{ $value | humanize }} times in 15 minutes",
+        "Workers come and go, or are stopped for longer than the session time-out.",
+    ),
+)
+
+WATCHDOG: Final = Alert(
+    "Watchdog",
+    "vector(1)",
+    "none",
+    "0s",
+    "Alerting works",
+    "Always firing. Connect it to a dead man's switch: when it stops arriving, nobody would hear of anything else.",
+)
