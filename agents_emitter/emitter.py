@@ -25,7 +25,17 @@ from agents_emitter.propagation import CURRENT, HasContext, SpanContext
 from agents_emitter.registry import Registry
 from agents_emitter.ring import ReadyRing, Ring, SizedRing
 from agents_emitter.sender import Sender
-from agents_emitter.spans import KINDS, MAX_NAME_CHARS, Span, SpanKind, link_contexts, span_group, span_row, traced
+from agents_emitter.spans import (
+    KINDS,
+    MAX_NAME_CHARS,
+    Span,
+    SpanKind,
+    announcement,
+    link_contexts,
+    span_group,
+    span_row,
+    traced,
+)
 from agents_emitter.stats import Stats
 from agents_emitter.text import MAX_ATTRIBUTES, MAX_LABEL_CHARS, require_name, require_unit, text_of
 from agents_emitter.transport import Connect, connect_kafka
@@ -147,6 +157,7 @@ class Emitter:
         attributes: Mapping[str, object] | None = None,
         links: Iterable[SpanContext | HasContext] = (),
         parent: SpanContext | HasContext | None = None,
+        announce: bool = False,
     ) -> Span:
         """A span, to be used with ``with`` (also in coroutines). It starts now.
 
@@ -156,6 +167,7 @@ class Emitter:
             attributes: OpenTelemetry attributes.
             links: other spans it depends on.
             parent: by default the span that is open here; from another process, what ``extract`` gave.
+            announce: tell of its start now; then it is known to hang if its end does not come within a minute.
         """
         above = parent if parent is not None else CURRENT.get()
         context = above if isinstance(above, SpanContext) else None if above is None else above.context
@@ -172,6 +184,8 @@ class Emitter:
             span.set_attributes(attributes)
         for link in link_contexts(links) if links else ():
             span.add_link(link)
+        if announce:
+            self._spans.offer(announcement(span), span.size_bytes)
         return span
 
     def traced(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agents_emitter import events
-from agents_emitter.foreign import Foreign, Ready
+from agents_emitter.foreign import NO_RESOURCE, Foreign, Ready
 from agents_emitter.registry import Registry
 from agents_emitter.spool import Batch
 
@@ -21,7 +21,6 @@ DENSE_SAMPLES = 32
 """A page with fewer samples in one drain shares a batch with others, whose head then names only the series used."""
 HEAD_BYTES = 256 * 1024
 GROUP_BYTES = 256 * 1024
-_NO_RESOURCE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ class GroupEncoder:
                     invalid += 1
                     continue
             else:
-                row, key, own = self._row_of(item), self._group_of(item), _NO_RESOURCE
+                row, key, own = self._row_of(item), self._group_of(item), NO_RESOURCE
             group = groups.setdefault((key or self.identity.key, id(own)), (own, []))
             group[1].append((size, row))
         batches = [

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+NO_RESOURCE: Final[Mapping[str, Any]] = {}
+"""Of items that are the emitter's own: one object, so that they share records."""
 
 
 @dataclass(slots=True)  # frozen would double the time that making one takes, in the agent's thread

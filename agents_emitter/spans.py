@@ -15,6 +15,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar
 
+from agents_emitter.foreign import NO_RESOURCE, Foreign
 from agents_emitter.propagation import CURRENT, HasContext, SpanContext
 from agents_emitter.text import (
     MAX_ATTRIBUTE_CHARS,
@@ -201,6 +202,13 @@ def span_row(span: Span) -> dict[str, Any]:
     if span.dropped:
         row["droppedAttributesCount"] = span.dropped
     return row
+
+
+def announcement(span: Span) -> Foreign:
+    """What is known of a span at its start, as a row of phase ``start``."""
+    row = span_row(span) | {"phase": "start", "attributes": dict(span.attributes), "links": list(span.links)}
+    del row["endTimeUnixNano"], row["status"]
+    return Foreign(span_group(span), NO_RESOURCE, row, dict)
 
 
 def span_group(span: Span) -> bytes:

@@ -23,6 +23,7 @@ import orjson
 from streams import settings as configuration
 from streams.errors import ConfigurationError, StreamsError
 from streams.settings import Settings
+from streams.trace.patterns import SHAPES
 
 EXIT_USAGE: Final = 2
 EXIT_UNAVAILABLE: Final = 3
@@ -94,6 +95,7 @@ def add_trace_arguments(traces: argparse.ArgumentParser) -> None:
     for name in ("service", "agent", "operation", "conversation", "text", "cursor"):
         listing.add_argument(f"--{name}", default="")
     listing.add_argument("--status", choices=("ok", "error"), default="")
+    listing.add_argument("--pattern", choices=SHAPES, default="", help="what its shape tells")
     listing.add_argument("--min-ms", type=float, default=0.0, help="shortest duration")
     listing.add_argument("--since", type=float, default=0.0, help="began within this many seconds; 0 = any time")
     listing.add_argument("--limit", type=int, default=20)

@@ -166,7 +166,7 @@ class Settings:
     )
     idle_seconds: float = _number(
         1.0,
-        "A partition without records for this long gets a tick (time as a record), so that its windows close.",
+        "A partition whose time stands still for this long gets a tick (time as a record): its windows close.",
         unit=_SECONDS,
         low=0.1,
         high=3_600,
@@ -195,6 +195,9 @@ class Settings:
     trace_span_limit: int = _number(
         10_000, "Spans kept per trace; more are counted and dropped.", unit="spans", low=1, high=1_000_000
     )
+    trace_hung_seconds: float = _number(
+        60.0, "An announced span that has not ended after this long is hung.", unit=_SECONDS, low=1, high=86_400
+    )
     open_trace_limit: int = _number(
         50_000,
         "Traces held open per partition; beyond it the oldest leaves early.",
@@ -207,6 +210,18 @@ class Settings:
         "",
         "OTLP/HTTP receiver that sampled traces are sent to, e.g. http://collector:4318/v1/traces. Empty = none; it "
         "must not lead back to our own topics.",
+        allowed="empty, or an http(s) address",
+        check=lambda value: not value or _is_http_url(value),
+    )
+    otlp_headers_file: str = _text(
+        "",
+        "File of headers for OTLP receivers (a token), a line `name: value` each; never shown. Empty = none.",
+        allowed="empty, or a path",
+        check=lambda _: True,
+    )
+    self_traces_url: str = _text(
+        "",
+        "OTLP/HTTP receiver of the pipeline's own spans (a run of records, a delivery). Empty = none.",
         allowed="empty, or an http(s) address",
         check=lambda value: not value or _is_http_url(value),
     )
@@ -433,6 +448,29 @@ def read_thresholds(settings: Settings) -> str:
     except OSError as error:
         name = variable("thresholds_path")
         raise ConfigurationError(f"{name}={settings.thresholds_path}: {error.strerror}: name the rules file") from error
+
+
+def read_headers(settings: Settings) -> dict[str, str]:
+    """Headers for OTLP receivers; none without a file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line is no header. The message shows no value.
+    """
+    name = variable("otlp_headers_file")
+    if not settings.otlp_headers_file:
+        return {}
+    try:
+        lines = Path(settings.otlp_headers_file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{name}={settings.otlp_headers_file}: {type(error).__name__}") from None
+    headers = {}
+    for number, line in enumerate(lines, 1):
+        key, colon, value = line.partition(":")
+        if line.strip() and not (colon and key.strip().isascii() and value.strip().isascii()):
+            raise ConfigurationError(f"{name}: line {number} must read `name: value`, in ASCII")
+        if line.strip():
+            headers[key.strip().lower()] = value.strip()
+    return headers
 
 
 def describe() -> list[Row]:

@@ -72,6 +72,7 @@ def asked(arguments: dict[str, str | float], now_ns: int) -> Filter:
         operation=str(arguments.get("operation") or ""),
         conversation=str(arguments.get("conversation") or ""),
         status=str(arguments.get("status") or ""),
+        pattern=str(arguments.get("pattern") or ""),
         text=str(arguments.get("text") or ""),
         min_duration_ns=round(float(arguments.get("min_ms") or 0) * _MS),
         since_ns=now_ns - round(since * 1e9) if since else 0,

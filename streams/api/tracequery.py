@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 import cramjam
 
 from streams.api import traceschema
-from streams.api.traceschema import AGENT, CONVERSATION, OPERATION, SERVICE
+from streams.api.traceschema import AGENT, CONVERSATION, OPERATION, PATTERN, SERVICE
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.errors import ServiceUnavailable
+from streams.trace.patterns import SHAPES
 
 MAX_LIMIT: Final = 1_000
 _COLUMNS: Final = (
@@ -51,7 +52,7 @@ class Filter:
 
     Attributes:
         service, agent, operation, conversation: of any span, exact; "" = any. agent is a name or an id.
-        status: "error", "ok" or "" = any.
+        status: "error", "ok" or "" = any. pattern: one of :data:`streams.trace.patterns.SHAPES` or "" = any.
         min_duration_ns: shortest. since_ns, until_ns: the trace began in [since, until).
         text: words that all occur in names, messages or text attributes, whatever their case and order.
     """
@@ -65,6 +66,7 @@ class Filter:
     since_ns: int = 0
     until_ns: int = (1 << 63) - 1
     text: str = ""
+    pattern: str = ""
 
 
 class TraceReader:
@@ -97,7 +99,7 @@ class TraceReader:
             cursor: of the page before; traces that came since do not move what follows.
 
         Raises:
-            ValueError: limit, status or cursor cannot be.
+            ValueError: limit, status, pattern or cursor cannot be.
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit is {limit}: allowed is 1 to {MAX_LIMIT}")
@@ -133,8 +135,14 @@ def _position(cursor: str) -> tuple[int, int]:
 
 def _select(asked: Filter, after: tuple[int, int], *, common: bool) -> tuple[str, list[object]]:
     """The first name that is given leads: its index is in the order of the list. The others are looked up."""
-    kinds = ((CONVERSATION, asked.conversation), (AGENT, asked.agent), (OPERATION, asked.operation))
-    names = [(kind, name) for kind, name in (*kinds, (SERVICE, asked.service)) if name]
+    kinds = (
+        (CONVERSATION, asked.conversation),
+        (PATTERN, _pattern(asked.pattern)),
+        (AGENT, asked.agent),
+        (OPERATION, asked.operation),
+        (SERVICE, asked.service),
+    )
+    names = [(kind, name) for kind, name in kinds if name]
     lead = "n" if names else "t"
     tables = "names n CROSS JOIN traces t ON t.id = n.id" if names else "traces t"
     where = [f"{lead}.start_ns >= ?", f"{lead}.start_ns < ?", f"({lead}.start_ns, {lead}.id) < (?, ?)"]
@@ -162,6 +170,12 @@ def _status(status: str) -> str:
     if status not in ("error", "ok"):
         raise ValueError(f"status is {status!r}: allowed is error or ok")
     return status
+
+
+def _pattern(pattern: str) -> str:
+    if pattern and pattern not in SHAPES:
+        raise ValueError(f"pattern is {pattern!r}: allowed is one of {', '.join(SHAPES)}")
+    return pattern
 
 
 def _words(text: str) -> str:

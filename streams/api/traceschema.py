@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Another version in the file: it is deleted and read again from the topic. Raise it with any change below."""
 
 SERVICE: Final = 0
 AGENT: Final = 1
 OPERATION: Final = 2
 CONVERSATION: Final = 3
+PATTERN: Final = 4
 
 TABLES: Final = f"""
 PRAGMA auto_vacuum = INCREMENTAL;
@@ -24,7 +25,7 @@ CREATE TABLE traces (
 ) STRICT;
 CREATE INDEX traces_by_start ON traces (start_ns, id, duration_ns, error_count);
 CREATE TABLE records (id INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
--- kind: 0 service, 1 agent, 2 operation, 3 conversation.
+-- kind: 0 service, 1 agent, 2 operation, 3 conversation, 4 pattern.
 CREATE TABLE names (
     kind INTEGER NOT NULL, name TEXT NOT NULL, start_ns INTEGER NOT NULL, id INTEGER NOT NULL,
     PRIMARY KEY (kind, name, start_ns, id)

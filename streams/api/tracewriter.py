@@ -17,10 +17,11 @@ from typing import IO, Final, NamedTuple
 import cramjam
 
 from streams.api import traceschema
-from streams.api.traceschema import AGENT, CONVERSATION, OPERATION, SERVICE
+from streams.api.traceschema import AGENT, CONVERSATION, OPERATION, PATTERN, SERVICE
 from streams.domain import conventions
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.errors import ServiceUnavailable
+from streams.trace.patterns import shapes
 
 MAX_NAMES: Final = 256
 """Distinct names of one kind that a trace is found by."""
@@ -214,6 +215,7 @@ def _names(trace: TraceRecord) -> Iterator[tuple[int, str]]:
         AGENT: {name for span in trace.spans for name in _agents(span.attributes) | _agents(span.resource)},
         OPERATION: {span.name for span in trace.spans},
         CONVERSATION: set(trace.conversation_ids),
+        PATTERN: shapes(trace),
     }
     for kind, names in kinds.items():
         yield from ((kind, name) for name in sorted(names)[:MAX_NAMES])

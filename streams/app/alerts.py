@@ -127,6 +127,11 @@ class AlertsPart:
     def read_back(self, record: ConsumerRecord) -> None:
         """Windows are this role's source: nothing to read back."""
 
+    @property
+    def time_ns(self) -> int:
+        """It wants no ticks, so nobody asks."""
+        return 0
+
     def next_tick_ns(self) -> int | None:
         """Time comes with the windows: a partition that has fallen silent still closes empty ones for a while."""
         return None

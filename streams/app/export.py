@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from streams.domain.trace import decode_trace
 from streams.publish.health import Health
+from streams.publish.selftrace import SelfTracer, otlp
 from streams.publish.spanexport import ExportSettings, SpanExporter
-from streams.settings import Settings
+from streams.settings import Settings, read_headers
 from streams.trace.sampling import Policy, Sampler
 
 
@@ -44,5 +45,16 @@ def trace_export(settings: Settings, health: Health) -> TraceExport | None:
         settings.otlp_traces_url,
         queue_spans=settings.otlp_queue_spans,
         retry_seconds=settings.otlp_retry_seconds,
+        headers=read_headers(settings),
     )
     return TraceExport(Sampler(policy), SpanExporter(sending, health), health)
+
+
+def self_tracer(settings: Settings, version: str) -> SelfTracer | None:
+    """As the settings say; None without a receiver."""
+    if not settings.self_traces_url:
+        return None
+    resource = {"service.name": "agent-streams", "service.version": version}
+    if settings.instance_id:
+        resource["service.instance.id"] = settings.instance_id
+    return SelfTracer(otlp(settings.self_traces_url, read_headers(settings)), resource)

@@ -17,6 +17,7 @@ from streams.app.sourceguard import FRESH_SECONDS
 from streams.app.state import Choose
 from streams.app.transport import RunTransport
 from streams.publish.health import Health, unobserved
+from streams.publish.selftrace import SelfTracer
 from streams.settings import Settings
 
 
@@ -63,10 +64,11 @@ def make_runtime(
     choose: Choose,
     health: Health | None = None,
     release: Callable[[Part], None] = lambda _: None,
+    tracer: SelfTracer | None = None,
 ) -> Runtime:
     """A role wired to its app: an agent per source topic, restore on assignment, ticks."""
     app = make_app(settings, role)
-    runtime = Runtime(app, role, sources, make, choose, settings, health or unobserved(), release)
+    runtime = Runtime(app, role, sources, make, choose, settings, health or unobserved(), release, tracer)
     for topic in sources:
         channel = app.topic(topic, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
         app.agent(channel, concurrency=1, name=f"{role}.{topic}")(_agent(runtime))

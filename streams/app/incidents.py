@@ -97,6 +97,11 @@ class IncidentsPart:
     def read_back(self, record: ConsumerRecord) -> None:
         """Nothing of it comes back through windows."""
 
+    @property
+    def time_ns(self) -> int:
+        """It wants no ticks, so nobody asks."""
+        return 0
+
     def next_tick_ns(self) -> int | None:
         """Time comes with the findings."""
         return None

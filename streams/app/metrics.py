@@ -177,6 +177,11 @@ class MetricsPartition:
             self._window_offsets.append((part.start_ns, first))
             del self._reading[part.start_ns]
 
+    @property
+    def time_ns(self) -> int:
+        """The watermark."""
+        return self.operator.watermark_ns
+
     def next_tick_ns(self) -> int | None:
         """When the next window could close if nothing more came."""
         close_ns = self.operator.next_close_ns()

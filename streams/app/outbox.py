@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from streams.app.sink import Output, Sink
+
+Send = Callable[[Any, Collection[str], int], AbstractContextManager[object]]
+"""Entered for a delivery: what caused it, its topics, how many records."""
+
+
+def untraced(*_: object) -> AbstractContextManager[object]:
+    """Nobody wants spans of deliveries."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -40,23 +50,29 @@ class Outbox:
         depth: int = 4,
         *,
         allowed: Callable[[], Awaitable[None]] | None = None,
+        send: Send | None = None,
     ) -> None:
         """``observe`` is told the seconds between handing over a step and its checkpoint being durable.
 
-        ``allowed`` returns when a step may be delivered, and raises where none may any more.
+        ``allowed`` returns when a step may be delivered, and raises where none may any more. ``send`` is entered for
+        each delivery (for spans of the pipeline's own).
         """
         self._allowed = allowed
         self._sink = sink
         self._observe = observe
         self._failed = failed
-        self._steps: asyncio.Queue[tuple[float, Step]] = asyncio.Queue(depth)
+        self._send = send or untraced
+        self._steps: asyncio.Queue[tuple[float, Step, object]] = asyncio.Queue(depth)
         self._closed = False
         self._task = asyncio.create_task(self._run())
 
-    async def put(self, step: Step) -> None:
-        """Hands a step over; waits while too many are under way. A closed outbox takes nothing."""
+    async def put(self, step: Step, cause: object = None) -> None:
+        """Hands a step over; waits while too many are under way. A closed outbox takes nothing.
+
+        ``cause`` is what ``send`` is told.
+        """
         if not self._closed:
-            await self._steps.put((time.monotonic(), step))
+            await self._steps.put((time.monotonic(), step, cause))
 
     async def drained(self) -> None:
         """Returns when everything handed over has been delivered."""
@@ -73,12 +89,14 @@ class Outbox:
     async def _run(self) -> None:
         try:
             while True:
-                begin, step = await self._steps.get()
+                begin, step, cause = await self._steps.get()
                 if self._allowed is not None:
                     await self._allowed()
-                offsets = await self._sink.deliver(step.results)
-                for _, records in groupby(step.checkpoint, key=is_core):  # chunks, then the core that counts them
-                    await self._sink.deliver(records)
+                outputs = (*step.results, *step.checkpoint)
+                with self._send(cause, [output.topic for output in outputs], len(outputs)):
+                    offsets = await self._sink.deliver(step.results)
+                    for _, records in groupby(step.checkpoint, key=is_core):  # chunks, then the core that counts them
+                        await self._sink.deliver(records)
                 step.done(offsets)
                 if step.checkpoint:
                     self._observe(time.monotonic() - begin)

@@ -54,6 +54,10 @@ class Part(Protocol):
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of records that follows the last one."""
 
+    @property
+    def time_ns(self) -> int:
+        """Where the partition's time is. Records that do not move it (rejected ones, a stuck clock) leave it idle."""
+
     def next_tick_ns(self) -> int | None:
         """The time a tick must carry to change something; None when no tick is wanted."""
 

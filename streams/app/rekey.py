@@ -85,6 +85,11 @@ class RekeyPart:
     def read_back(self, record: ConsumerRecord) -> None:
         """Nothing of this role comes back through windows."""
 
+    @property
+    def time_ns(self) -> int:
+        """It wants no ticks, so nobody asks."""
+        return 0
+
     def next_tick_ns(self) -> int | None:
         """Nothing waits for time here."""
         return None

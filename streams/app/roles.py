@@ -6,13 +6,14 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, Final
 
 from streams import topics
 from streams.app import alerts, incidents, metrics, rekey, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
-from streams.app.export import trace_export
+from streams.app.export import self_tracer, trace_export
 from streams.app.factory import make_runtime
 from streams.app.incidents import IncidentsPart
 from streams.app.metrics import MetricsPartition
@@ -32,6 +33,7 @@ from streams.publish.progress import Progress
 from streams.publish.prometheus import WindowCollector
 from streams.settings import Settings, read_thresholds
 from streams.trace.assembly import TraceOperator
+from streams.trace.hung import HungWatch
 from streams.window.operator import SECOND_NS
 
 RED_LATENESS_NS: Final = 10 * SECOND_NS
@@ -47,6 +49,7 @@ class Roles:
         self.runtimes: list[Runtime] = []
         self._publisher: AlertmanagerPublisher | None = None
         self._export = trace_export(settings, health) if "traces" in self.names else None
+        self._tracer = self_tracer(settings, version("agent-streams"))
         self._marks = settings.incident_markers == "on"
         self._rules = load_rules(read_thresholds(settings)) if "alerts" in self.names else ()
         self._spec = metrics.window_spec(settings)
@@ -74,6 +77,8 @@ class Roles:
             await self._publisher.stop()
         if self._export is not None:
             await asyncio.to_thread(self._export.exporter.stop)
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.stop)
 
     def make_runtimes(self) -> list[Runtime]:
         """One runtime per role of this worker."""
@@ -83,7 +88,8 @@ class Roles:
             "alerts": ((*alerts.SOURCES, *incidents.SOURCES), self._alerts),
         }
         self.runtimes = [
-            make_runtime(self._settings, name, *made[name], choose, self._health, self._release) for name in self.names
+            make_runtime(self._settings, name, *made[name], choose, self._health, self._release, self._tracer)
+            for name in self.names
         ]
         return self.runtimes
 
@@ -105,7 +111,8 @@ class Roles:
             max_spans_per_trace=settings.trace_span_limit,
             max_open_traces=settings.open_trace_limit,
         )
-        part = TracesPart(topic, partition, operator, self._health, partitions=settings.partitions)
+        hung = HungWatch(round(settings.trace_hung_seconds * SECOND_NS))
+        part = TracesPart(topic, partition, operator, self._health, partitions=settings.partitions, hung=hung)
         if self._export is not None:
             part.assembled = self._export.take
         return part

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from aiokafka.errors import IllegalStateError
@@ -15,7 +16,7 @@ from faust.types import TP
 from agents_emitter.events import encode_tick
 from streams import topics
 from streams.app.garbage import building
-from streams.app.outbox import Outbox
+from streams.app.outbox import Outbox, untraced
 from streams.app.part import Part, Restored
 from streams.app.sink import Output, Sink
 from streams.app.sourceguard import SourceGuard
@@ -26,6 +27,7 @@ from streams.domain.block import Block
 from streams.domain.source import STATE_MISSING, SourceLog
 from streams.errors import ConfigurationError, StateEpochError, StateError
 from streams.publish.health import Health
+from streams.publish.selftrace import SelfTracer
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Runtime:
         settings: Settings,
         health: Health,
         release: Callable[[Part], None] = lambda _: None,
+        tracer: SelfTracer | None = None,
         *,
         clock_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - the shell's default clock
         monotonic: Callable[[], float] = time.monotonic,
@@ -59,7 +62,7 @@ class Runtime:
     ) -> None:
         self.app, self.role, self.sources = app, role, tuple(sources)
         self._make, self._choose, self._settings = make, choose, settings
-        self._health, self._release = health, release
+        self._health, self._release, self._tracer = health, release, tracer
         self._clock_ns, self._monotonic = clock_ns, monotonic
         largest_bytes = topics.BY_NAME[topics.STATE].max_record_bytes - 4096
         self.sink = Sink(app, largest_bytes, health.delivery_retries.labels(role).inc)
@@ -69,7 +72,7 @@ class Runtime:
         self._next: dict[TP, int] = {}
         self.parts: dict[TP, Part] = {}
         self._outboxes: dict[TP, Outbox] = {}
-        self._last_seen: dict[TP, float] = {}
+        self._last_moved: dict[TP, float] = {}
         self._tick_not_before = 0.0
         self.ready = False
         self.restored_seconds = 0.0
@@ -112,7 +115,7 @@ class Runtime:
         self._next = offsets
         self.app.consumer.resume_at(offsets)
         now = self._monotonic()
-        self._last_seen = dict.fromkeys(owned, now)
+        self._last_moved = dict.fromkeys(owned, now)
         self.last_progress, self.restored_seconds = now, now - begin
         self._health.rebalances.labels(self.role).inc()
         self._health.restore_duration.labels(self.role).set(self.restored_seconds)
@@ -131,7 +134,8 @@ class Runtime:
     def _restore(self, tp: TP, state: Mapping[str, bytes], log_now: SourceLog) -> Restored:
         part = self.parts[tp] = self._make(tp.topic, tp.partition)
         observe = self._health.checkpoint_duration.labels(self.role).observe
-        self._outboxes[tp] = Outbox(self.sink, self._failed, observe, allowed=self._guard.confirm)
+        send = self._tracer.send if self._tracer else untraced
+        self._outboxes[tp] = Outbox(self.sink, self._failed, observe, allowed=self._guard.confirm, send=send)
         restored = part.restore(state, log_now)
         if restored.seat is not None and restored.seat.changes:
             tell(tp, restored.seat)
@@ -196,15 +200,25 @@ class Runtime:
             return  # revoked while the run waited, or the end has come; the next owner reads it again
         try:
             await self._look_for_gap(tp, part, int(records.offset[0]))
-            for step in part.process(records, self._clock_ns()):
-                await outbox.put(step)
+            before_ns = part.time_ns
+            with self._run_span(tp, records) as cause:
+                for step in part.process(records, self._clock_ns()):
+                    await outbox.put(step, cause)
         except Exception as error:  # noqa: BLE001 - the counted boundary of a role
             await self._failed(error)
             return
         self._next[tp] = int(records.offset[-1]) + 1
-        now = self._monotonic()
-        self.last_progress = self._last_seen[tp] = now
+        self.last_progress = self._monotonic()
+        if part.time_ns != before_ns:
+            self._last_moved[tp] = self.last_progress
         self._hold()
+
+    def _run_span(self, tp: TP, records: Block) -> AbstractContextManager[object]:
+        """A span of the pipeline's own around the work on a run, where somebody wants them."""
+        if self._tracer is None:
+            return nullcontext()
+        offsets = (int(records.offset[0]), int(records.offset[-1]))
+        return self._tracer.process(self.role, tp.topic, tp.partition, offsets)
 
     async def _look_for_gap(self, tp: TP, part: Part, offset: int) -> None:
         """Offsets that were passed over are a loss where retention has removed them, and only there."""
@@ -245,7 +259,11 @@ class Runtime:
             log.critical("role %s cannot go on: %r", self.role, error, exc_info=error)
 
     async def tick(self) -> None:
-        """Sends time into owned partitions that are idle and would publish something by it."""
+        """Sends time into owned partitions whose own time stands still and that would publish something by it.
+
+        Records alone do not keep a partition awake: events from the future or with a stuck clock do not move its time,
+        and its open windows must close all the same.
+        """
         self._hold()
         now_ns, now = self._clock_ns(), self._monotonic()
         if not self.ready or now < self._tick_not_before:
@@ -259,7 +277,7 @@ class Runtime:
 
     def _wants_tick(self, tp: TP, part: Part, now_ns: int, now: float) -> bool:
         wanted_ns = part.next_tick_ns()
-        idle = now - self._last_seen.get(tp, now) >= self._settings.idle_seconds
+        idle = now - self._last_moved.get(tp, now) >= self._settings.idle_seconds
         return wanted_ns is not None and idle and now_ns >= wanted_ns and self.lag(tp) == 0
 
     def lag(self, tp: TP) -> int:

@@ -28,13 +28,18 @@ from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.trace.assembly import ASSEMBLED, FATES, TraceMark, TraceOperator, TraceResult
 from streams.trace.block import Blocks
+from streams.trace.findings import PatternSamples
 from streams.trace.graph import edges
+from streams.trace.hung import HungWatch
+from streams.trace.marks import marked
 from streams.trace.red import Names, Red
+from streams.trace.samples import RedBatch
 
 SOURCES: Final = (topics.SPANS,)
 PRODUCER_LIMIT: Final = 10_000
 MS_NS: Final = 1_000_000
 TICK_NS: Final = 2 * 10**9
+HUNG_NS: Final = 60 * 10**9
 CHECKPOINT_NS: Final = 10**9
 """A checkpoint is written at most this often: what lies between is read again after a restart."""
 
@@ -45,7 +50,7 @@ class TracesPart:
 
     Attributes:
         operator: assembly; it finds spans that were sent twice. partitions: how many the topic has.
-        assembled: is given the record of every trace that leaves.
+        assembled: is given the record of every trace that leaves. hung: watches announced spans.
         drops: what producers say they dropped themselves, of those whose id belongs to this partition (a producer's
             batches go to all of them). Bounded by :data:`PRODUCER_LIMIT`; beyond it the one unseen for longest goes.
         counts: spans by fate: aggregated, late, duplicate, overflow, announced, rejected.
@@ -63,6 +68,7 @@ class TracesPart:
     names: Names = field(default_factory=Names)
     source: Source = field(default_factory=Source)
     assembled: Callable[[bytes], None] | None = None
+    hung: HungWatch = field(default_factory=lambda: HungWatch(HUNG_NS))
     _applied: int = -1
     _counted: int = -1
     _checkpoint_ns: int = 0
@@ -71,7 +77,9 @@ class TracesPart:
         self._keeper = Keeper(f"traces/{self.topic}/{self.partition}", self.partition)
         tables = self.operator.tables
         self._decoder = SpanDecoder(tables)
-        self._blocks = Blocks(Red(tables, self.names), f"{self.topic}/{self.partition}")
+        source = f"{self.topic}/{self.partition}"
+        self._blocks = Blocks(Red(tables, self.names), source)
+        self._patterns = PatternSamples(source, self.names.numbers)
 
     def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
         """Counts as of the last checkpoint; open traces and the open block are rebuilt from the log, as far as it still
@@ -88,6 +96,7 @@ class TracesPart:
         self.drops = body["drops"]
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
         self.names.numbers.update(body["numbers"])
+        self.hung.restore(body.get("announced", ()))
         self._applied = self._counted = seat.applied
         return Restored(seat.held, seat=seat)
 
@@ -102,9 +111,16 @@ class TracesPart:
     def read_back(self, record: ConsumerRecord) -> None:
         """Nothing of this role comes back through windows."""
 
+    @property
+    def time_ns(self) -> int:
+        """The newest append time."""
+        return self.operator.clock_ns
+
     def next_tick_ns(self) -> int | None:
-        """Time must pass while traces are open."""
-        return self.operator.clock_ns + TICK_NS if self.operator.open_traces or self._blocks.begin else None
+        """Time must pass while traces are open, and when an announced span should have ended."""
+        if self.operator.open_traces or self._blocks.begin:
+            return self.operator.clock_ns + TICK_NS
+        return self.hung.next_ns()
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of records."""
@@ -118,8 +134,11 @@ class TracesPart:
         found = self.operator.apply(run.rows, run.bodies, offset, arrival_ns, tick)
         self._count(found, offset[run.rows["record"]] > self._counted)
         batches = self._blocks.take(run.rows, self._gen_ai(run, len(block)), found, offset, arrival_ns)
-        results = [Output(topics.RED, batch.key.encode(), batch.value) for batch in batches]
+        results = [_red(batch) for batch in batches]
         results += self._results(found, offset)
+        new = run.rows[offset[run.rows["record"]] > self._counted]
+        hung = self.hung.take(new, self.operator.tables, arrival_ns, self.operator.clock_ns)
+        results += [_red(batch) for known in hung for batch in self._patterns.hung(known)]
         results += self._reject(run.rejected, block, now_ns)
         self._applied = max(self._applied, int(offset[-1]))
         if now_ns - self._checkpoint_ns >= CHECKPOINT_NS and self._applied > self._counted:
@@ -160,10 +179,13 @@ class TracesPart:
         for outcome, count in found.left.items():
             self.health.traces_closed.labels(outcome).inc(count)
         self.health.orphan_spans.inc(found.orphans)
-        if self.assembled is not None:
-            for _, value in found.traces:
-                self.assembled(value)
-        outputs = [Output(topics.TRACES, key, value) for key, value in found.traces]
+        outputs = []
+        for key, value in found.traces:
+            trace = marked(value)
+            if self.assembled is not None:
+                self.assembled(trace.value)
+            outputs.append(Output(topics.TRACES, key, trace.value))
+            outputs += [_red(batch) for batch in self._patterns.loops(trace)]
         new = found.calls[offset[found.calls["record"]] > self._counted]
         found_edges = edges(new, self.operator.tables.texts)
         outputs += [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found_edges]
@@ -191,6 +213,7 @@ class TracesPart:
             "counts": self.counts,
             "reasons": self.reasons,
             "numbers": self.names.numbers,
+            "announced": self.hung.state(),
         }
 
         def delivered() -> None:
@@ -216,3 +239,7 @@ class TracesPart:
             source=self.source,
             lag=None if lag < 0 else lag,
         )
+
+
+def _red(batch: RedBatch) -> Output:
+    return Output(topics.RED, batch.key.encode(), batch.value)

@@ -19,6 +19,7 @@ from streams.app.admin import check_topics
 from streams.app.garbage import settle
 from streams.app.inloop import InLoop
 from streams.app.metrics import window_spec
+from streams.app.pause import EXIT_STALLED, PauseSelector, guarded_loop
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
 from streams.app.warmup import warm_up, warm_up_spans
@@ -30,18 +31,22 @@ from streams.publish.prometheus import WindowCollector
 from streams.settings import Settings, variable
 
 log = logging.getLogger(__name__)
-EXIT_STALLED: Final = 70
-"""sysexits.h EX_SOFTWARE: the supervisor restarts the worker."""
 EXIT_SETTING: Final = 2
 EXIT_STATE: Final = 4
 """The state is of a newer version, or damaged: no restart mends it."""
 
 
 class Worker:
-    """Runs until a signal, a failure or a stall. ``exit_code`` says which."""
+    """Runs until a signal, a failure, a stall or a pause past its session. ``exit_code`` says which.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: the worker's.
+        selector: of the loop it runs in; armed when what owns nothing yet (compiling) is over.
+    """
+
+    def __init__(self, settings: Settings, selector: PauseSelector | None = None) -> None:
         self.settings = settings
+        self._selector = selector
         self.registry = CollectorRegistry()
         self.health = make_health(self.registry, version=version("agent-streams"))
         self.collector = WindowCollector()
@@ -71,6 +76,8 @@ class Worker:
             server.start()
             log.info("serving %s/metrics, /health/live, /health/ready", server.url)
         await self.roles.start()
+        if self._selector is not None:
+            self._selector.arm()
         self.runtimes = self.roles.make_runtimes()
         start = asyncio.create_task(self._start())
         try:
@@ -113,8 +120,6 @@ class Worker:
 
     def guard(self, end: Callable[[int], None]) -> None:
         """Runs in a thread of its own: ends the process when the event loop has not moved for too long.
-
-        A process that was paused past its session ends by it too: others own its partitions by then.
 
         Args:
             end: ends the process at once with an exit code; nothing else can be asked of a loop that is blocked.
@@ -162,8 +167,9 @@ class Worker:
                 yield Stalled(f"role {runtime.role} has made no progress for {stalled:.0f} s")
 
     async def _end(self, server: WorkerServer | None) -> None:
-        for runtime in self.runtimes:
-            await _bounded(runtime.close(), 4.0)
+        if self._selector is not None:
+            self._selector.disarm()
+        await asyncio.gather(*(_bounded(runtime.close(), 4.0) for runtime in self.runtimes))
         await asyncio.gather(*(_bounded(r.app.stop(), 4.0) for r in self.runtimes))
         await self.roles.stop()
         if server is not None:
@@ -189,4 +195,6 @@ def exit_code(failure: BaseException) -> int:
 
 def run(settings: Settings) -> int:
     """Runs a worker in this process; returns its exit code."""
-    return asyncio.run(Worker(settings).run())
+    loop, selector = guarded_loop(settings.session_timeout_seconds)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(Worker(settings, selector).run())

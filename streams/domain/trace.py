@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from streams.domain.pattern import Loop
 from streams.domain.span import Span
 
 TRACE_SCHEMA: Final = "agents.trace/1"
@@ -67,6 +68,8 @@ class TraceRecord:
         critical_path: in order of time; the segments tile the root's interval without a gap.
         tokens: sorted by model, then agent. conversation_ids: sorted.
         trimmed: attributes and events (or most spans) were left out to fit the record's size.
+        loops: tool calls that an agent repeated with the same arguments, most calls first (the field is absent in a
+            record without).
     """
 
     trace_id: str
@@ -87,6 +90,7 @@ class TraceRecord:
     conversation_ids: tuple[str, ...]
     span_count: int
     trimmed: bool = False
+    loops: tuple[Loop, ...] = ()
 
     @property
     def duration_ns(self) -> int:
@@ -209,6 +213,11 @@ def _span_object(span: Span, self_ns: int, resources: _Resources, *, lean: bool)
 
 
 def _trace_object(record: TraceRecord, kept: Sequence[int], *, lean: bool) -> dict[str, Any]:
+    found = {"loops": [loop._asdict() for loop in record.loops]} if record.loops else {}
+    return _plain_object(record, kept, lean=lean) | found
+
+
+def _plain_object(record: TraceRecord, kept: Sequence[int], *, lean: bool) -> dict[str, Any]:
     resources = _Resources()
     spans = [_span_object(record.spans[i], record.self_ns[i], resources, lean=lean) for i in kept]
     return {
@@ -299,7 +308,12 @@ def decode_trace(value: bytes) -> TraceRecord:
         conversation_ids=tuple(body["conversation_ids"]),
         span_count=body["span_count"],
         trimmed=body["trimmed"],
+        loops=tuple(_loop(**loop) for loop in body.get("loops", ())),
     )
+
+
+def _loop(span_ids: Sequence[str], **fields: Any) -> Loop:
+    return Loop(span_ids=tuple(span_ids), **fields)
 
 
 _EDGE_FIELDS: Final = (

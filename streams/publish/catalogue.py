@@ -138,6 +138,14 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     _gauge("agents.coordination.sessions.active", "{session}", "Open coordination sessions.", "coordination_type"),
     _counter("agents.coordination.sessions.hung", "Sessions that never ended.", "coordination_type"),
+    _counter("agents.sessions.hung", "Announced spans whose end did not come within a minute.", "operation", who=WHO),
+    _counter(
+        "agents.tool.loops",
+        "Tool calls that repeated an earlier one of the trace.",
+        "agent",
+        "gen_ai.tool.name",
+        who=WHO,
+    ),
     _histogram(
         "agents.coalition.formation.duration",
         "s",

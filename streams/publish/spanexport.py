@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import httpx
@@ -48,6 +48,7 @@ class ExportSettings:
         request_spans: spans of one request.
         retry_seconds: a request is given up after so long. backoff_seconds: first and longest pause, doubling between.
         timeout_seconds: of one post. drain_seconds: how long :meth:`SpanExporter.stop` goes on sending.
+        headers: of every request, e.g. the receiver's token; not in the repr.
     """
 
     url: str
@@ -57,6 +58,7 @@ class ExportSettings:
     backoff_seconds: tuple[float, float] = (0.2, 10.0)
     timeout_seconds: float = 10.0
     drain_seconds: float = 3.0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class SpanExporter:
@@ -93,7 +95,9 @@ class SpanExporter:
         self._thread.join(self._settings.drain_seconds + self._settings.timeout_seconds)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=self._settings.timeout_seconds, headers=HEADERS) as client:
+        with httpx.Client(
+            timeout=self._settings.timeout_seconds, headers={**HEADERS, **self._settings.headers}
+        ) as client:
             while batch := self._next():
                 try:
                     self._deliver(client, batch)

@@ -12,13 +12,17 @@ import orjson
 from streams.domain import conventions
 from streams.domain.pattern import Loop, Retry, Skew
 from streams.domain.span import Span
-from streams.trace.tree import Node, Tree
+from streams.domain.trace import TraceRecord
+from streams.trace.tree import Node, Tree, build
 
 MAX_PATTERNS: Final = 64
 MAX_SPAN_IDS: Final = 32
 MAX_SKEWS: Final = 256
 LOOP_CALLS: Final = 3
 """So many calls of a tool with the same arguments are a loop; two may be a check."""
+SHAPES: Final = ("fan_in", "hung", "loop", "orphans", "retry", "skew")
+"""What a trace can be found by: a span that waited for several; announced spans without an end; a tool loop; lost
+parents; attempts after a failure; clocks that disagree."""
 ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 
 
@@ -126,6 +130,20 @@ def linked(span: Span) -> tuple[str, ...]:
         return ()
     here = {str(link.get("spanId", "")) for link in span.links if link.get("traceId") == span.trace_id}
     return tuple(sorted(here - {"", span.span_id}))
+
+
+def shapes(trace: TraceRecord) -> set[str]:
+    """Which of :data:`SHAPES` a trace has."""
+    tree = build(trace.spans, trace.unfinished)
+    found = {
+        "fan_in": any(len(linked(span)) > 1 for span in trace.spans if span.links),
+        "hung": bool(trace.unfinished),
+        "loop": bool(trace.loops),
+        "orphans": bool(trace.orphans),
+        "retry": bool(trace.error_count and retries(tree)),
+        "skew": bool(skews(tree)),
+    }
+    return {name for name, has in found.items() if has}
 
 
 def agents(tree: Tree) -> dict[str, str]:

@@ -75,3 +75,18 @@ def test_sigterm_under_load_ends_in_time_and_nothing_is_processed_twice(pipeline
     assert fates == {source: counts for source, counts in truth.counts().items() if counts}
     print(f"\nended after {seconds:.1f} s with {done:.0f} of {sent} events counted; then {second.fates()}")
     assert seconds < 5
+
+
+def test_a_worker_that_was_stopped_past_its_session_ends_before_it_does_anything(pipeline: Pipeline) -> None:
+    supervisor = pipeline.worker("alerts", supervised=True, session_timeout_seconds=6).up()
+    (stopped,) = worker_pids(supervisor)
+    os.kill(stopped, signal.SIGSTOP)
+    time.sleep(7.0)  # the fault itself, not a wait for a result
+    os.kill(stopped, signal.SIGCONT)
+    eventually(lambda: worker_pids(supervisor) not in ([], [stopped]), "another worker")
+    eventually(supervisor.ready, "ready again")
+
+    assert supervisor.terminate() == 0
+    text = supervisor.log.read_text()
+    assert "this process was stopped for" in text
+    assert "worker ended with 70; restart in 0.5 s" in text

@@ -31,6 +31,7 @@ MAX_MODULE_LINES = 600
 MODULE_LINES_QUESTION = 400
 MAX_FUNCTION_LINES = 60
 WHY_SO_LONG = {
+    "agents_emitter/emitter.py": "one class, the whole face of the library; half of it says what each call does",
     "streams/settings.py": "one table of all settings, three lines each; the code beside it is 150 lines",
 }
 """The answer for each module of more than 400 lines."""

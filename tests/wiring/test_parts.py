@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import zlib
 from collections.abc import Iterator
 
+import orjson
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -26,6 +28,7 @@ from streams.domain.trace import TraceRecord, decode_trace
 from streams.domain.window import encode_window_batch, split
 from streams.publish.deadletter import read_dead_letter
 from streams.trace.assembly import TraceOperator
+from streams.trace.hung import HungWatch
 from streams.window.operator import WindowSpec
 from streams.window.rollup import Span
 from tests.unit.window_batches import EPOCH, WINDOW, batch, series
@@ -106,12 +109,23 @@ def span_log(seed: int) -> list[Record]:
     end_ns = arrivals[-1][0]
     arrivals += [(t + SECOND // 2, key, value) for t, key, value in arrivals if rng.random() < 0.08]
     arrivals += [(t, b"", b"{broken") for t, _, _ in arrivals if rng.random() < 0.03]
+    arrivals += [
+        (t, key, announcement(value)) for t, key, value in arrivals if value[-2:] == b"]}" and rng.random() < 0.2
+    ]
     arrivals += [(end_ns + s * SECOND, b"", events.encode_tick(end_ns + s * SECOND)) for s in (20, 40, 60)]
     arrivals.sort(key=lambda arrival: arrival[0])
     return [
         Record(value, offset, time_ns // 1_000_000, key, 0, topics.SPANS)
         for offset, (time_ns, key, value) in enumerate(arrivals)
     ]
+
+
+def announcement(value: bytes) -> bytes:
+    """The start of a span that nobody ends."""
+    body = orjson.loads(value)
+    row = {**body["spans"][0], "phase": "start", "spanId": f"{zlib.crc32(value):016x}"}
+    del row["endTimeUnixNano"]
+    return orjson.dumps({**body, "producer": "announcer", "spans": [row]})
 
 
 class EagerTraces(TracesPart):
@@ -123,7 +137,7 @@ class EagerTraces(TracesPart):
 
 
 def traces_part() -> TracesPart:
-    return EagerTraces(topics.SPANS, 0, TraceOperator(quiet_seconds=10))
+    return EagerTraces(topics.SPANS, 0, TraceOperator(quiet_seconds=10), hung=HungWatch(15 * SECOND))
 
 
 def last_revisions(line: Line) -> dict[bytes, TraceRecord]:
@@ -145,6 +159,7 @@ def test_traces(seed: int, lengths: list[int], crashes: list[int], depth: int) -
     crashed.run(forever(lengths), depth)
     assert last_revisions(crashed) == last_revisions(calm)
     assert {r.value for r in crashed.topics[topics.RED]} == {r.value for r in calm.topics[topics.RED]}
+    assert any(b"agents.sessions.hung" in (r.value or b"") for r in calm.topics[topics.RED])
     assert crashed.part.progress(0, 0) == calm.part.progress(0, 0)
     assert dead_letters(crashed) == dead_letters(calm)
 

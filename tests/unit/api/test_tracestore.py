@@ -37,6 +37,8 @@ def made(number: int, *, revision: int = 0, spans: int = 2) -> TraceRecord:
         attributes={**attributes, "note": f"word{number % 11}"},
     )
     more = [replace(inner, span_id=f"m{n}") for n in range(spans - 2)]
+    if number % 9 == 0:  # its parent was never seen
+        more.append(replace(inner, span_id="lost", parent_span_id="f" * 16))
     return trace_record(trace_id, [root, inner, *more], revision=revision)
 
 
@@ -86,6 +88,9 @@ CASES: list[tuple[Filter, Callable[[int], bool]]] = [
     (Filter(service="tool-1", agent="agent-2", operation="execute_tool"), lambda n: n % 3 == 1 and n % 5 == 2),
     (Filter(service="tool-0", status="error", text="word4"), lambda n: n % 6 == 0 and n % 11 == 4),
     (Filter(agent="nobody"), lambda _: False),
+    (Filter(pattern="orphans"), lambda n: n % 9 == 0),
+    (Filter(pattern="orphans", status="error"), lambda n: n % 18 == 0),
+    (Filter(pattern="loop"), lambda _: False),
 ]
 
 
@@ -187,6 +192,8 @@ def test_what_cannot_be_asked(path: Path, writer: TraceWriter, wrong: dict[str, 
         TraceReader(path).page(Filter(), **wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="status"):
         TraceReader(path).page(Filter(status="slow"))
+    with pytest.raises(ValueError, match="pattern"):
+        TraceReader(path).page(Filter(pattern="spiral"))
 
 
 def test_there_is_no_reader_without_a_file(path: Path) -> None:

@@ -134,6 +134,10 @@ SCENES: dict[str, Scene] = {
         1,
     ),
     "AccessViolation": Scene(always({of("agents.access.violations", **VIOLATION): [1.0]}), QUIET, "high", 1),
+    "AgentToolLoop": Scene(
+        always({of("agents.tool.loops", agent="ada", gen_ai__tool__name="search"): [2.0]}), QUIET, "warning", 1
+    ),
+    "CoordinationHung": Scene(always({of("agents.sessions.hung", operation="vote"): [1.0]}), QUIET, "high", 1),
     "ResponseQualityLow": Scene(
         always({of("agents.response.quality", "histogram", response_type="report"): [0.5, 0.65]}),
         always({of("agents.response.quality", "histogram", response_type="report"): [0.6, 0.85]}),

@@ -198,3 +198,17 @@ def test_leaving_a_span_in_another_context_breaks_nothing(emitter: Emitter, brok
 
     asyncio.run(main())
     assert spans(emitter, broker)["generator"]["status"] == {"code": 0}
+
+
+def test_an_announced_span_is_sent_at_its_start_and_again_at_its_end(emitter: Emitter, broker: Broker) -> None:
+    with emitter.span("session", attributes={"agents.coordination.type": "vote"}, announce=True) as span:
+        assert emitter.flush(60)
+        ((announced,),) = [record.body["spans"] for record in broker.of("agents.spans")]
+        span.set_attribute("later", 1)
+    assert (announced["phase"], announced["spanId"]) == ("start", span.context.span_id)
+    assert "endTimeUnixNano" not in announced
+    assert announced["attributes"] == {"agents.coordination.type": "vote"}
+    assert emitter.flush(60)
+    ended = broker.of("agents.spans")[-1].body["spans"][0]
+    assert ended["spanId"] == announced["spanId"]
+    assert ended["attributes"]["later"] == 1

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from streams.domain.pattern import Loop, Retry, Skew
 from streams.domain.span import Span
-from streams.trace.patterns import arguments_hash, loops, retries, skews
+from streams.trace.patterns import arguments_hash, loops, retries, shapes, skews
 from streams.trace.tree import build
 from streams.trace.waits import waits
 from tests.unit.trace.drawing import CLIENT, MS, SERVER, in_ms, span
+from tests.unit.trace.reference import trace_record
 
 
 def linking(one: Span, *others: str, trace: str = "t1") -> Span:
@@ -145,3 +146,14 @@ def test_the_record_says_where_clocks_were_moved_and_where_they_were_right_again
     tree = build(spans)
     assert skews(tree) == (Skew("b", "b", 95 * MS), Skew("c", "c", 0))
     assert skews(build(spans[:1])) == ()
+
+
+def test_the_shapes_of_a_trace() -> None:
+    fan = linking(span("join", 30, 40, "root"), "a", "b")
+    spans = [span("root", 0, 50), tool("a", 1), tool("b", 3), tool("c", 5), fan]
+    spans += [span("x1", 10, 12, "root", name="call", error="e"), span("x2", 13, 14, "root", name="call")]
+    whole = trace_record("t1", spans)
+    assert shapes(whole) == {"fan_in", "retry"}, "loops are those that the record states"
+    stated = replace(whole, loops=loops(build(spans)), unfinished=("u",), orphans=("o",))
+    assert shapes(stated) == {"fan_in", "retry", "loop", "hung", "orphans"}
+    assert shapes(trace_record("t1", [span("root", 0, 50), tool("a", 1)])) == set()
