@@ -49,6 +49,7 @@ class Report:
     lag_zero_seconds: float | None
     seconds: float
     actions: dict[str, int]
+    points: dict[str, dict[str, int]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -81,6 +82,7 @@ class Report:
             "seconds": round(self.seconds),
             "checks": {v.name: {"checked": v.checked, "lost": v.lost, "doubled": v.doubled} for v in self.verdicts},
             "actions": self.actions,
+            "crash_points": self.points,
             **self.absent,
         }
 
@@ -119,6 +121,8 @@ def run(
     begin = time.monotonic()
     arena.begin()
     arena.play(actions)
+    if actions:
+        arena.reach()
     arena.top_up(sum(action.kills for action in actions))
     arena.heal()
     try:
@@ -142,6 +146,7 @@ def run(
         lag_zero_seconds=lag,
         seconds=time.monotonic() - begin,
         actions=dict(Counter(action.op for action in actions)),
+        points={point: arena.slots.points[point] for point in arena.subject.points},
         absent=absent,
     )
 
@@ -156,6 +161,10 @@ def table(reports: list[Report]) -> str:
             f"{report.doubled} doubled, {report.late} late; lag 0 after {'never' if lag is None else f'{lag} s'}"
         )
         lines += [f"    {op:16} {count:4}" for op, count in sorted(report.actions.items())]
+        lines += [
+            f"    crash {point:14} reached {found['reached']:3}  missed {found['missed']:3}"
+            for point, found in report.points.items()
+        ]
         for v in report.verdicts:
             lines.append(f"    {v.name:16} checked {v.checked:8,}  lost {v.lost:6}  doubled {v.doubled:6}")
             lines += [f"        {example}" for example in v.examples]

@@ -27,6 +27,7 @@ from streams.settings import Settings
 PARTITIONS: Final = 4
 START_SECONDS: Final = 120.0
 TOP_UP_SECONDS: Final = 4.0
+REACH_SECONDS: Final = 24.0
 ROOT: Final = Path(__file__).parents[2]
 WORKERS: Final[Mapping[str, object]] = {
     "partitions": PARTITIONS,
@@ -53,12 +54,14 @@ class Subject:
     Attributes:
         name: for the table. command: of a life that ends at a crash point ("" = an ordinary life).
         settings: more settings of its workers, by name. ready: whether a place's worker is at work.
+        points: the crash points that mean something to its workers.
     """
 
     name: str
     command: Callable[[str], Sequence[str]]
     ready: Callable[[Slot], bool]
     settings: Mapping[str, object] = field(default_factory=dict)
+    points: Sequence[str] = ()
 
 
 class Arena:
@@ -129,6 +132,20 @@ class Arena:
             time.sleep(max(0.0, begin + action.at_seconds - time.monotonic()))
             self.history.note(" ".join(word for word in (action.op, action.value) if word), action.target)
             self.do(action)
+
+    def reach(self) -> None:
+        """Crashes once more, at the first passage, at each point that the schedule wanted and no life came to."""
+        for point, name in zip(self._unreached(), itertools.cycle(SLOTS), strict=False):
+            self.history.note(f"worker.crash {point}:1 (more)", name)
+            self.slots.kill(name, 0.0, f"{point}:1")
+            self.slots.want(GUEST)  # a join takes partitions away, a member that leaves gives some
+            time.sleep(REACH_SECONDS / 2)
+            self.slots.leave(GUEST)
+            time.sleep(REACH_SECONDS / 2)
+
+    def _unreached(self) -> list[str]:
+        found = self.slots.points
+        return [point for point in self.subject.points if found[point]["missed"] and not found[point]["reached"]]
 
     def top_up(self, kills: int) -> None:
         """More kills, one place after the other, where some met a place that was empty at that moment."""

@@ -41,14 +41,17 @@ class Verdict:
         self.add(max(0, missing), max(0, -missing), f"{what}: expected {expected:g}, found {found:g}")
 
 
-def check_source(sent: Mapping[tuple[str, int], int], log: Mapping[tuple[str, int], int]) -> Verdict:
+def check_source(
+    sent: Mapping[tuple[str, int], int], log: Mapping[tuple[str, int], int], name: str = "source"
+) -> Verdict:
     """Every batch the broker acknowledged lies in the log as often as it was acknowledged.
 
     Args:
         sent: (producer, number) to acknowledged sends.
         log: the same to records in the log.
+        name: of the check.
     """
-    verdict = Verdict("source", len(sent))
+    verdict = Verdict(name, len(sent))
     for batch in sent.keys() | log.keys():
         missing = sent.get(batch, 0) - log.get(batch, 0)
         verdict.add(
@@ -89,9 +92,11 @@ def check_windows(name: str, expected: Mapping[Pane, Tally], found: Mapping[Pane
     return verdict
 
 
-def check_totals(expected: Mapping[int, Mapping[str, int]], found: Mapping[int, Mapping[str, float]]) -> Verdict:
+def check_totals(
+    expected: Mapping[int, Mapping[str, int]], found: Mapping[int, Mapping[str, float]], name: str = "totals"
+) -> Verdict:
     """``streams_events_total`` of each partition: the events of each fate, and no other fate."""
-    verdict = Verdict("totals")
+    verdict = Verdict(name)
     for partition in expected.keys() | found.keys():
         wanted, seen = expected.get(partition, {}), found.get(partition, {})
         for fate in wanted.keys() | seen.keys():
@@ -156,4 +161,44 @@ def check_notifications(received: Iterable[tuple[str, str, str]]) -> Verdict:
         newest[fingerprint] = max(start, newest.get(fingerprint, start))
     for fingerprint, start in newest.items():
         verdict.add(int(last[fingerprint, start] != "resolved"), 0, f"{fingerprint} of {start} was never resolved")
+    return verdict
+
+
+def check_traces(expected: Mapping[str, set[str]], records: Iterable[tuple[str, int, bytes, list[str]]]) -> Verdict:
+    """Each trace's newest record has exactly its spans, and a revision has one content.
+
+    Args:
+        expected: ids of each trace's spans.
+        records: (trace id, revision, content, ids of its spans) as published.
+    """
+    verdict, once = Verdict("traces"), dict[tuple[str, int], bytes]()
+    newest: dict[str, tuple[int, list[str]]] = {}
+    for trace, revision, content, spans in records:
+        verdict.checked += 1
+        if once.setdefault((trace, revision), content) != content:
+            verdict.add(0, 1, f"two contents of revision {revision} of trace {trace}")
+        newest[trace] = max(newest.get(trace, (revision, spans)), (revision, spans))
+    for trace in expected.keys() | newest.keys():
+        wanted, seen = expected.get(trace, set()), newest.get(trace, (0, []))[1]
+        missing, extra = len(wanted - set(seen)), len(seen) - len(wanted & set(seen))
+        verdict.add(missing, extra, f"trace {trace}: expected {sorted(wanted)}, found {seen}")
+    return verdict
+
+
+def check_spans(spans: int, copies: int, fates: Mapping[str, float], calls: float) -> Verdict:
+    """Every span has one fate, a copy is a duplicate, and each span is one call in ``agents.red``.
+
+    Args:
+        spans: in the log, each once.
+        copies: of spans in the log, beyond the first.
+
+        fates: ``streams_events_total`` of ``agents.spans``, over all partitions.
+        calls: sum of the calls of the span metrics, each batch of ``agents.red`` once.
+    """
+    verdict = Verdict("spans")
+    taken = sum(fates.get(fate, 0.0) for fate in ("aggregated", "late"))
+    verdict.compare("spans taken", spans, taken)
+    verdict.compare("copies found", copies, fates.get("duplicate", 0.0))
+    verdict.compare("all fates", spans + copies, sum(fates.values()))
+    verdict.compare("calls", spans, calls)
     return verdict

@@ -24,8 +24,8 @@ CRASH_POINTS: Final[dict[str, tuple[float, float]]] = {
     "after-chunks": (1, 6),
     "after-core": (1, 6),
     "before-hold": (1, 20),
-    "before-commit": (1, 6),
-    "after-commit": (1, 6),
+    "before-commit": (1, 3),
+    "after-commit": (1, 3),
     "before-tick": (1, 2),
     "revoked": (1, 1),
 }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.nemesis.reading import PAGE_SECONDS
+from benchmarks.nemesis.schedule import CRASH_POINTS
 from benchmarks.page import page
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
@@ -29,6 +31,7 @@ class Slot:
 
     Attributes:
         wanted: whether a worker should run here. kills: how many died here by SIGKILL. port: of its pages.
+        reached, missed: crash points at which a worker killed itself, and those that its life did not come to.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Slot:
     ) -> None:
         """``command`` gives the command line of a life that ends at a crash point ("" = an ordinary life)."""
         self.name, self.wanted, self.kills, self.port = name, False, 0, free_port()
+        self.reached, self.missed = Counter[str](), Counter[str]()
         self._command, self._log = command, log
         self._variables = {**variables, "STREAMS_HTTP_PORT": str(self.port)}
         self.child: ChildProcess | None = None
@@ -47,8 +51,15 @@ class Slot:
         if self.child is not None and self.child.running:
             self.child.kill()
             self.kills += 1
-        self._next, self._point = point, ""
+            self._miss(self._point)
+            self._point = ""
+        self._miss(self._next)
+        self._next = point
         self._start_at = time.monotonic() + pause_seconds
+
+    def _miss(self, point: str) -> None:
+        if point:
+            self.missed[_name(point)] += 1
 
     def step(self, note: Note) -> None:
         """Starts what is wanted and does not run; called often."""
@@ -66,8 +77,10 @@ class Slot:
         code, self.child = child.returncode, None
         if self._point and code == _KILLED:
             self.kills += 1
+            self.reached[_name(self._point)] += 1
             note(f"killed itself at {self._point}", self.name)
         elif self._point or now >= self._start_at:
+            self._miss(self._point)
             note(f"ended with {code}", self.name)
         self._point = ""
         self._start_at = max(self._start_at, now + PAUSE_SECONDS)
@@ -139,16 +152,24 @@ class Slots:
         """From now on every life is an ordinary one; who is paused goes on."""
         with self._lock:
             for slot in self._slots.values():
-                slot._next = ""
                 if slot.child is not None:
                     slot.child.resume()
-                if slot._point:
+                if slot._point or slot._next:
                     slot.kill(0.0)
 
     @property
     def kills(self) -> int:
         """Workers that died by SIGKILL."""
         return sum(slot.kills for slot in self._slots.values())
+
+    @property
+    def points(self) -> dict[str, dict[str, int]]:
+        """How often each crash point of :data:`CRASH_POINTS` was reached, and how often a life ended before it."""
+        slots = self._slots.values()
+        return {
+            point: {"reached": sum(s.reached[point] for s in slots), "missed": sum(s.missed[point] for s in slots)}
+            for point in CRASH_POINTS
+        }
 
     @property
     def wanted(self) -> list[Slot]:
@@ -163,6 +184,10 @@ class Slots:
             slot.wanted = False
             if slot.child is not None:
                 slot.child.kill()
+
+
+def _name(point: str) -> str:
+    return point.partition(":")[0]
 
 
 def worker_command(point: str) -> list[str]:

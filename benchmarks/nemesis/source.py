@@ -12,6 +12,7 @@ from typing import Any, Final
 from confluent_kafka import Producer
 
 from agents_emitter import events
+from benchmarks.nemesis.spans import Tracer
 from benchmarks.nemesis.truth import LANE
 
 SECOND_NS: Final = 1_000_000_000
@@ -23,9 +24,10 @@ HIGH: Final = 1e9
 """Added to an agent's level while it is high."""
 LEVEL: Final = "level-"
 _HIGH_SECONDS: Final = 8.0
+_SILENT_SECONDS: Final = 3.0
 _SPREAD_NS: Final = 300_000_000
-_AGAIN, _HELD_BACK = 0.03, 0.05
-"""Shares of batches that are sent twice, and that are sent after the next one."""
+_AGAIN, _HELD_BACK, _IN_PARTS = 0.03, 0.05, 0.3
+"""Shares of batches that are sent twice, of those that are sent after the next one, and of traces in two batches."""
 
 
 def lanes(agent: int) -> list[events.SeriesDefinition]:
@@ -45,6 +47,12 @@ def lanes(agent: int) -> list[events.SeriesDefinition]:
 def is_high(agent: int, since_start_ns: int) -> bool:
     """Each agent's level is high for 8 s of every 24 to 31 s."""
     return (since_start_ns / SECOND_NS) % (24 + agent) > 24 + agent - _HIGH_SECONDS
+
+
+def is_silent(partition: int, since_start_ns: int) -> bool:
+    """All agents of a partition say nothing for 3 s of every 15 to 18 s: ticks close its windows then."""
+    every = 15 + partition
+    return (since_start_ns / SECOND_NS) % every > every - _SILENT_SECONDS
 
 
 @dataclass
@@ -74,11 +82,15 @@ class Agent:
 
 
 class Source(threading.Thread):
-    """Produces in real time. ``acknowledged`` counts the sends of each (producer, number) that the broker has."""
+    """Produces metrics and traces in real time.
 
-    def __init__(self, bootstrap: str, seed: int, *, partitions: int, topic: str = events.METRICS_TOPIC) -> None:
+    ``acknowledged`` counts the sends of each (producer, number) of metrics that the broker has, ``spans`` those of
+    spans.
+    """
+
+    def __init__(self, bootstrap: str, seed: int, *, partitions: int) -> None:
         super().__init__(daemon=True, name="source")
-        self._rng, self._topic, self._partitions = random.Random(seed), topic, partitions
+        self._rng, self._partitions = random.Random(seed), partitions
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -91,7 +103,9 @@ class Source(threading.Thread):
         )
         self._ended = threading.Event()
         self.agents = [self._agent(number) for number in range(AGENTS)]
+        self.tracers = [Tracer(number) for number in range(AGENTS)]
         self.acknowledged: Counter[tuple[str, int]] = Counter()
+        self.spans: Counter[tuple[str, int]] = Counter()
         self.failures: list[str] = []
         self.start_ns = time.time_ns()
 
@@ -104,28 +118,42 @@ class Source(threading.Thread):
         held: dict[int, tuple[bytes, int]] = {}
         while not self._ended.wait(PERIOD_SECONDS):
             for agent in self.agents:
+                if is_silent(agent.number % self._partitions, time.time_ns() - self.start_ns):
+                    continue
+                self._trace(agent.number)
                 made = agent.batch(self._rng, self.start_ns, time.time_ns()), agent.seq - 1
                 if agent.number not in held and self._rng.random() < _HELD_BACK:
                     held[agent.number] = made
                     continue
-                self._send(agent.number, *made)
+                self._metrics(agent.number, *made)
                 if agent.number in held:
-                    self._send(agent.number, *held.pop(agent.number))
+                    self._metrics(agent.number, *held.pop(agent.number))
             self._producer.poll(0)
         for number, made in held.items():
-            self._send(number, *made)
+            self._metrics(number, *made)
 
-    def _send(self, number: int, value: bytes, seq: int) -> None:
+    def _metrics(self, number: int, value: bytes, seq: int) -> None:
+        batch = (f"producer-{number}", seq)
+        self._send(events.METRICS_TOPIC, f"agent-{number}", value, number, self.acknowledged, batch)
+
+    def _trace(self, number: int) -> None:
+        tracer, parts = self.tracers[number], 1 + (self._rng.random() < _IN_PARTS)
+        for sent in tracer.trace(time.time_ns(), parts=parts):
+            batch = (tracer.producer, sent.seq)
+            self._send(events.SPANS_TOPIC, f"{sent.trace + 1:032x}", sent.value, tracer.traces, self.spans, batch)
+
+    def _send(
+        self, topic: str, key: str, value: bytes, place: int, counts: Counter[tuple[str, int]], batch: tuple[str, int]
+    ) -> None:
         def delivered(error: Any, _: Any) -> None:
             if error is None:
-                self.acknowledged[f"producer-{number}", seq] += 1
+                counts[batch] += 1
             else:
                 self.failures.append(str(error))
 
-        key = f"agent-{number}".encode()
         for _ in range(2 if self._rng.random() < _AGAIN else 1):
             self._producer.produce(
-                self._topic, key=key, value=value, partition=number % self._partitions, on_delivery=delivered
+                topic, key=key.encode(), value=value, partition=place % self._partitions, on_delivery=delivered
             )
 
     def finish(self, seconds: float = 60.0) -> int:

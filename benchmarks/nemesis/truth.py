@@ -12,13 +12,14 @@ import json
 import math
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 SECOND_NS = 1_000_000_000
 LANE = "lane"
 """The label that names a series of the generator."""
+_OF_THE_RESOURCE = {"service.name", "agent.id"}
 
 
 class LogRecord(NamedTuple):
@@ -66,15 +67,22 @@ class Truth:
         return {p: Tally(len(v), math.fsum(v), min(v), max(v)) for p, v in self.values.items()}
 
 
+def lane_of(name: str, labels: Mapping[str, str], service: str) -> str:
+    """The generator's name of a series; of one that is not its own the service, the name and what tells it apart."""
+    own = (f"{k}={v}" for k, v in sorted(labels.items()) if k not in _OF_THE_RESOURCE)
+    return labels.get(LANE) or "|".join((service, name, *own))
+
+
 def samples(body: dict[str, Any]) -> Iterator[tuple[str, int, float]]:
     """(lane, time in ns, value) of a packed metric batch."""
     index, offset, value = (
         struct.unpack(f"<{body['count']}{code}", base64.b64decode(body[name]))
         for name, code in (("index", "H"), ("offset_ns", "q"), ("value", "d"))
     )
-    base = body["base_time_unix_nano"]
+    base, service = body["base_time_unix_nano"], body["resource"].get("service.name", "")
+    lanes = [lane_of(series["name"], series["labels"], service) for series in body["series"]]
     for i, after, number in zip(index, offset, value, strict=True):
-        yield body["series"][i]["labels"][LANE], base + after, number
+        yield lanes[i], base + after, number
 
 
 def truth(log: Iterable[LogRecord], *, sizes_ns: Sequence[int], lateness_ns: int, once: bool = True) -> Truth:

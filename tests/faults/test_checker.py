@@ -12,7 +12,8 @@ import pytest
 from agents_emitter import events
 from benchmarks.nemesis import checker
 from benchmarks.nemesis.checker import Transition
-from benchmarks.nemesis.source import Agent, lanes
+from benchmarks.nemesis.source import Agent, is_silent, lanes
+from benchmarks.nemesis.spans import SPANS, Tracer, span_truth
 from benchmarks.nemesis.truth import Episode, LogRecord, Pane, Tally, Truth, episodes, truth
 
 SECOND = 1_000_000_000
@@ -194,3 +195,57 @@ def test_the_truth_reads_what_the_source_writes() -> None:
         v for p, values in found.values.items() if p.lane == "steps-3-0" and p.size_ns == SECOND for v in values
     )
     assert numbers == [float(n) for n in range(1, 9)]
+
+
+def test_spans_of_a_log_count_once_and_copies_are_known() -> None:
+    tracer = Tracer(3)
+    whole, (children, root) = tracer.trace(START, parts=1), tracer.trace(START, parts=2)
+    assert [sent.seq for sent in (*whole, children, root)] == [0, 1, 2]
+    sent = [*whole, children, root, *whole]
+    found = span_truth([LogRecord(0, i, START, one.value) for i, one in enumerate(sent)])
+    assert {len(spans) for spans in found.traces.values()} == {SPANS}
+    assert (len(found.traces), found.spans, found.copies) == (2, 2 * SPANS, SPANS)
+    assert found.batches == {("tracer-3", 0): 2, ("tracer-3", 1): 1, ("tracer-3", 2): 1}
+
+
+@pytest.mark.parametrize(
+    ("records", "lost", "doubled"),
+    [
+        ([("t", 0, b"1", ["a", "b"])], 0, 0),
+        ([("t", 0, b"1", ["a"]), ("t", 1, b"2", ["a", "b"])], 0, 0),
+        ([("t", 1, b"2", ["a", "b"]), ("t", 0, b"1", ["a"]), ("t", 0, b"1", ["a"])], 0, 0),
+        ([("t", 0, b"1", ["a"])], 1, 0),
+        ([], 2, 0),
+        ([("t", 0, b"1", ["a", "b", "b"])], 0, 1),
+        ([("t", 0, b"1", ["a", "b"]), ("t", 0, b"2", ["a", "b"])], 0, 1),
+        ([("t", 0, b"1", ["a", "b"]), ("u", 0, b"2", ["c"])], 0, 1),
+    ],
+)
+def test_the_newest_record_of_a_trace_has_exactly_its_spans(
+    records: list[tuple[str, int, bytes, list[str]]], lost: int, doubled: int
+) -> None:
+    verdict = checker.check_traces({"t": {"a", "b"}}, records)
+    assert (verdict.lost, verdict.doubled) == (lost, doubled)
+
+
+@pytest.mark.parametrize(
+    ("fates", "calls", "lost", "doubled"),
+    [
+        ({"aggregated": 9, "late": 1, "duplicate": 2}, 10, 0, 0),
+        ({"aggregated": 10, "duplicate": 2}, 11, 0, 1),
+        ({"aggregated": 9, "duplicate": 2}, 10, 2, 0),
+        ({"aggregated": 12}, 10, 2, 2),
+    ],
+)
+def test_every_span_has_one_fate_and_is_one_call(
+    fates: dict[str, float], calls: float, lost: int, doubled: int
+) -> None:
+    verdict = checker.check_spans(10, 2, fates, calls)
+    assert (verdict.lost, verdict.doubled) == (lost, doubled)
+
+
+def test_partitions_are_silent_for_three_seconds_now_and_then() -> None:
+    for partition in range(4):
+        tenths = [is_silent(partition, n * SECOND // 10) for n in range((15 + partition) * 10)]
+        assert 29 <= sum(tenths) <= 30
+        assert tenths == sorted(tenths)
