@@ -10,6 +10,7 @@ Schemas:
     ``agents.span/1``    a batch of spans of one trace, with OTLP field names.
     ``agents.log/1``     a batch of log records.
     ``agents.tick/1``    time alone: moves the watermark of an idle partition.
+    ``agents.exemplars/1``  observations of histograms with the spans they were measured on (of the traces role).
 
 A record without ``schema`` but with ``name`` and ``value`` is a *single event* (see :func:`encode_single`): what a
 shell script or another language sends. OTLP JSON and protobuf are recognised by their content.
@@ -30,6 +31,7 @@ METRIC_SCHEMA: Final = "agents.metric/1"
 SPAN_SCHEMA: Final = "agents.span/1"
 LOG_SCHEMA: Final = "agents.log/1"
 TICK_SCHEMA: Final = "agents.tick/1"
+EXEMPLAR_SCHEMA: Final = "agents.exemplars/1"
 
 METRICS_TOPIC: Final = "agents.metrics"
 SPANS_TOPIC: Final = "agents.spans"
@@ -218,6 +220,16 @@ def encode_log_batch(
             "logs": list(logs),
         }
     )
+
+
+def encode_exemplars(resource: Mapping[str, str], exemplars: Sequence[Mapping[str, Any]]) -> bytes:
+    """Observations with their spans, beside the batches that count them.
+
+    Each has ``name``, ``unit`` and ``labels`` (as the batch's series), ``value``, ``time_unix_nano``, ``trace_id`` and
+    ``span_id`` (hex).
+    """
+    body = {"v": VERSION, "schema": EXEMPLAR_SCHEMA, "resource": dict(resource), "exemplars": list(exemplars)}
+    return orjson.dumps(body)
 
 
 def encode_tick(time_unix_nano: int) -> bytes:

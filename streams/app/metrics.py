@@ -198,6 +198,7 @@ class MetricsPartition:
         self._close_gap(records)
         columns = decode_run(records, self.operator.table, self.heads, hint=self.topic)
         outcome = self.operator.apply(columns)
+        self.fold.exemplify(columns.exemplars)
         results = [self._dead_letter(records, rejected, now_ns) for rejected in outcome.rejected]
         self._observe(outcome.closed, now_ns)
         marks = []

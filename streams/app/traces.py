@@ -134,7 +134,7 @@ class TracesPart:
         found = self.operator.apply(run.rows, run.bodies, offset, arrival_ns, tick)
         self._count(found, offset[run.rows["record"]] > self._counted)
         batches = self._blocks.take(run.rows, self._gen_ai(run, len(block)), found, offset, arrival_ns)
-        results = [_red(batch) for batch in batches]
+        results = [_red(batch) for batch in (*batches, *self._blocks.exemplars())]
         results += self._results(found, offset)
         new = run.rows[offset[run.rows["record"]] > self._counted]
         hung = self.hung.take(new, self.operator.tables, arrival_ns, self.operator.clock_ns)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streams.decode import reasons
 from streams.decode.kernel import COUNTER, CUMULATIVE, FLAG_BITS
 from streams.domain.columns import AggregatePoint, BatchId, Columns, CumulativePoint, Rejected, Tick
+from streams.domain.exemplar import Exemplar
 from streams.domain.series import Series, SeriesTable
 
 
@@ -73,6 +74,7 @@ class Gather:
         self.aggregates: list[AggregatePoint] = []
         self.cumulatives: list[CumulativePoint] = []
         self.ticks: list[Tick] = []
+        self.exemplars: list[Exemplar] = []
         self._rejected: dict[tuple[int, str], Rejected] = {}
 
     def point(self, record: int, target: int, time_ns: int, start_ns: int, value: float) -> None:
@@ -144,6 +146,7 @@ class Gather:
             cumulatives=sorted(self.cumulatives, key=_by_record),
             ticks=sorted(self.ticks, key=_by_record),
             rejected=self.rejected(),
+            exemplars=self.exemplars,
         )
 
     def _samples(self) -> Chunk:

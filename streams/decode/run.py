@@ -17,6 +17,7 @@ import orjson
 from agents_emitter import events
 from streams import topics
 from streams.decode import batch, logs, reasons, single, sniff
+from streams.decode.exemplars import read_exemplars
 from streams.decode.gather import Gather
 from streams.decode.head import HeadCache
 from streams.decode.numbers import time_ns
@@ -159,6 +160,8 @@ class _Run:
             self._batches.add_object(position, body, len(raw))
         elif schema == events.LOG_SCHEMA:
             self._logs(position).read_batch(body)
+        elif schema == events.EXEMPLAR_SCHEMA:
+            self._gather.exemplars += read_exemplars(body)
         elif schema == events.TICK_SCHEMA:
             self._gather.ticks.append(Tick(position, time_ns(body.get("time_unix_nano"), "time_unix_nano")))
         else:
@@ -223,7 +226,9 @@ class _Run:
         return logs.LogReader(position, int(self._appended[position]), self._gather, self._table)
 
 
-_KNOWN: Final = frozenset({events.METRIC_SCHEMA, events.SPAN_SCHEMA, events.LOG_SCHEMA, events.TICK_SCHEMA})
+_KNOWN: Final = frozenset(
+    {events.METRIC_SCHEMA, events.SPAN_SCHEMA, events.LOG_SCHEMA, events.TICK_SCHEMA, events.EXEMPLAR_SCHEMA}
+)
 _NAMES: Final = frozenset(schema.partition("/")[0] for schema in _KNOWN)
 
 

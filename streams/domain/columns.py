@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.domain.exemplar import Exemplar
+
 
 class Record(Protocol):
     """The part of a Kafka record that decoding reads (aiokafka's ConsumerRecord fits)."""
@@ -124,3 +126,4 @@ class Columns:
     cumulatives: Sequence[CumulativePoint] = field(default_factory=list)
     ticks: Sequence[Tick] = field(default_factory=list)
     rejected: Sequence[Rejected] = field(default_factory=list)
+    exemplars: Sequence[Exemplar] = field(default_factory=list)

@@ -7,12 +7,14 @@ family are written in one call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+
+from streams.domain.exemplar import Exemplar
 
 F64 = NDArray[np.float64]
 _ESCAPED: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
@@ -32,12 +34,20 @@ def header(name: str, text: str, kind: str, *, openmetrics: bool) -> bytes:
     return f"# HELP {stem} {said}\n# TYPE {stem} {kind}".encode()
 
 
-def lines(prefixes: Sequence[bytes], values: F64) -> bytes:
-    """Lines for as many values."""
+def lines(prefixes: Sequence[bytes], values: F64, more: Mapping[int, bytes] | None = None) -> bytes:
+    """Lines for as many values; ``more``: what follows the value, by line."""
     pieces: list[bytes] = [b""] * (2 * len(prefixes))
     pieces[::2] = prefixes
     pieces[1::2] = numbers(values)
+    for line, text in (more or {}).items():
+        pieces[2 * line + 1] += text
     return b"".join(pieces)
+
+
+def exemplar(one: Exemplar) -> bytes:
+    """What follows a bucket's value in OpenMetrics: the observation's span, value and time."""
+    ids = f'trace_id="{one.trace_id}",span_id="{one.span_id}"'
+    return f" # {{{ids}}} {one.value!r} {one.time_ns / 1e9:.3f}".encode()
 
 
 def numbers(values: F64) -> list[bytes]:

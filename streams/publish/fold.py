@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from streams.domain.exemplar import Exemplar
 from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
@@ -54,6 +55,7 @@ class PrometheusFold:
         self._totals = Totals(max_series)
         self._plans: Recent[Sequence[Series], Plan] = Recent(self._totals.plan)
         self._gauges = Gauges(round(ttl_seconds * 1e9), max_series)
+        self._exemplars: dict[tuple[int, int], Exemplar] = {}
         self._start_ns = -1
         self._chunks: set[int] = set()
         self._now_ns = 0
@@ -85,6 +87,19 @@ class PrometheusFold:
             return False
         self._chunks.add(batch.chunk)
         return True
+
+    def exemplify(self, exemplars: Sequence[Exemplar]) -> None:
+        """Keeps the newest exemplar of each bucket. They are not part of a snapshot: the next ones come soon."""
+        with self._lock:
+            for one in exemplars:
+                place = self._totals.cell(one.series, one.value)
+                if place is not None:
+                    self._exemplars[place] = one
+
+    def exemplars(self) -> dict[tuple[int, int], Exemplar]:
+        """By row and bucket; at most one per exported bucket."""
+        with self._lock:
+            return dict(self._exemplars)
 
     def advance(self, event_time_ns: int) -> None:
         """Moves event time without a window (the watermark of an idle partition), so that its gauges expire."""
@@ -136,6 +151,7 @@ class PrometheusFold:
         with self._lock:
             self._totals, self._gauges, self.discarded = totals, gauges, discarded
             self._plans = Recent(totals.plan)
+            self._exemplars = {}
             self._start_ns, self._chunks, self._now_ns = start_ns, chunks, now_ns
 
     def _check(self, body: dict[str, Any]) -> None:

@@ -51,6 +51,7 @@ class TotalsLayout:
         self.owner = owner
         self.groups: dict[Metric, Group] = {}
         self._where = where
+        self._first: list[int] = []
         self._rows = 0
 
     def extend(self, view: TotalsView) -> None:
@@ -58,10 +59,15 @@ class TotalsLayout:
         for row in range(self._rows, len(view.metric)):
             metric = view.metric[row]
             group = self.groups.setdefault(metric, Group())
+            self._first.append(len(group.prefixes))
             group.label_sets += 1
             group.overflowing |= view.labels[row] == OVERFLOW
             self._add(group, metric, view.labels[row], row, int(view.start[row]))
         self._rows = len(view.metric)
+
+    def line(self, row: int, bucket: int) -> int:
+        """The line of a bucket among those of its metric."""
+        return self._first[row] + bucket
 
     def _add(self, group: Group, metric: Metric, labels: LabelSet, row: int, cell: int) -> None:
         name = metric.exported

@@ -14,7 +14,7 @@ import numpy as np
 
 from streams.publish.catalogue import WINDOW_HEALTH, Metric
 from streams.publish.claims import NameClaims
-from streams.publish.exposition import F64, header, lines, prefix
+from streams.publish.exposition import F64, exemplar, header, lines, prefix
 from streams.publish.fold import PrometheusFold
 from streams.publish.gauges import GaugesView
 from streams.publish.layout import TotalsLayout, cumulated
@@ -77,7 +77,7 @@ class WindowCollector:
             return page.finish(refused)
 
     def _add_totals(self, page: _Page, views: Sequence[tuple[Source, TotalsView]]) -> None:
-        parts: dict[Metric, list[tuple[TotalsLayout, F64, F64]]] = {}
+        parts: dict[Metric, list[tuple[TotalsLayout, F64, F64, dict[Metric, dict[int, bytes]]]]] = {}
         for source, view in views:
             layout = self._layouts.get(source)
             if layout is None or layout.owner is not view.owner:
@@ -85,23 +85,33 @@ class WindowCollector:
                 layout = self._layouts[source] = TotalsLayout(view.owner, where)
             layout.extend(view)
             cells = cumulated(view)
+            more = _exemplars(layout, view, self._folds[source]) if page.openmetrics else {}
             for metric in layout.groups:
-                parts.setdefault(metric, []).append((layout, view.value, cells))
+                parts.setdefault(metric, []).append((layout, view.value, cells, more))
         for metric, found in parts.items():
-            groups = [layout.groups[metric] for layout, _, _ in found]
+            groups = [layout.groups[metric] for layout, *_ in found]
             if page.admits(metric, sum(g.label_sets for g in groups), any(g.overflowing for g in groups)):
                 taken = [
-                    lines(g.prefixes, g.take(values, cells))
-                    for g, (_, values, cells) in zip(groups, found, strict=True)
+                    lines(g.prefixes, g.take(values, cells), more.get(metric))
+                    for g, (_, values, cells, more) in zip(groups, found, strict=True)
                 ]
                 page.family(metric, metric.exported, b"".join(taken))
+
+
+def _exemplars(layout: TotalsLayout, view: TotalsView, fold: PrometheusFold) -> dict[Metric, dict[int, bytes]]:
+    """What follows the value of a line, by metric and line."""
+    found: dict[Metric, dict[int, bytes]] = {}
+    for (row, bucket), one in fold.exemplars().items():
+        if row < len(view.metric):
+            found.setdefault(view.metric[row], {})[layout.line(row, bucket)] = exemplar(one)
+    return found
 
 
 class _Page:
     """A scrape under construction."""
 
     def __init__(self, claims: NameClaims, openmetrics: bool, names: frozenset[str]) -> None:
-        self._claims, self._openmetrics, self._names = claims, openmetrics, names
+        self._claims, self.openmetrics, self._names = claims, openmetrics, names
         self._parts: list[bytes] = []
         self._overflowing: set[str] = set()
         self._label_sets = self._clashes = 0
@@ -123,7 +133,7 @@ class _Page:
     def _add(self, name: str, text: str, kind: str, body: bytes) -> None:
         of_histogram = (f"{name}_bucket", f"{name}_count", f"{name}_sum") if kind == "histogram" else ()
         if not self._names or not self._names.isdisjoint((name, *of_histogram)):
-            self._parts.append(header(name, text, kind, openmetrics=self._openmetrics) + body + b"\n")
+            self._parts.append(header(name, text, kind, openmetrics=self.openmetrics) + body + b"\n")
 
     def finish(self, refused: int) -> bytes:
         """Everything, and what the export says of itself."""

@@ -6,6 +6,7 @@ its part of a total with it: a row, once there, stays and never falls.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -154,6 +155,14 @@ class Totals:
             *(batch.sketch_start, batch.sketch_bucket, batch.sketch_weight),
             *(_LOWEST, LAST_BUCKET),
         )
+
+    def cell(self, series: Series, value: float) -> tuple[int, int] | None:
+        """The row and bucket that a value of a histogram counts in; None where no such row is exported on its own."""
+        metric = metric_for(series.name, series.unit, series.kind)
+        row = self._row_of.get((metric, kept_labels(metric, series)))
+        if row is None or metric.kind != "histogram":
+            return None
+        return row, bisect_left(metric.buckets, value)
 
     def view(self) -> TotalsView:
         """A consistent copy."""

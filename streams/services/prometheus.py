@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -78,6 +79,13 @@ class PrometheusService(Service):
         result = data["result"]
         return [{"metric": {}, "value": result}] if data["resultType"] in ("scalar", "string") else list(result)
 
+    def exemplars(self, expression: str) -> list[dict[str, Any]]:
+        """Exemplars of the last hour: by series, {"seriesLabels", "exemplars": [{"labels", "value", "timestamp"}]}."""
+        now = time.time()  # noqa: TID251 - the shell reads the clock
+        return list(
+            self._get("/api/v1/query_exemplars", query=expression, start=f"{now - 3600:.3f}", end=f"{now + 60:.3f}")
+        )
+
     def scraped(self) -> dict[str, str]:
         """Active targets: scrape address ("host:port") to health ("up", "down", "unknown")."""
         active = self._get("/api/v1/targets", state="active")["activeTargets"]
@@ -87,15 +95,14 @@ class PrometheusService(Service):
         """Alerts of its own rules, pending and firing."""
         return list(self._get("/api/v1/alerts")["alerts"])
 
-    def _get(self, path: str, **parameters: str) -> dict[str, Any]:
+    def _get(self, path: str, **parameters: str) -> Any:
         try:
             answer = httpx.get(f"{self.url}{path}", params=parameters, timeout=_TIMEOUT_SECONDS, trust_env=False)
         except httpx.HTTPError as error:
             raise ServiceUnavailable(f"prometheus: {type(error).__name__} at {self.url}") from None
         if answer.status_code != 200:
             raise ServiceUnavailable(f"prometheus: {answer.status_code} {answer.text[:500]}")
-        data: dict[str, Any] = answer.json()["data"]
-        return data
+        return answer.json()["data"]
 
     def _ports(self) -> Sequence[int]:
         return (self.port,)
@@ -130,6 +137,7 @@ class PrometheusService(Service):
             # again after the default of 1 min.
             "--rules.alert.resend-delay=5s",
             "--web.enable-lifecycle",
+            "--enable-feature=exemplar-storage",
             "--web.enable-remote-write-receiver",
             "--web.console.templates=/etc/prometheus/consoles",
             "--web.console.libraries=/etc/prometheus/console_libraries",

@@ -44,6 +44,7 @@ class Blocks:
         self._from_offset = 0
         self._opened = Begin(0, 0)
         self.begin: Begin | None = None
+        self._exemplars: list[RedBatch] = []
         self._rows: list[NDArray[Any]] = []
         self._gen_ai: list[NDArray[np.bool_]] = []
         self._calls: list[NDArray[Any]] = []
@@ -69,7 +70,13 @@ class Blocks:
         self._red.add_spans(np.concatenate(self._rows), np.concatenate(self._gen_ai))
         self._red.add_calls(np.concatenate(self._calls))
         self.begin, self._rows, self._gen_ai, self._calls = None, [], [], []
+        self._exemplars += self._red.exemplars()
         return self._red.batches(self._source)
+
+    def exemplars(self) -> list[RedBatch]:
+        """Takes the exemplars of the blocks that ended."""
+        taken, self._exemplars = self._exemplars, []
+        return taken
 
     def take(
         self,

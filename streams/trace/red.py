@@ -143,6 +143,7 @@ class Red:
         found = [self._span_series(*owners[number], number, *key) for number, *key in keys]
         places = self._places(group, [samples for samples, *_ in found])
         index = np.array([numbers for _, *numbers in found])
+        self._examples(rows, group, seconds, found)
         for samples, at in places:
             of = group[at]
             samples.add(index[of, 0], rows["end_ns"][at], np.ones(len(at)))
@@ -150,6 +151,24 @@ class Red:
         chosen = np.flatnonzero(gen_ai & named)
         if len(chosen):
             self._add_gen_ai(rows[chosen], owner[chosen], seconds[chosen])
+
+    def _examples(
+        self,
+        rows: NDArray[Any],
+        group: NDArray[np.int64],
+        seconds: NDArray[np.float64],
+        found: list[tuple[Samples, int, int]],
+    ) -> None:
+        """The slowest span of each group as its exemplar: whoever looks at a slow bucket wants that trace."""
+        slowest = np.zeros(len(found), np.int64)
+        order = np.argsort(seconds, kind="stable")
+        slowest[group[order]] = order
+        chosen = rows[slowest]
+        ids = zip(*(chosen[name].tolist() for name in ("trace_high", "trace_low", "span", "end_ns")), strict=True)
+        for (samples, _, duration), value, (high, low, span, end_ns) in zip(
+            found, seconds[slowest].tolist(), ids, strict=True
+        ):
+            samples.example(duration, value, end_ns, (high, low), span)
 
     def _places(self, group: NDArray[np.int64], owners: list[Samples]) -> list[tuple[Samples, NDArray[np.int64]]]:
         """The rows of each owner of groups."""
@@ -294,6 +313,10 @@ class Red:
             SeriesDefinition(GRAPH_CLIENT, "s", "histogram", labels),
         )
         return (caller, place), series
+
+    def exemplars(self) -> list[RedBatch]:
+        """Takes the exemplars of what was added: before :meth:`batches`, which may forget whose they are."""
+        return [one for labels in sorted(self._owners) for one in self._owners[labels].exemplars(labels[0][1], labels)]
 
     def batches(self, source: str) -> list[RedBatch]:
         """Takes everything that was added, as batches ordered by resource, spans first.

@@ -11,10 +11,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from agents_emitter.events import SeriesDefinition, encode_metric_head
+from agents_emitter.events import SeriesDefinition, encode_exemplars, encode_metric_head
 
 MAX_SAMPLES_PER_BATCH: Final = 20_000
 """About 0.5 MB packed: below the 1 MB that ``agents.red`` takes. More go into further batches (``#1``, ``#2``, ...)."""
+
+MAX_EXEMPLARS: Final = 500
 
 _SERIES: Final = b'"series":['
 _NO_SERIES: Final = b'"series":[]'
@@ -36,6 +38,7 @@ class Samples:
     def __init__(self) -> None:
         self._numbers: dict[SeriesDefinition, int] = {}
         self._chunks: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        self._exemplars: dict[int, tuple[float, int, int, int, int]] = {}
         self._json: list[bytes] = []
         self._order: NDArray[np.int64] = np.zeros(0, np.int64)
 
@@ -46,6 +49,32 @@ class Samples:
     def add(self, index: NDArray[Any], time_ns: NDArray[Any], value: NDArray[Any]) -> None:
         """Samples of numbered series."""
         self._chunks.append((index, time_ns, value))
+
+    def example(self, number: int, value: float, time_ns: int, trace: tuple[int, int], span: int) -> None:
+        """The largest value of a series until the next batch, and the span it was measured on."""
+        known = self._exemplars.get(number)
+        if known is None or value > known[0]:
+            self._exemplars[number] = (value, time_ns, *trace, span)
+
+    def exemplars(self, key: str, resource: Labels) -> list[RedBatch]:
+        """Takes the exemplars (at most :data:`MAX_EXEMPLARS`) as one record. Not numbered: a copy says the same."""
+        taken, self._exemplars = self._exemplars, {}
+        if not taken:
+            return []
+        definitions = list(self._numbers)
+        rows = [
+            {
+                "name": definitions[number].name,
+                "unit": definitions[number].unit,
+                "labels": dict(definitions[number].labels),
+                "value": value,
+                "time_unix_nano": time_ns,
+                "trace_id": f"{high:016x}{low:016x}",
+                "span_id": f"{span:016x}",
+            }
+            for number, (value, time_ns, high, low, span) in list(taken.items())[:MAX_EXEMPLARS]
+        ]
+        return [RedBatch(key, encode_exemplars(dict(resource), rows))]
 
     def batches(self, key: str, resource: Labels, prefix: str, numbers: Counter[str]) -> list[RedBatch]:
         """Takes all samples, as metric batches numbered from ``numbers`` on."""

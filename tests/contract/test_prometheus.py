@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from streams.domain.exemplar import Exemplar
 from streams.publish.health import make_health
 from streams.publish.http import WorkerServer
 from streams.publish.prometheus import PrometheusFold, WindowCollector
@@ -28,15 +29,29 @@ def until(query: Callable[[], list[dict[str, Any]]], holds: Callable[[dict[str, 
         time.sleep(0.1)
 
 
+def until_exemplified(prometheus: PrometheusService, query: str, example: Exemplar) -> None:
+    """Waits until Prometheus has the exemplar, with the ids that a dashboard links to a trace by."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    found: set[tuple[str, str, float]] = set()
+    while not found:
+        assert time.monotonic() < deadline, query
+        stored = [row for series in prometheus.exemplars(query) for row in series["exemplars"]]
+        found = {(row["labels"]["trace_id"], row["labels"]["span_id"], float(row["value"])) for row in stored}
+        time.sleep(0.1)
+    assert found == {(example.trace_id, example.span_id, example.value)}
+
+
 def test_prometheus_stores_what_the_windows_said(prometheus: PrometheusService) -> None:
     run = uuid.uuid4().hex[:8]
     steps = series("agents.steps", "1", "counter", agent__id="a1", step_type=run)
     inference = series("agents.inference.duration", "s", "histogram", agent__id="a1", operation=run)
+    example = Exemplar(inference, 0.1, time.time_ns(), "ab" * 16, "cd" * 8)
     memory = series("agents.memory", "By", "gauge", agent__id=run)
     folds = [PrometheusFold(TOPIC, partition) for partition in (0, 1)]
     for partition, fold in enumerate(folds):
         observed = {steps: [partition + 1], inference: [0.1, 0.3, 9.0], memory: [1024.0]}
         fold.apply(batch(observed, partition=partition))
+        fold.exemplify([example])
     registry = CollectorRegistry()
     make_health(registry, version="1")
     server = WorkerServer(registry, live=list, ready=list, more=WindowCollector(folds).render)
@@ -49,6 +64,7 @@ def test_prometheus_stores_what_the_windows_said(prometheus: PrometheusService) 
         until(lambda: prometheus.query(counter), lambda found: found.get(f"{TOPIC}/1") == 42)
         below = f'sum(agents_inference_duration_seconds_bucket{{operation="{run}",le="0.3"}})'
         until(lambda: prometheus.query(below), lambda found: found == {"": 4})
+        until_exemplified(prometheus, f'agents_inference_duration_seconds_bucket{{operation="{run}"}}', example)
         until(lambda: prometheus.query(f'agents_memory_bytes{{agent_id="{run}"}}'), lambda found: found == {"": 2048.0})
         assert set(prometheus.scraped().values()) <= {"up", "unknown"}
     finally:

@@ -46,6 +46,7 @@ class Part:
     """Keeps the first offset of each run and the losses, in order."""
 
     committable = None
+    time_ns = 0
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int]] = []

@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from streams.domain.exemplar import Exemplar
 from streams.domain.sketch import GAMMA
 from streams.errors import StateError, StateVersionError
 from streams.publish.exposition import numbers
@@ -416,3 +417,28 @@ def test_scrapes_while_windows_are_applied_are_consistent() -> None:
     done.set()
     thread.join()
     assert failures == []
+
+
+def test_an_exemplar_stands_behind_its_bucket_in_openmetrics_only() -> None:
+    inference = series("agents.inference.duration", "s", "histogram", operation="plan")
+    fold = PrometheusFold(TOPIC, 0)
+    fold.exemplify([Exemplar(inference, 0.15, 1_500_000_000, "ab" * 16, "cd" * 8)])  # nothing is exported yet
+    fold.apply(batch({inference: [0.15, 0.3]}))
+    older = Exemplar(inference, 0.15, 1_500_000_000, "00" * 16, "cd" * 8)
+    newer = Exemplar(inference, 0.19, 2_500_000_000, "ab" * 16, "cd" * 8)
+    beyond = Exemplar(inference, 99.0, 3_000_000_000, "ef" * 16, "cd" * 8)
+    other = Exemplar(series("agents.other", "s", "histogram"), 1.0, 1, "ab" * 16, "cd" * 8)
+    fold.exemplify([older, newer, beyond, other])
+    collector = WindowCollector([fold])
+    text = collector.render(openmetrics=True).decode()
+    tails = {re.search(r'le="([^"]+)"', line)[1]: line.split(" # ")[1] for line in text.splitlines() if " # {" in line}  # type: ignore[index]
+    assert tails == {
+        "0.2": f'{{trace_id="{"ab" * 16}",span_id="{"cd" * 8}"}} 0.19 2.500',
+        "+Inf": f'{{trace_id="{"ef" * 16}",span_id="{"cd" * 8}"}} 99.0 3.000',
+    }
+    families = {f.name: f for f in parse_openmetrics(text + "# EOF\n")}
+    assert [s.exemplar.value for s in families["agents_inference_duration_seconds"].samples if s.exemplar] == [
+        0.19,
+        99.0,
+    ]
+    assert " # {" not in collector.render().decode()

@@ -226,3 +226,17 @@ def test_a_batch_is_what_the_event_schema_writes() -> None:
     numbers = {name: body[name] for name in ("seq", "dropped_total", "base_time_unix_nano")}
     assert encode_metric_batch(head, **numbers, **columns) == batch.value
     assert series == sorted(series)
+
+
+def test_the_slowest_span_of_each_series_is_its_exemplar() -> None:
+    tables = SpanTables()
+    made = Red(tables, Names())
+    spans = [span(f"{i:016x}", 0, ms, name="plan", trace=f"{i:032x}") for i, ms in enumerate((10, 30, 20), 1)]
+    found, _ = rows_of([wired(one) for one in spans], tables)
+    made.add_spans(found, np.zeros(3, bool))
+    (record,) = made.exemplars()
+    (row,) = orjson.loads(record.value)["exemplars"]
+    assert (row["name"], row["labels"]["span.name"], row["value"]) == (red.SPAN_DURATION, "plan", 0.03)
+    assert (row["trace_id"], row["span_id"]) == (f"{2:032x}", f"{2:016x}")
+    assert row["time_unix_nano"] == EPOCH + 30 * MS
+    assert made.exemplars() == []
