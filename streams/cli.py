@@ -23,6 +23,7 @@ import orjson
 from streams import settings as configuration
 from streams.errors import ConfigurationError, StreamsError
 from streams.settings import Settings
+from streams.subscribe.command import add_arguments as add_alert_arguments
 from streams.trace.patterns import SHAPES
 
 EXIT_USAGE: Final = 2
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     config.add_argument("action", choices=("check",))
     traces = commands.add_parser("traces", help="the trace read model: feed it from its topic, list traces, show one")
     add_trace_arguments(traces)
+    add_alert_arguments(commands.add_parser("alerts", help="follow alerts and incidents, or send them to a webhook"))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
     demo.add_argument("--seconds", help="how long it shows the live pipeline; default: DEMO_SECONDS, else until Ctrl-C")
@@ -226,6 +228,12 @@ def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _alerts(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.subscribe import command
+
+    return command.run(settings, arguments)
+
+
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.demo.run import run_demo
 
@@ -267,4 +275,5 @@ _COMMANDS: Final = {
     "kernels": _kernels,
     "detect": _detect,
     "performance": _performance,
+    "alerts": _alerts,
 }

@@ -56,7 +56,7 @@ def named(rule: str, *paths: str) -> Plant:
 
 
 PURE_ROOMS = ("correlate", "decode", "detect", "domain", "gate", "trace", "window")
-NOT_APP = (*(f"streams/{room}" for room in (*PURE_ROOMS, "api", "publish", "services")), "agents_emitter")
+NOT_APP = (*(f"streams/{room}" for room in (*PURE_ROOMS, "api", "publish", "services", "subscribe")), "agents_emitter")
 NOT_DETECT = tuple(folder for folder in NOT_APP if folder != "streams/detect")
 IMPURE = (
     "aiokafka",
