@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -12,6 +13,8 @@ from streams.settings import Settings, variable
 from streams.topics import STATE, TOPICS, Topic
 
 HOUR_MS = 3_600_000
+KNOWN_LOOKS = 100
+KNOWN_PAUSE_SECONDS = 0.1
 
 
 def configuration(topic: Topic) -> dict[str, str]:
@@ -59,11 +62,13 @@ async def create_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) ->
         ]
         response = await client.create_topics(wanted)
         verdicts = {name: _verdict(name, code) for name, code, *_ in response.topic_errors}
-        return verdicts | await _raise_partitions(client, settings, [t for t in topics if verdicts[t.name] == "exists"])
+        verdicts |= await _raise_partitions(client, settings, [t for t in topics if verdicts[t.name] == "exists"])
+        await _known(client, settings, topics)
     except KafkaError as error:
         raise ServiceUnavailable(f"no Kafka broker answers at {settings.brokers}: {error}") from error
     finally:
         await client.close()
+    return verdicts
 
 
 async def _raise_partitions(client: AIOKafkaAdminClient, settings: Settings, there: Sequence[Topic]) -> dict[str, str]:
@@ -80,6 +85,17 @@ async def _raise_partitions(client: AIOKafkaAdminClient, settings: Settings, the
                 _verdict(name, code)
             raised[topic.name] = "raised"
     return raised
+
+
+async def _known(client: AIOKafkaAdminClient, settings: Settings, topics: Sequence[Topic]) -> None:
+    """Waits until the brokers tell what was made: a worker that is started next would find too few and end."""
+    wanted = {topic.name: partitions_of(topic, settings) for topic in topics}
+    for _ in range(KNOWN_LOOKS):
+        described = await client.describe_topics(list(wanted))
+        found = {topic["topic"]: len(topic["partitions"]) for topic in described}
+        if all(found.get(name, 0) >= count for name, count in wanted.items()):
+            return
+        await asyncio.sleep(KNOWN_PAUSE_SECONDS)
 
 
 def _verdict(name: str, code: int) -> str:
