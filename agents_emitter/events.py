@@ -9,7 +9,7 @@ Schemas:
     ``agents.metric/1``  a batch of samples in columns (what :class:`agents_emitter.Emitter` sends).
     ``agents.span/1``    a batch of spans of one trace, with OTLP field names.
     ``agents.log/1``     a batch of log records.
-    ``agents.tick/1``    time alone: moves the watermark of an idle partition.
+    ``agents.tick/1``    time alone: moves the watermark of an idle partition, or of one source of several.
     ``agents.exemplars/1``  observations of histograms with the spans they were measured on (of the traces role).
 
 A record without ``schema`` but with ``name`` and ``value`` is a *single event* (see :func:`encode_single`): what a
@@ -232,6 +232,13 @@ def encode_exemplars(resource: Mapping[str, str], exemplars: Sequence[Mapping[st
     return orjson.dumps(body)
 
 
-def encode_tick(time_unix_nano: int) -> bytes:
-    """Time as data: moves the watermark of an idle partition."""
-    return orjson.dumps({"v": VERSION, "schema": TICK_SCHEMA, "time_unix_nano": time_unix_nano})
+def encode_tick(time_unix_nano: int, *, source: str = "", idle: bool = False) -> bytes:
+    """Time as data: moves the watermark of an idle partition.
+
+    Args:
+        time_unix_nano: no earlier event is expected, but for the reader's lateness.
+        source: who says so of itself, where several sources write into one topic; "" = of the whole partition.
+        idle: nothing is expected of the source until it writes again; readers do not wait for it.
+    """
+    body: dict[str, Any] = {"v": VERSION, "schema": TICK_SCHEMA, "time_unix_nano": time_unix_nano}
+    return orjson.dumps(body | ({"source": source, "idle": idle} if source else {}))

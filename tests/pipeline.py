@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,8 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.page import page
 from streams import topics
 from streams.app.admin import create_topics
-from streams.app.metrics import window_spec
-from streams.app.roles import RED_LATENESS_NS
+from streams.app.metrics import red_spec, window_spec
 from streams.decode.run import HeadCache, decode_run
 from streams.domain.window import WindowBatch, decode_window_batch, encode_window_batch, split
 from streams.services.kafka import KafkaService
@@ -205,9 +204,8 @@ class Pipeline:
     def truth(self, records: Sequence[Record]) -> Truth:
         """What source logs come to by the workers' settings."""
         spec = window_spec(Settings.from_environ(self.variables))
-        spans = replace(spec, lateness_ns=spec.lateness_ns + RED_LATENESS_NS)
         truth = undisturbed([r for r in records if r.topic != topics.RED], spec)
-        red = undisturbed([r for r in records if r.topic == topics.RED], spans)
+        red = undisturbed([r for r in records if r.topic == topics.RED], red_spec(spec))
         return Truth(truth.windows | red.windows, truth.fates | red.fates)
 
 

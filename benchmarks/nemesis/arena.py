@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import time
@@ -141,7 +142,8 @@ class Arena:
             self.slots.want(GUEST)  # a join takes partitions away, a member that leaves gives some
             time.sleep(REACH_SECONDS / 2)
             self.slots.leave(GUEST)
-            time.sleep(REACH_SECONDS / 2)
+            with contextlib.suppress(TimeoutError):
+                wait(lambda point=point: point not in self._unreached(), REACH_SECONDS, f"{point} is reached")
 
     def _unreached(self) -> list[str]:
         found = self.slots.points

@@ -17,7 +17,7 @@ from benchmarks.nemesis.source import HIGH, LEVEL, SECOND_NS
 from benchmarks.nemesis.spans import span_truth
 from benchmarks.nemesis.truth import LANE, LogRecord, Pane, Tally, Truth, episodes, lane_of, samples, truth
 from streams import topics
-from streams.app.roles import RED_LATENESS_NS
+from streams.app.metrics import RED_LATENESS_NS
 from streams.domain.alert import decode_alert
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.domain.window import decode_window_batch
@@ -108,7 +108,7 @@ def examine_spans(arena: Arena, contents: dict[bytes, bytes], metrics: list[read
     published = reading.read(arena.broker.bootstrap, topics.TRACES)
     red = log_of(arena, topics.RED)
     sent = span_truth(log_of(arena, topics.SPANS))
-    found = truth(red, sizes_ns=SIZES_NS, lateness_ns=LATENESS_NS + RED_LATENESS_NS)
+    found = truth(red, sizes_ns=SIZES_NS, lateness_ns=LATENESS_NS + RED_LATENESS_NS, by_source=True)
     traces = [(t.trace_id, t.revision, r.value or b"", [s.span_id for s in t.spans]) for r, t in decoded(published)]
     totals = sum(_fates(metrics, topics.SPANS).values(), Counter[str]())
     return [

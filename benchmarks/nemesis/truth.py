@@ -85,7 +85,43 @@ def samples(body: dict[str, Any]) -> Iterator[tuple[str, int, float]]:
         yield lanes[i], base + after, number
 
 
-def truth(log: Iterable[LogRecord], *, sizes_ns: Sequence[int], lateness_ns: int, once: bool = True) -> Truth:
+class Clocks:
+    """Time of one partition.
+
+    Args:
+        by_source: producers are named ``.../topic/partition/digest``; time is that of the slowest source (topic and
+            partition) that has not said that it is idle, and ticks of the log itself move it only where there is none.
+            Else the newest time counts.
+    """
+
+    def __init__(self, *, by_source: bool) -> None:
+        self._by_source = by_source
+        self._of: dict[str, int] = {}
+        self.watermark_ns = 0
+
+    def hear(self, body: Mapping[str, Any], largest_ns: int, lateness_ns: int) -> None:
+        """A record of which the newest time is ``largest_ns`` (-1: none)."""
+        source = body.get("source") or "/".join(body.get("producer", "").split("/")[-3:-1])
+        now_ns: int | None = largest_ns
+        if self._by_source:
+            if body.get("idle"):
+                self._of.pop(source, None)
+                now_ns = None
+            elif source and largest_ns >= 0:
+                self._of[source] = max(largest_ns, self._of.get(source, 0))
+            now_ns = min(self._of.values(), default=now_ns)
+        if now_ns is not None and largest_ns >= 0:
+            self.watermark_ns = max(self.watermark_ns, now_ns - lateness_ns)
+
+
+def truth(
+    log: Iterable[LogRecord],
+    *,
+    sizes_ns: Sequence[int],
+    lateness_ns: int,
+    once: bool = True,
+    by_source: bool = False,
+) -> Truth:
     """Applies a log, offsets ascending within each partition.
 
     Args:
@@ -93,12 +129,15 @@ def truth(log: Iterable[LogRecord], *, sizes_ns: Sequence[int], lateness_ns: int
         sizes_ns: lengths of windows, the shortest (the pane) first.
         lateness_ns: how far the watermark stays behind.
         once: whether a batch that was sent again is left out.
+        by_source: see :class:`Clocks`.
     """
-    found, watermarks, seen = Truth(), Counter[int](), set[tuple[str, int]]()
+    found, seen = Truth(), set[tuple[str, int]]()
+    clocks: dict[int, Clocks] = {}
     for record in log:
         body = json.loads(record.value)
         fates = found.fates.setdefault(record.partition, Counter())
-        before, largest = watermarks[record.partition], -1
+        clock = clocks.setdefault(record.partition, Clocks(by_source=by_source))
+        before, largest = clock.watermark_ns, -1
         if "producer" in body:
             batch = (body["producer"], body["seq"])
             found.batches[batch] += 1
@@ -114,8 +153,8 @@ def truth(log: Iterable[LogRecord], *, sizes_ns: Sequence[int], lateness_ns: int
                     pane = Pane(record.partition, size_ns, time_ns - time_ns % size_ns, lane)
                     found.values.setdefault(pane, []).append(value)
         else:
-            largest = body["time_unix_nano"]
-        watermarks[record.partition] = max(before, min(largest, record.append_ns) - lateness_ns)
+            largest = body.get("time_unix_nano", -1)  # of a tick; other records without a number carry no time
+        clock.hear(body, min(largest, record.append_ns), lateness_ns)
     return found
 
 

@@ -41,6 +41,7 @@ from streams.window.operator import SECOND_NS, WindowOperator, WindowSpec
 from streams.window.rollup import Span
 
 _log = logging.getLogger(__name__)
+RED_LATENESS_NS: Final = 10 * SECOND_NS
 CHECKPOINT_NS: Final = 10 * SECOND_NS
 """The longest time without a checkpoint while records come."""
 SOURCES: Final = (topics.METRICS, topics.LOGS, topics.RED, topics.OTLP_METRICS, topics.OTLP_LOGS)
@@ -326,6 +327,13 @@ class MetricsPartition:
             open_panes=len(operator.panes),
             series=len(operator.table),
         )
+
+
+def red_spec(spec: WindowSpec) -> WindowSpec:
+    """How time is cut for samples of spans: they come when spans end and are sent, later than other samples do, and
+    from partitions of spans that advance at their own pace.
+    """
+    return replace(spec, lateness_ns=spec.lateness_ns + RED_LATENESS_NS, by_source=True)
 
 
 def window_spec(settings: Settings) -> WindowSpec:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -36,7 +35,6 @@ from streams.trace.assembly import TraceOperator
 from streams.trace.hung import HungWatch
 from streams.window.operator import SECOND_NS
 
-RED_LATENESS_NS: Final = 10 * SECOND_NS
 ROLES: Final = ("metrics", "traces", "alerts")
 
 
@@ -95,8 +93,8 @@ class Roles:
 
     def _metrics(self, topic: str, partition: int) -> MetricsPartition:
         spec = self._spec
-        if topic == topics.RED:  # spans reach us when they end and are sent: later than samples
-            spec = dataclasses.replace(spec, lateness_ns=spec.lateness_ns + RED_LATENESS_NS)
+        if topic == topics.RED:
+            spec = metrics.red_spec(spec)
         part = MetricsPartition(topic, partition, spec, self._settings.state_snapshot_windows, self._health)
         self._collector.add(part.fold)
         return part

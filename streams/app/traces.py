@@ -12,6 +12,7 @@ import numpy as np
 from aiokafka import ConsumerRecord
 from numpy.typing import NDArray
 
+from agents_emitter.events import encode_tick
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
@@ -32,6 +33,7 @@ from streams.trace.findings import PatternSamples
 from streams.trace.graph import edges
 from streams.trace.hung import HungWatch
 from streams.trace.marks import marked
+from streams.trace.pace import Pace
 from streams.trace.red import Names, Red
 from streams.trace.samples import RedBatch
 
@@ -77,9 +79,9 @@ class TracesPart:
         self._keeper = Keeper(f"traces/{self.topic}/{self.partition}", self.partition)
         tables = self.operator.tables
         self._decoder = SpanDecoder(tables)
-        source = f"{self.topic}/{self.partition}"
-        self._blocks = Blocks(Red(tables, self.names), source)
-        self._patterns = PatternSamples(source, self.names.numbers)
+        self._pace, self._name = Pace(), f"{self.topic}/{self.partition}"
+        self._blocks = Blocks(Red(tables, self.names), self._name)
+        self._patterns = PatternSamples(self._name, self.names.numbers)
 
     def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
         """Counts as of the last checkpoint; open traces and the open block are rebuilt from the log, as far as it still
@@ -93,6 +95,7 @@ class TracesPart:
         self.operator.resume(TraceMark(seat.applied, seat.held, TraceMark(*body["mark"]).held_clock_ns))
         self._blocks.resume(seat.held if seat.anew else body.get("block", seat.applied + 1))
         self.source = seat.source
+        self._pace.resume()
         self.drops = body["drops"]
         self.counts, self.reasons = Counter(body["counts"]), Counter(body["reasons"])
         self.names.numbers.update(body["numbers"])
@@ -117,8 +120,10 @@ class TracesPart:
         return self.operator.clock_ns
 
     def next_tick_ns(self) -> int | None:
-        """Time must pass while traces are open, and when an announced span should have ended."""
-        if self.operator.open_traces or self._blocks.begin:
+        """Time must pass while traces are open, while others wait to hear how far this partition is, and when an
+        announced span should have ended.
+        """
+        if self.operator.open_traces or self._blocks.begin or self._pace.live:
             return self.operator.clock_ns + TICK_NS
         return self.hung.next_ns()
 
@@ -139,12 +144,24 @@ class TracesPart:
         new = run.rows[offset[run.rows["record"]] > self._counted]
         hung = self.hung.take(new, self.operator.tables, arrival_ns, self.operator.clock_ns)
         results += [_red(batch) for known in hung for batch in self._patterns.hung(known)]
+        results += self._tell(run, arrival_ns)
         results += self._reject(run.rejected, block, now_ns)
         self._applied = max(self._applied, int(offset[-1]))
         if now_ns - self._checkpoint_ns >= CHECKPOINT_NS and self._applied > self._counted:
             self._checkpoint_ns = now_ns
             return [self._checkpointed(results)]
         return [Step(results)] if results else []
+
+    def _tell(self, run: SpanRun, arrival_ns: NDArray[np.int64]) -> list[Output]:
+        """How far this partition is, for the windows of samples of spans: a tick for each of their partitions."""
+        ends = np.minimum(run.rows["end_ns"], arrival_ns[run.rows["record"]])
+        newest_ns = max(int(ends.max(initial=0)), *(tick.time_ns for tick in run.ticks), 0)
+        waiting = self._blocks.begin is not None
+        mark = self._pace.take(newest_ns, int(arrival_ns[-1]), spans=len(ends) > 0, waiting=waiting)
+        if mark is None:
+            return []
+        value = encode_tick(mark.time_ns, source=self._name, idle=mark.idle)
+        return [Output(topics.RED, None, value, partition) for partition in range(self.partitions)]
 
     def _note_drops(self, run: SpanRun) -> None:
         text = run.tables.texts.text

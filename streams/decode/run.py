@@ -20,12 +20,12 @@ from streams.decode import batch, logs, reasons, single, sniff
 from streams.decode.exemplars import read_exemplars
 from streams.decode.gather import Gather
 from streams.decode.head import HeadCache
-from streams.decode.numbers import time_ns
 from streams.decode.otlp import MetricReader
 from streams.decode.protobuf import ProtobufRun
 from streams.decode.reasons import Refused, show
+from streams.decode.ticks import tick
 from streams.domain.block import Block
-from streams.domain.columns import Columns, Record, Tick
+from streams.domain.columns import Columns, Record
 from streams.domain.series import SeriesTable
 
 __all__ = ["HeadCache", "decode_run"]
@@ -163,7 +163,7 @@ class _Run:
         elif schema == events.EXEMPLAR_SCHEMA:
             self._gather.exemplars += read_exemplars(body)
         elif schema == events.TICK_SCHEMA:
-            self._gather.ticks.append(Tick(position, time_ns(body.get("time_unix_nano"), "time_unix_nano")))
+            self._gather.ticks.append(tick(position, body))
         else:
             raise Refused(reasons.WRONG_TOPIC, "spans among metrics")
 

@@ -19,11 +19,11 @@ from streams.decode import attributes, reasons, sniff
 from streams.decode.cache import Generations
 from streams.decode.gather import Gather
 from streams.decode.logs import batch_of
-from streams.decode.numbers import time_ns
 from streams.decode.reasons import Refused, show
 from streams.decode.run import known_schema
 from streams.decode.span import SpanReader, from_protobuf
 from streams.decode.spanrun import FAST, SLOW, RunReader
+from streams.decode.ticks import tick
 from streams.domain.columns import BatchId, Record, Rejected, Tick
 from streams.domain.span import Span
 from streams.domain.spanrows import SpanTables, rows_of, span_of
@@ -277,7 +277,7 @@ def _object(position: int, body: dict[str, Any], reader: SpanReader, run: _Slow)
     if "schema" in body:
         schema = known_schema(body)
         if schema == events.TICK_SCHEMA:
-            run.ticks.append(Tick(position, time_ns(body.get("time_unix_nano"), "time_unix_nano")))
+            run.ticks.append(tick(position, body))
         elif schema == events.SPAN_SCHEMA:
             batch = batch_of(position, body)
             if batch is not None:

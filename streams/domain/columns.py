@@ -86,10 +86,16 @@ class CumulativePoint(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Time as data. ``record`` is the position in the run."""
+    """Time as data. ``record`` is the position in the run.
+
+    ``source`` names who is so far, where several sources write into a log ("" = the log itself); ``idle`` says that
+    nothing is expected of it.
+    """
 
     record: int
     time_ns: int
+    source: str = ""
+    idle: bool = False
 
 
 class BatchId(NamedTuple):

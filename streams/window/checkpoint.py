@@ -159,6 +159,7 @@ def checkpoint(
         "fates": operator.fates.snapshot(),
         "sequences": operator.sequences.snapshot(),
         "cumulatives": operator.cumulatives.snapshot(),
+        "sources": operator.sources.snapshot(),
         "ahead": operator.cumulatives.ahead,
         "incomplete_ns": incomplete_ns,
     }
@@ -205,6 +206,7 @@ def restore(operator: WindowOperator, series: SeriesLog, core_record: bytes, rec
     operator.fates = Fates.restore(core["fates"])
     operator.sequences.restore(core["sequences"])
     operator.cumulatives.restore(core["cumulatives"])
+    operator.sources.restore(core.get("sources", ()))  # cores were written without it at first
     operator.watermark_ns, operator.last_event_ns = core["watermark_ns"], core["last_event_ns"]
     operator.counted, operator.applied = core["applied"], core["held"] - 1
     incomplete = (core["incomplete_ns"][0], core["incomplete_ns"][1])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.domain.columns import Columns, Rejected
 from streams.domain.recent import Recent
@@ -20,9 +21,10 @@ from streams.window import kernel
 from streams.window.cumulative import CumulativeState
 from streams.window.fates import Fates
 from streams.window.pane import I32, I64, Aggregates, Pane, aggregates_of
-from streams.window.points import U8, Samples, aggregates, by_pane, decide, histograms, increments
+from streams.window.points import U8, Fate, Samples, aggregates, by_newest, by_pane, decide, histograms, increments
 from streams.window.rollup import Rollup, Span
 from streams.window.sequence import SequenceFilter
+from streams.window.sources import Sources
 
 SECOND_NS: Final = 1_000_000_000
 _NEW: Final = 0
@@ -45,6 +47,7 @@ class WindowSpec:
         future_ns: how far an event may be ahead of the broker's clock.
         series_limit: series per partition; more go to overflow series.
         series_idle_ns: a series without events for so long (event time) gives its place back.
+        by_source: the log's producers advance at their own pace (``streams.window.sources``).
     """
 
     pane_ns: int = 10 * SECOND_NS
@@ -53,6 +56,7 @@ class WindowSpec:
     future_ns: int = 60 * SECOND_NS
     series_limit: int = 100_000
     series_idle_ns: int = 900 * SECOND_NS
+    by_source: bool = False
 
 
 @dataclass
@@ -87,6 +91,7 @@ class WindowOperator:
         self.table = SeriesTable(limit=spec.series_limit)
         self.sequences = SequenceFilter()
         self.cumulatives = CumulativeState()
+        self.sources = Sources()
         self.fates = Fates()
         self.applied = -1
         self.counted = -1
@@ -128,11 +133,7 @@ class WindowOperator:
         """
         before_ns = self.closed_ns
         verdicts = self._check_sequences(columns)
-        ignored = verdicts != _NEW
-        spec = self.spec
-        fate, fate_totals, fate_histograms = decide(
-            columns, ignored, self._watermark, spec.pane_ns, spec.lateness_ns, spec.future_ns
-        )
+        fate, fate_totals, fate_histograms = decide(columns, self._fate_of(columns, verdicts != _NEW))
         self._add(columns.offset, _samples(columns), fate, kernel.SQUARES)
         steps = increments(columns.cumulatives, fate_totals, self.cumulatives, columns.offset)
         self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8), kernel.SQUARES_OF_TOTALS)
@@ -144,6 +145,15 @@ class WindowOperator:
         self.fates.add(outcome.fates)
         outcome.closed = self._close(before_ns)
         return outcome
+
+    def _fate_of(self, columns: Columns, ignored: NDArray[np.bool_]) -> Fate:
+        spec = (self.spec.pane_ns, self.spec.lateness_ns, self.spec.future_ns)
+        if not self.spec.by_source:
+            return by_newest(columns, ignored, self._watermark, spec)
+        moves = int(columns.offset[-1]) > self.counted
+        return lambda record, time_ns: self.sources.decide(
+            columns, record, time_ns, ignored, self._watermark, spec, moves=moves
+        )
 
     def _check_sequences(self, columns: Columns) -> U8:
         verdicts = np.zeros(len(columns.offset), np.uint8)

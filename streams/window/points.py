@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -44,13 +44,26 @@ class Histogram:
     weights: tuple[int, ...]
 
 
-def decide(
-    columns: Columns, ignored: NDArray[np.bool_], watermark: I64, pane_ns: int, lateness_ns: int, future_ns: int
-) -> tuple[U8, U8, U8]:
-    """The fates (``kernel.ON_TIME`` ...) of samples, running totals and histograms, in the order of the log."""
+Fate = Callable[[NDArray[np.int32], I64], U8]
+"""Decides events in the order of the log, given their records' positions (ascending) and their times."""
+
+
+def by_newest(columns: Columns, ignored: NDArray[np.bool_], watermark: I64, spec: tuple[int, int, int]) -> Fate:
+    """The watermark follows the newest event time, see :func:`kernel.fates`; ``spec`` is (pane, lateness, future)."""
     tick_ns = np.full(len(columns.offset), -1, np.int64)
     for tick in columns.ticks:
         tick_ns[tick.record] = tick.time_ns
+
+    def fate(record: NDArray[np.int32], time_ns: I64) -> U8:
+        found = np.empty(len(record), np.uint8)
+        kernel.fates(record, time_ns, columns.append_ns, ignored, tick_ns, watermark, *spec, found)
+        return found
+
+    return fate
+
+
+def decide(columns: Columns, fate_of: Fate) -> tuple[U8, U8, U8]:
+    """The fates (``kernel.ON_TIME`` ...) of samples, running totals and histograms, in the order of the log."""
     record, time_ns = columns.record, columns.time_ns
     extra: Sequence[AggregatePoint | CumulativePoint] = [*columns.cumulatives, *columns.aggregates]
     order = None
@@ -59,8 +72,7 @@ def decide(
         time_ns = np.concatenate([time_ns, np.array([p.time_ns for p in extra], np.int64)])
         order = np.argsort(record, kind="stable")
         record, time_ns = record[order], time_ns[order]
-    fate = np.empty(len(record), np.uint8)
-    kernel.fates(record, time_ns, columns.append_ns, ignored, tick_ns, watermark, pane_ns, lateness_ns, future_ns, fate)
+    fate = fate_of(record, time_ns)
     if order is not None:
         unsorted = np.empty_like(fate)
         unsorted[order] = fate

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agents_emitter.events import METRIC_SCHEMA
 from agents_emitter.simulator import Emission, simulate
 from agents_emitter.simulator.reading import samples
 from streams import topics
@@ -162,7 +163,7 @@ def reference(log: list[Record]) -> tuple[dict[bytes, TraceRecord], set[bytes]]:
         part = TracesPart(topics.SPANS, partition, operator)
         for step in part.process([r for r in log if r.partition == partition], 0):
             records += [Record(o.topic, 0, 0, 0, o.key, o.value) for o in step.results]
-    return last_revisions(records), {r.value for r in records if r.topic == topics.RED and r.value}
+    return last_revisions(records), {r.value for r in records if r.topic == topics.RED and r.key}
 
 
 def last_revisions(records: list[Record]) -> dict[bytes, TraceRecord]:
@@ -188,7 +189,8 @@ def test_traces_are_those_of_an_undisturbed_run(chaos: Chaos) -> None:
 
 def test_span_metrics_are_not_doubled(chaos: Chaos) -> None:
     spans = {span.span_id for trace in last_revisions(chaos.log[topics.TRACES]).values() for span in trace.spans}
-    batches = {r.value for r in chaos.log[topics.RED] if r.key and r.value}
+    values = {r.value for r in chaos.log[topics.RED] if r.key and r.value}
+    batches = {value for value in values if METRIC_SCHEMA.encode() in value[:100]}  # the others are exemplars
     sent = sum(
         number for value in batches for _, series, _, number in samples(value) if series["name"] == red.SPAN_CALLS
     )
@@ -202,5 +204,5 @@ def test_span_metrics_are_not_doubled(chaos: Chaos) -> None:
     late = sum(counts["late"] for (name, _), counts in chaos.worker.fates().items() if name == topics.RED)
     print(f"\n{len(spans)} spans, {sent:.0f} calls sent, {calls:.0f} in windows, {late} late samples of any metric")
     assert sent == len(spans)
-    # spans that waited for a dead worker longer than the lateness of their metrics are late there, and counted
+    # those of a partition that was idle when its worker died may be late there, and are counted
     assert calls <= sent <= calls + late

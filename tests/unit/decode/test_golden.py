@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streams.decode.spans import decode_spans
+from streams.domain.columns import Tick
 from tests.unit.decode.runs import Row, decode
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -54,7 +55,11 @@ def test_log_batch() -> None:
 
 
 def test_tick() -> None:
-    assert decode(golden("tick")).ticks == [(0, BASE_NS)]
+    assert decode(golden("tick")).ticks == [Tick(0, BASE_NS)]
+
+
+def test_tick_of_a_source() -> None:
+    assert decode(golden("tick_source")).ticks == [Tick(0, BASE_NS, "agents.spans/3", idle=True)]
 
 
 def test_span_batch() -> None:

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from agents_emitter.events import encode_metric_head, encode_single, encode_span_batch, encode_tick
 from streams.decode.spans import SpanRun, decode_spans
+from streams.domain.columns import Tick
 from tests.unit.decode.runs import NOW_NS, RESOURCE, Row, sample
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -193,7 +194,7 @@ def test_json_and_protobuf_agree_on_every_field() -> None:
 
 
 def test_ticks_move_time_on_span_topics_too() -> None:
-    assert [tuple(tick) for tick in decode(encode_tick(77)).ticks] == [(0, 77)]
+    assert decode(encode_tick(77)).ticks == [Tick(0, 77)]
 
 
 REJECTED: list[tuple[bytes | None, str]] = [

@@ -25,6 +25,8 @@ class Entry:
     batch: tuple[str, int] | None = None
     dropped_total: int = 0
     tick_ns: int | None = None
+    tick_source: str = ""
+    tick_idle: bool = False
     totals: list[tuple[str, int, int, float]] = field(default_factory=list)  # (name, time_ns, start_ns, value)
     rejected: list[tuple[str, int]] = field(default_factory=list)  # (reason, events)
 
@@ -44,7 +46,7 @@ def columns(log: Sequence[Entry], first_offset: int, table: SeriesTable) -> Colu
         append_ns=np.array([entry.append_ns for entry in log], np.int64),
         events=np.array([len(entry.samples) + len(entry.totals) for entry in log], np.int64),
         batches=[BatchId(r, *e.batch, e.dropped_total) for r, e in enumerate(log) if e.batch],
-        ticks=[Tick(r, e.tick_ns) for r, e in enumerate(log) if e.tick_ns is not None],
+        ticks=[Tick(r, e.tick_ns, e.tick_source, e.tick_idle) for r, e in enumerate(log) if e.tick_ns is not None],
         cumulatives=[
             CumulativePoint(r, table.slot(series(name, "counter")), t, start, value)
             for r, e in enumerate(log)

@@ -17,6 +17,7 @@ from tests.unit.window.logs import PANE, SECOND, Entry, brute_force, columns, sa
 
 SIZES = (PANE, 60 * SECOND, 300 * SECOND)
 BASE = 1_700_000_000 * SECOND
+SPEC = WindowSpec()
 
 
 def make_log(seed: int, records: int, spread_seconds: float, duplicates: float = 0.05) -> list[Entry]:
@@ -87,13 +88,13 @@ def test_windows_and_fates_equal_brute_force(seed: int, spread: float, data: st.
 
 
 def crash_and_resume(
-    log: list[Entry], cuts: list[int], crashes: list[int], *, always: bool = False
+    log: list[Entry], cuts: list[int], crashes: list[int], *, always: bool = False, spec: WindowSpec = SPEC
 ) -> tuple[dict[bytes, bytes], Fates]:
     """Runs the log with a checkpoint after each run that closed something (``always``: after each), losing all memory
     at each crash point."""
     topic: dict[bytes, bytes] = {}
     state: dict[str, bytes] = {}
-    operator = WindowOperator("t", 0, WindowSpec())
+    operator = WindowOperator("t", 0, spec)
     series, at = SeriesLog("t", 0, "first"), 0
     edges = sorted({*cuts, *crashes, len(log)})
     for edge in edges:
@@ -110,7 +111,7 @@ def crash_and_resume(
                         del state[key.decode()]
             at = edge
         if edge in crashes:
-            operator = WindowOperator("t", 0, WindowSpec())
+            operator = WindowOperator("t", 0, spec)
             series = SeriesLog("t", 0, str(edge))
             at = restore(operator, series, state["core"], state).held if state else 0
             for value in topic.values():
