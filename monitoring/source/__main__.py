@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from monitoring.source import alerts, recordings, slo
+from monitoring.source.dashboards import board
 from streams.correlate.rules import load_thresholds
 
 FOLDER: Final = Path(__file__).parents[1]
@@ -35,8 +36,9 @@ def files(folder: Path = FOLDER) -> dict[Path, str]:
     """What is generated: path below ``folder`` to content."""
     thresholds = load_thresholds((folder / "thresholds.yml").read_text())
     objectives = yaml.safe_load((folder / "slo.yml").read_text())
-    rules = Path("rules")
-    return {
+    rules, grafana = Path("rules"), Path("grafana/dashboards")
+    boards = {grafana / f"{one.uid}.json": board.render(one, thresholds.baselines) for one in board.BOARDS}
+    return boards | {
         rules / "alerts.yml": _rules(
             "monitoring/thresholds.yml and source/alerts.py", alerts.groups(thresholds.baselines)
         ),

@@ -1,0 +1,1 @@
+"""Grafana's dashboards as values (``content``) and as Grafana's JSON (``board``)."""

@@ -1,0 +1,287 @@
+"""Dashboards about the agents: overview, coordination, API, security, capacity, memory, GenAI."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitoring.source.dashboards.panel import Board, W, many, one
+
+OVERVIEW: Final = Board(
+    "agents-overview",
+    "System Overview",
+    (
+        (
+            "Now",
+            (
+                one("Workers up", "stat", 'sum(up{job="streams"})', width=4),
+                one("Active agents", "stat", f"sum(agents_active{{{W}}})", limits="active_agents", width=4),
+                one("Firing alerts", "stat", 'sum(streams_alerts_firing{severity=~"critical|high"})', width=4,
+                    about="Critical and high, as the stream sees them; Incidents and Alerts has the rest."),
+                one("Failed steps", "stat", f"sum(rate(agents_steps_total{{{W},outcome=~\"failure|timeout\"}}[5m])) / "
+                    f"sum(rate(agents_steps_total{{{W}}}[5m]))", unit="percentunit", limits="agent_errors", width=4,
+                    rare=True),
+                one("Requests", "stat", f"sum(service:http_requests:rate_5m{{{W}}})", unit="reqps", width=4),
+                one("Error budget left", "stat", "min(slo:budget_left:ratio)", unit="percentunit", width=4,
+                    about="Of the objective that has least of it; SLO rules say which.", rare=True),
+            ),
+        ),
+        (
+            "Over time",
+            (
+                one("Agents by type", "timeseries", f"sum by (agent_type) (agents_active{{{W}}})", "{{agent_type}}"),
+                one("Steps", "timeseries", f"sum by (outcome) (rate(agents_steps_total{{{W}}}[1m]))", "{{outcome}}",
+                    unit="ops"),
+                one("Errors by type", "timeseries", f"topk(10, sum by (agent_type, error_type) "
+                    f"(rate(agents_errors_total{{{W}}}[5m])))", "{{agent_type}} {{error_type}}", unit="ops", rare=True),
+                one("Memory", "timeseries", f"sum by (service_name) (process_memory_usage_bytes{{{W}}})",
+                    "{{service_name}}", unit="bytes", limits="service_memory"),
+                one("API errors", "timeseries", f"service:http_errors:ratio_5m{{{W}}}", "{{service_name}}",
+                    unit="percentunit", limits="api_errors", rare=True),
+                one("Knowledge graph nodes", "timeseries", f"agents_kg_nodes{{{W}}}", "{{service_name}}", rare=True),
+            ),
+        ),
+        (
+            "Pipeline",
+            (
+                one("Events", "timeseries", "sum by (topic) (streams:events:rate_5m)", "{{topic}}", unit="ops"),
+                one("Event time behind", "timeseries", "max by (topic) (streams_watermark_delay_seconds)", "{{topic}}",
+                    unit="s"),
+                one("Services that fail most", "bargauge", f"topk(10, sum by (service_name) "
+                    f"(rate(agents_errors_total{{{W}}}[5m])))", "{{service_name}}", unit="ops", rare=True),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+COORDINATION: Final = Board(
+    "agents-coordination",
+    "Agent Coordination",
+    (
+        (
+            "Now",
+            (
+                one("Success", "stat", f"min(service:agents_coordination_success:ratio_5m{{{W}}})", unit="percentunit",
+                    limits="coordination_success", width=6),
+                one("Time-outs", "stat", f"max(service:agents_coordination_timeouts:ratio_5m{{{W}}})",
+                    unit="percentunit", limits="coordination_timeouts", width=6, rare=True),
+                one("Sessions", "stat", f"sum(agents_coordination_sessions_active{{{W}}})", width=6),
+                one("Hung sessions, last hour", "stat", f"sum(increase(agents_sessions_hung_total{{{W}}}[1h]))",
+                    width=6, rare=True),
+            ),
+        ),
+        (
+            "Over time",
+            (
+                one("Requests by outcome", "timeseries", f"sum by (outcome) "
+                    f"(rate(agents_coordination_requests_total{{{W}}}[1m]))", "{{outcome}}", unit="ops"),
+                many("Duration", "timeseries",
+                     (f"service:agents_coordination_duration_seconds:p50_5m{{{W}}}", "p50 {{coordination_type}}"),
+                     (f"service:agents_coordination_duration_seconds:p95_5m{{{W}}}", "p95 {{coordination_type}}"),
+                     unit="s", limits="coordination_p95"),
+                one("By type", "piechart", f"sum by (coordination_type) "
+                    f"(increase(agents_coordination_requests_total{{{W}}}[1h]))", "{{coordination_type}}"),
+                one("Belief accuracy", "timeseries", f"service:agents_belief_accuracy:ratio_5m{{{W}}}",
+                    "{{service_name}}", unit="percentunit", limits="belief_accuracy"),
+                many("Free energy", "timeseries", (f"agents_belief_free_energy{{{W}}}", "{{agent_type}} mean"),
+                     (f"agents_belief_free_energy_max{{{W}}}", "{{agent_type}} highest"), limits="free_energy"),
+                one("Belief convergence, p95", "timeseries", f"service:agents_belief_convergence_seconds:p95_5m{{{W}}}",
+                    "{{agent_type}}", unit="s", rare=True),
+            ),
+        ),
+        (
+            "Who calls whom",
+            (
+                one("Calls", "table", 'topk(50, sum by (client, server) (rate(traces_service_graph_request_total'
+                    '{environment=~"$environment"}[5m])))', unit="reqps", width=12,
+                    about="The service graph of spans. In Grafana's node graph: the Service Graph view of a trace "
+                    "data source reads the same metrics."),
+                one("Share of calls that fail", "timeseries", 'sum by (client, server) (rate('
+                    'traces_service_graph_request_failed_total{environment=~"$environment"}[5m])) / sum by (client, '
+                    'server) (rate(traces_service_graph_request_total{environment=~"$environment"}[5m])) > 0',
+                    "{{client}} to {{server}}", unit="percentunit", width=12, rare=True),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+API: Final = Board(
+    "agents-api",
+    "API Performance",
+    (
+        (
+            "Now",
+            (
+                one("p95", "stat", f"max(service:http_request_duration_seconds:p95_5m{{{W}}})", unit="s",
+                    limits="api_p95", width=6),
+                one("p99", "stat", f"max(service:http_request_duration_seconds:p99_5m{{{W}}})", unit="s",
+                    limits="api_p99", width=6),
+                one("Errors", "stat", f"max(service:http_errors:ratio_5m{{{W}}})", unit="percentunit",
+                    limits="api_errors", width=6, rare=True),
+                one("Requests", "stat", f"sum(service:http_requests:rate_5m{{{W}}})", unit="reqps", width=6),
+            ),
+        ),
+        (
+            "Over time",
+            (
+                many("Percentiles", "timeseries",
+                     *((f"service:http_request_duration_seconds:p{q}_5m{{{W}}}", f"p{q} {{{{service_name}}}}")
+                       for q in (50, 95, 99)), unit="s", limits="api_p95",
+                     about="Points are exemplars: they lead to a trace."),
+                one("Requests by status", "timeseries", f"sum by (status) (rate(http_requests_total{{{W}}}[1m]))",
+                    "{{status}}", unit="reqps"),
+                one("Requests by route", "timeseries",
+                    f"topk(10, sum by (method, route) (rate(http_requests_total{{{W}}}[5m])))", "{{method}} {{route}}",
+                    unit="reqps"),
+                one("p95 by route", "timeseries", "histogram_quantile(0.95, sum by (le, route) "
+                    f"(rate(http_request_duration_seconds_bucket{{{W}}}[5m])))", "{{route}}", unit="s",
+                    limits="api_p95"),
+                one("p95 by span", "timeseries",
+                    f"topk(10, service:traces_span_metrics_duration_seconds:p95_5m{{{W}}})",
+                    "{{service_name}} {{span_name}}", unit="s"),
+                one("Response quality", "timeseries", f"sum by (service_name) (rate(agents_response_quality_sum{{{W}}}"
+                    f"[5m])) / sum by (service_name) (rate(agents_response_quality_count{{{W}}}[5m]))",
+                    "{{service_name}}", unit="percentunit", limits="response_quality"),
+                one("Interactions", "timeseries", f"sum by (outcome) (rate(agents_interactions_total{{{W}}}[5m]))",
+                    "{{outcome}}", unit="ops"),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+SECURITY: Final = Board(
+    "agents-security",
+    "Security",
+    (
+        (
+            "Now",
+            (
+                one("Failed sign-ins", "stat", f"sum(rate(agents_auth_attempts_total{{{W},outcome!=\"success\"}}[5m]))",
+                    unit="ops", width=6, rare=True),
+                one("Security events, last hour", "stat", f"sum(increase(agents_security_events_total{{{W}}}[1h]))",
+                    width=6, rare=True),
+                one("Access violations, last hour", "stat",
+                    f"sum(increase(agents_access_violations_total{{{W}}}[1h]))", width=6, rare=True),
+                one("Refused by rate limits", "stat", f"sum(rate(agents_rate_limited_total{{{W}}}[5m]))", unit="ops",
+                    width=6, rare=True),
+            ),
+        ),
+        (
+            "Over time",
+            (
+                one("Sign-ins by outcome", "timeseries", f"sum by (outcome) (rate(agents_auth_attempts_total{{{W}}}"
+                    "[1m]))", "{{outcome}}", unit="ops"),
+                one("Events by type", "timeseries", f"sum by (event_type, severity) "
+                    f"(increase(agents_security_events_total{{{W}}}[5m]))", "{{event_type}} {{severity}}", rare=True),
+                one("Violations by resource", "table", f"topk(20, sum by (violation_type, resource_class) "
+                    f"(increase(agents_access_violations_total{{{W}}}[1h])))", rare=True),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+CAPACITY: Final = Board(
+    "agents-capacity",
+    "Capacity Planning",
+    (
+        (
+            "Used",
+            (
+                one("Agents", "timeseries", f"sum(agents_active{{{W}}})", "active", limits="active_agents"),
+                one("Memory of services", "timeseries", f"process_memory_usage_bytes_max{{{W}}}",
+                    "{{service_name}} {{agent_type}}", unit="bytes", limits="service_memory"),
+                one("Processors", "timeseries", f"process_cpu_utilization_ratio_max{{{W}}}",
+                    "{{service_name}} {{agent_type}}", unit="percentunit", limits="cpu"),
+                one("Requests", "timeseries", f"sum(service:http_requests:rate_5m{{{W}}})", "all", unit="reqps",
+                    limits="request_rate"),
+                one("Disk used", "timeseries", "max by (instance, mountpoint) "
+                    "(1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)", "{{instance}} {{mountpoint}}",
+                    unit="percentunit", limits="disk", rare=True),
+                one("Open files", "timeseries", f"process_open_file_descriptor_count{{{W}}}", "{{service_name}}"),
+            ),
+        ),
+        (
+            "To come",
+            (
+                one("Memory in six hours", "timeseries",
+                    f"predict_linear(process_memory_usage_bytes{{{W}}}[1h], 6*3600)",
+                    "{{service_name}}", unit="bytes", limits="service_memory", width=12,
+                    about="A straight line through the last hour."),
+                one("Requests in six hours", "timeseries", f"predict_linear(service:http_requests:rate_5m{{{W}}}[1h], "
+                    "6*3600)", "{{service_name}}", unit="reqps", limits="request_rate", width=12),
+            ),
+        ),
+        (
+            "Of the pipeline",
+            (
+                one("Series held", "timeseries", "sum by (topic) (streams_series)", "{{topic}}"),
+                one("Series exported", "timeseries", "sum(streams_exported_series)", "exported"),
+                one("Size of checkpoints", "timeseries", "sum by (topic) (streams_checkpoint_bytes)", "{{topic}}",
+                    unit="bytes"),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+MEMORY: Final = Board(
+    "agents-memory",
+    "Agent Memory",
+    (
+        (
+            "Memory of agents",
+            (
+                one("All agents", "stat", f"sum(agents_memory_bytes{{{W}}})", unit="bytes",
+                    limits="total_agent_memory", width=6),
+                one("Mean", "stat", f"avg(agents_memory_bytes{{{W}}})", unit="bytes", limits="agent_memory_mean",
+                    width=6),
+                one("Largest", "stat", f"max(agents_memory_bytes{{{W}}})", unit="bytes", limits="agent_memory_max",
+                    width=6),
+                one("Agents over 30 MB", "stat", f"count(agents_memory_bytes{{{W}}} > 31457280) or vector(0)",
+                    width=6),
+                one("Ten largest", "bargauge", f"topk(10, agents_memory_bytes{{{W}}})", "{{agent_id}}", unit="bytes",
+                    limits="agent_memory_max", width=12),
+                one("By type", "timeseries", f"avg by (agent_type) (agents_memory_bytes{{{W}}})", "{{agent_type}}",
+                    unit="bytes", limits="agent_memory_mean", width=12),
+                one("Growth, ten fastest", "timeseries", f"topk(10, deriv(agents_memory_bytes{{{W}}}[5m]) * 60)",
+                    "{{agent_id}}", unit="bytes", width=24, about="Bytes a minute; the stream alerts above 2 MB."),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+GENAI: Final = Board(
+    "agents-genai",
+    "GenAI",
+    (
+        (
+            "Tokens and models",
+            (
+                one("Tokens", "timeseries", f"sum by (gen_ai_request_model, gen_ai_token_type) "
+                    f"(service:gen_ai_tokens:rate_5m{{{W}}})", "{{gen_ai_request_model}} {{gen_ai_token_type}}"),
+                one("Tokens of the last hour, by model", "piechart", f"sum by (gen_ai_request_model) "
+                    f"(increase(gen_ai_client_token_usage_sum{{{W}}}[1h]))", "{{gen_ai_request_model}}",
+                    about="Prices are yours: `streams performance --prices` gives cost."),
+                one("Model calls, p95", "timeseries",
+                    f"service:gen_ai_client_operation_duration_seconds:p95_5m{{{W}}}", "{{gen_ai_request_model}}",
+                    unit="s"),
+                one("Failed model calls", "timeseries", "sum by (gen_ai_request_model, error_type) (rate("
+                    f'gen_ai_client_operation_duration_seconds_count{{{W},error_type!=""}}[5m]))',
+                    "{{gen_ai_request_model}} {{error_type}}", unit="ops", rare=True),
+            ),
+        ),
+        (
+            "Agents and tools",
+            (
+                one("Agents, p95", "timeseries",
+                    f"topk(10, service:gen_ai_invoke_agent_duration_seconds:p95_5m{{{W}}})",
+                    "{{gen_ai_agent_name}} {{service_name}}", unit="s"),
+                one("Tools, p95", "timeseries", f"topk(10, service:gen_ai_execute_tool_duration_seconds:p95_5m{{{W}}})",
+                    "{{gen_ai_tool_name}}", unit="s"),
+                one("Tool loops, last hour", "table", f"sum by (agent, gen_ai_tool_name) "
+                    f"(increase(agents_tool_loops_total{{{W}}}[1h])) > 0", rare=True,
+                    about="Calls that repeated an earlier one with the same arguments."),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+BOARDS: Final = (OVERVIEW, COORDINATION, API, SECURITY, CAPACITY, MEMORY, GENAI)

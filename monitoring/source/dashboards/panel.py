@@ -1,0 +1,66 @@
+"""What a dashboard is made of, as values."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal["timeseries", "stat", "bargauge", "piechart", "table", "heatmap", "nodegraph", "text"]
+
+W: Final = 'environment=~"$environment",service_name=~"$service"'
+"""Label matchers of the variables that most dashboards have."""
+E: Final = 'environment=~"$environment"'
+
+
+class Target(NamedTuple):
+    """A query and the name of its lines."""
+
+    expr: str
+    legend: str = ""
+
+
+class Panel(NamedTuple):
+    """One panel.
+
+    Attributes:
+        title: of the panel.
+        kind: how it is drawn.
+        targets: its queries.
+        unit: Grafana's unit id.
+        limits: name of a baseline in thresholds.yml whose warning and critical values are drawn, "" = none.
+        width: of 24 columns.
+        about: what a reader should know.
+        rare: no data is what a healthy system shows; else a test wants data.
+    """
+
+    title: str
+    kind: Kind
+    targets: tuple[Target, ...]
+    unit: str = "short"
+    limits: str = ""
+    width: int = 8
+    about: str = ""
+    rare: bool = False
+
+
+class Board(NamedTuple):
+    """One dashboard: ``rows`` are titles and panels; ``variables`` name: the query of its values."""
+
+    uid: str
+    title: str
+    rows: tuple[tuple[str, tuple[Panel, ...]], ...]
+    variables: tuple[tuple[str, str], ...] = (
+        ("environment", "label_values(agents_heartbeat_total, environment)"),
+        ("service", 'label_values(agents_heartbeat_total{environment=~"$environment"}, service_name)'),
+    )
+    tags: tuple[str, ...] = ("agents",)
+    refresh: str = "10s"
+
+
+def one(title: str, kind: Kind, expr: str, legend: str = "", **more: object) -> Panel:
+    """A panel of one query."""
+    return Panel(title, kind, (Target(expr, legend),), **more)  # type: ignore[arg-type]
+
+
+def many(title: str, kind: Kind, *targets: tuple[str, str], **more: object) -> Panel:
+    """A panel of several queries."""
+    return Panel(title, kind, tuple(Target(*target) for target in targets), **more)  # type: ignore[arg-type]

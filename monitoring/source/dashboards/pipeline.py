@@ -1,0 +1,144 @@
+"""Dashboards about what the pipeline finds and about itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitoring.source.dashboards.panel import Board, many, one
+
+INCIDENTS: Final = Board(
+    "agents-incidents",
+    "Incidents and Alerts",
+    (
+        (
+            "Now",
+            (
+                one("Firing", "stat", "sum by (severity) (streams_alerts_firing)", "{{severity}}", width=12),
+                one("Not told to Alertmanager", "stat", "max by (peer) (streams_alerts_unsent)", "{{peer}}", width=6),
+                one("Dropped", "stat", "sum(streams_alerts_dropped_total)", width=6,
+                    about="Beyond the publisher's bound."),
+            ),
+        ),
+        (
+            "Over time",
+            (
+                one("Firing by severity", "timeseries", "sum by (severity) (streams_alerts_firing)", "{{severity}}"),
+                one("Transitions", "timeseries", "sum by (from, to) (rate(streams_alert_transitions_total[5m]))",
+                    "{{from}} to {{to}}", unit="ops"),
+                one("Flapping", "table", 'topk(10, sum by (from, to, severity) '
+                    '(increase(streams_alert_transitions_total{to="firing"}[1h])))'),
+                one("Posts to Alertmanager", "timeseries",
+                    "sum by (peer, code) (rate(streams_alertmanager_posts_total[5m]))", "{{peer}} {{code}}",
+                    unit="ops"),
+                one("Time of posts, p95", "timeseries", "histogram_quantile(0.95, sum by (le, peer) "
+                    "(rate(streams_alertmanager_post_duration_seconds_bucket[5m])))", "{{peer}}", unit="s"),
+                one("Prometheus' own alerts", "table", 'ALERTS{alertstate="firing",alertname!="Watchdog"}', rare=True),
+            ),
+        ),
+    ),
+    variables=(),
+)  # fmt: skip
+
+ANOMALIES: Final = Board(
+    "agents-anomalies",
+    "Anomalies",
+    (
+        (
+            "Detectors",
+            (
+                one("Verdicts", "timeseries", "sum by (detector, verdict) (rate(streams_detector_verdicts_total[5m]))",
+                    "{{detector}} {{verdict}}", unit="ops", width=12),
+                one("Share that is anomalous", "timeseries",
+                    'sum(rate(streams_detector_verdicts_total{verdict="anomalous"}[15m])) / '
+                    "sum(rate(streams_detector_verdicts_total[15m]))", "anomalous", unit="percentunit", width=12,
+                    rare=True,
+                    about="The operating point is one false alarm per series and week: 0.0017 % of windows."),
+                one("Windows that detectors saw", "stat", "sum(increase(streams_detector_verdicts_total[1h]))"),
+                one("Windows that closed", "stat",
+                    'sum(increase(streams_windows_closed_total{window_seconds="10"}[1h]))'),
+                one("Anomalies, last hour", "stat",
+                    'sum(increase(streams_detector_verdicts_total{verdict="anomalous"}[1h]))', rare=True),
+            ),
+        ),
+    ),
+    variables=(),
+)  # fmt: skip
+
+INTERNALS: Final = Board(
+    "agents-pipeline",
+    "Pipeline Internals",
+    (
+        (
+            "Reading",
+            (
+                one("Lag", "timeseries", "sum by (topic, partition) (streams_consumer_lag_records)",
+                    "{{topic}}/{{partition}}"),
+                one("Event time behind", "timeseries", "max by (topic) (streams_watermark_delay_seconds)", "{{topic}}",
+                    unit="s"),
+                one("What became of events", "timeseries", "sum by (fate) (streams:events:rate_5m)", "{{fate}}",
+                    unit="ops"),
+                one("Rejected", "timeseries", "sum by (topic, reason) (rate(streams_events_rejected_total[5m]))",
+                    "{{topic}} {{reason}}", unit="ops", rare=True),
+                one("Batches missing", "timeseries", "sum by (topic) (streams_batches_missing)", "{{topic}}"),
+                one("Dead letters, last hour", "table",
+                    "sum by (topic, reason) (increase(streams_dead_letters_total[1h])) > 0", rare=True),
+            ),
+        ),
+        (
+            "Windows and state",
+            (
+                one("Windows closed", "timeseries", "sum by (topic, window_seconds) (rate(streams_windows_closed_total"
+                    "[1m]))", "{{topic}} {{window_seconds}} s", unit="ops"),
+                one("From window end to publication, p95", "timeseries", "histogram_quantile(0.95, sum by (le, topic) "
+                    "(rate(streams_window_emit_delay_seconds_bucket[5m])))", "{{topic}}", unit="s"),
+                one("Checkpoints, mean", "timeseries", "sum by (role) (rate(streams_checkpoint_duration_seconds_sum"
+                    "[5m])) / sum by (role) (rate(streams_checkpoint_duration_seconds_count[5m]))", "{{role}}",
+                    unit="s"),
+                one("Restore", "stat", "max by (role) (streams_restore_seconds)", "{{role}}", unit="s"),
+                one("Rebalances, last hour", "stat", "sum by (role) (increase(streams_rebalances_total[1h]))",
+                    "{{role}}"),
+                one("Snapshots discarded", "stat", "sum(streams_snapshots_discarded_total) or vector(0)"),
+            ),
+        ),
+        (
+            "Traces",
+            (
+                one("Open traces", "timeseries", "sum(streams_open_traces)", "open"),
+                one("Traces by how they left", "timeseries", "sum by (outcome) (rate(streams_traces_closed_total[5m]))",
+                    "{{outcome}}", unit="ops"),
+                one("Orphaned spans", "timeseries", "rate(streams_spans_orphaned_total[5m])", "orphans", unit="ops"),
+            ),
+        ),
+        (
+            "Leaving",
+            (
+                many("Export", "timeseries", ("sum(streams_exported_series)", "series"),
+                     ("sum(streams_exported_overflowing)", "metrics over their budget"), width=12),
+                one("Deliveries tried again", "timeseries", "sum by (role) (rate(streams_delivery_retries_total[5m]))",
+                    "{{role}}", unit="ops", width=12, rare=True),
+            ),
+        ),
+    ),
+    variables=(),
+)  # fmt: skip
+
+DEPLOYMENTS: Final = Board(
+    "agents-deployments",
+    "Deployments and Gates",
+    (
+        (
+            "Versions side by side",
+            (
+                one("Failed steps by service", "timeseries", "service:agents_step_failures:ratio_5m",
+                    "{{service_name}} {{agent_type}}", unit="percentunit", limits="agent_errors", width=12, rare=True),
+                one("Request p95 by service", "timeseries", "service:http_request_duration_seconds:p95_5m",
+                    "{{service_name}}", unit="s", limits="api_p95", width=12),
+                one("Versions of the pipeline", "table", "streams_build_info", width=24,
+                    about="Verdicts of gates come from `streams gate check`; evidence is by service.version."),
+            ),
+        ),
+    ),
+    variables=(),
+)  # fmt: skip
+
+BOARDS: Final = (INCIDENTS, ANOMALIES, DEPLOYMENTS, INTERNALS)

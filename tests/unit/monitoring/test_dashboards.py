@@ -1,0 +1,72 @@
+"""Dashboards: every metric exists, limits are those of thresholds.yml, files are what Grafana provisions."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from monitoring.source.__main__ import FOLDER
+from monitoring.source.dashboards.board import BOARDS
+from monitoring.source.dashboards.panel import Board, Panel
+from streams.correlate.rules import load_thresholds
+from tests.unit.monitoring.test_rules import known, metrics_of
+
+BASELINES = load_thresholds((FOLDER / "thresholds.yml").read_text()).baselines
+
+
+def panels(board: Board) -> list[Panel]:
+    return [panel for _, row in board.rows for panel in row]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_every_metric_is_exported_or_recorded(board: Board) -> None:
+    own = {"process_start_time_seconds"}
+    wrong = {
+        (panel.title, metric)
+        for panel in panels(board)
+        for target in panel.targets
+        for metric in metrics_of(target.expr)
+        if not known(metric) and metric not in own
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_panels_are_complete_and_limits_known(board: Board) -> None:
+    for panel in panels(board):
+        assert panel.targets, panel.title
+        assert 0 < panel.width <= 24, panel.title
+        assert not panel.limits or panel.limits in BASELINES, panel.title
+    titles = [panel.title for panel in panels(board)]
+    assert len(titles) == len(set(titles))
+
+
+def test_files_are_where_grafana_looks() -> None:
+    provider = yaml.safe_load((FOLDER / "grafana/provisioning/dashboards/agents.yml").read_text())["providers"][0]
+    compose = (FOLDER.parent / "docker-compose.kafka.yml").read_text()
+    assert f"./monitoring/grafana/dashboards:{provider['options']['path']}:ro" in compose
+    files = {path.stem: json.loads(path.read_text()) for path in (FOLDER / "grafana/dashboards").glob("*.json")}
+    assert set(files) == {board.uid for board in BOARDS}
+    for uid, body in files.items():
+        assert body["uid"] == uid
+        used = {panel["datasource"]["uid"] for panel in body["panels"] if panel.get("datasource")}
+        assert used == {"prometheus"}
+
+
+def test_thresholds_ascend_as_grafana_wants_them() -> None:
+    for path in (FOLDER / "grafana/dashboards").glob("*.json"):
+        for panel in json.loads(path.read_text())["panels"]:
+            steps = panel.get("fieldConfig", {}).get("defaults", {}).get("thresholds", {}).get("steps", [])
+            values = [step["value"] for step in steps[1:]]
+            assert values == sorted(values), panel["title"]
+
+
+def test_no_query_reads_hours_of_raw_series_that_a_recording_has() -> None:
+    for board in BOARDS:
+        for panel in panels(board):
+            for target in panel.targets:
+                ranges = re.findall(r"_bucket\{[^}]*\}\[(\d+)([smhd])\]", target.expr)
+                assert all(unit in "sm" for _, unit in ranges), panel.title
