@@ -16,6 +16,11 @@ LINGER_NS: Final = 60 * SECOND_NS
 next one finds its windows open."""
 
 
+STILL_NS: Final = 10 * SECOND_NS
+"""Spans that do not move the time of their partition for so long come of clocks that are behind: the others' windows do
+not wait for them. Counted from the first such span, so that what arrives after an outage is not taken for them."""
+
+
 class Mark(NamedTuple):
     """What is told: the newest event time, or that nothing is expected."""
 
@@ -24,7 +29,8 @@ class Mark(NamedTuple):
 
 
 class Pace:
-    """The time of one partition: the newest end of a span, or what a tick says.
+    """The time of one partition: the newest end of a span, or what a tick says; where spans do not move it for
+    :data:`STILL_NS`, so much less than the append time.
 
     Attributes:
         live: whether others wait for this partition.
@@ -32,7 +38,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.live = False
-        self._time_ns = self._told_ns = self._span_ns = 0
+        self._time_ns = self._told_ns = self._span_ns = self._still_ns = 0
 
     def resume(self) -> None:
         """After a restart: others may be waiting, whatever this life finds in the log."""
@@ -51,7 +57,7 @@ class Pace:
             What is to be told now.
         """
         self.live = self.live or spans
-        self._time_ns = max(self._time_ns, newest_ns)
+        self._move(newest_ns, clock_ns, spans=spans)
         if spans or not self._span_ns:
             self._span_ns = clock_ns
         if not self.live:
@@ -63,3 +69,11 @@ class Pace:
             self._told_ns = self._time_ns
             return Mark(self._time_ns, idle=False)
         return None
+
+    def _move(self, newest_ns: int, clock_ns: int, *, spans: bool) -> None:
+        if newest_ns > self._time_ns:
+            self._time_ns, self._still_ns = newest_ns, 0
+        elif spans and not self._still_ns:
+            self._still_ns = clock_ns
+        elif self._still_ns and clock_ns - self._still_ns >= STILL_NS:
+            self._time_ns = max(self._time_ns, clock_ns - STILL_NS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.trace.pace import LINGER_NS, MARK_NS, SECOND_NS, Mark, Pace
+from streams.trace.pace import LINGER_NS, MARK_NS, SECOND_NS, STILL_NS, Mark, Pace
 
 START = 1_000 * SECOND_NS
 
@@ -53,3 +53,26 @@ def test_after_a_restart_others_may_be_waiting() -> None:
     assert pace.take(START, START, spans=False, waiting=False) == Mark(START, idle=False)
     end = START + LINGER_NS
     assert pace.take(end, end, spans=False, waiting=False) == Mark(end, idle=True)
+
+
+def test_a_clock_that_is_behind_does_not_hold_the_others() -> None:
+    """Nothing comes any more but of a host whose clock is an hour behind."""
+    pace, told = Pace(), []
+    pace.take(START, START, spans=True, waiting=True)
+    for second in range(1, 31):
+        now = START + second * SECOND_NS
+        told.append(pace.take(now - 3600 * SECOND_NS, now, spans=True, waiting=True))
+    assert told[:10] == [None] * 10
+    assert [mark and mark.time_ns for mark in told[10:]] == [START + n * SECOND_NS for n in range(1, 21)]
+
+
+def test_what_arrives_after_an_outage_is_not_taken_for_a_clock_that_is_behind() -> None:
+    pace = Pace()
+    pace.take(START, START, spans=True, waiting=True)
+    back = START + 90 * SECOND_NS  # of the broker; agents kept what they had
+    told = [
+        pace.take(START + second * SECOND_NS, back + second * SECOND_NS // 10, spans=True, waiting=True)
+        for second in (0, 1, 2, 3)
+    ]
+    assert [mark and mark.time_ns for mark in told] == [None, *(START + n * SECOND_NS for n in (1, 2, 3))]
+    assert STILL_NS < 90 * SECOND_NS
