@@ -64,6 +64,7 @@ class Roles:
                 settings=AlertmanagerSettings(
                     resend_seconds=self._settings.alertmanager_resend_seconds,
                     valid_seconds=4 * self._settings.alertmanager_resend_seconds,
+                    reconcile_seconds=self._settings.alertmanager_resend_seconds / 4,
                 ),
                 caught_up=self._caught_up,
             )

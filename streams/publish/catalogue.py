@@ -345,6 +345,12 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "alerts_unsent": HealthMetric("streams_alerts_unsent", "gauge", "Alerts whose state a peer lacks.", ("peer",)),
     "alerts_refused": HealthMetric("streams_alerts_refused", "counter", "Alerts a peer refused as wrong.", ("peer",)),
     "alerts_dropped": HealthMetric("streams_alerts_dropped", "counter", "Alerts over the publisher's limit."),
+    "alertmanager_reads": HealthMetric(
+        "streams_alertmanager_reads", "counter", "Questions what a peer holds, by answer.", ("peer", "code")
+    ),
+    "alertmanager_alerts": HealthMetric(
+        "streams_alertmanager_alerts", "gauge", "This worker's alerts as a peer holds them.", ("peer", "state")
+    ),
     "build_info": HealthMetric("streams_build_info", "gauge", "Always 1.", ("version", "commit", "python")),
 }
 """By the name of its field in :class:`streams.publish.health.Health`."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from streams.domain.alert import AlertTransition
 
@@ -68,6 +68,14 @@ class Desired:
         if generator_url:
             body["generatorURL"] = generator_url.replace("{fingerprint}", self.fingerprint)
         return body
+
+
+class Stray(NamedTuple):
+    """An alert as a peer holds it that no longer is ours as it stands."""
+
+    labels: Labels
+    starts_at_ns: int
+    annotations: Mapping[str, str]
 
 
 @dataclass
@@ -145,6 +153,17 @@ class Board:
         ]:
             self._forget(old)
 
+    def supersede(self, stray: Stray, now_ns: int) -> None:
+        """Ends a label set that a peer still holds although its alert has another severity by now.
+
+        At the limit nothing is done: it ends by itself when its validity is over.
+        """
+        labels = stray.labels
+        if labels not in self.desired and len(self.desired) < self.limit:
+            fingerprint = dict(labels).get("fingerprint", "")
+            ended = (stray.starts_at_ns, now_ns, now_ns, self._next())
+            self.desired[labels] = Desired(labels, fingerprint, stray.annotations, *ended)
+
     def forget(self, fingerprint: str) -> None:
         """Lets go of an alert without resolving it: another worker speaks for it now."""
         for old in [d for d in self.desired.values() if d.fingerprint == fingerprint]:
@@ -186,6 +205,16 @@ class Ledger:
         if refused:
             self._refused[desired.labels] = version
 
+    def knows(self, desired: Desired, *, before_ns: int) -> bool:
+        """Whether the peer had taken the current version by then (one that it refused is not taken)."""
+        version, told_ns = self._told.get(desired.labels, (0, 0))
+        taken = version == desired.version and self._refused.get(desired.labels) != version
+        return taken and told_ns < before_ns
+
+    def untold(self, labels: Labels) -> None:
+        """The peer does not know it after all: it is sent again at once."""
+        self._told.pop(labels, None)
+
     def forget_gone(self, board: Board) -> None:
         """Drops what the board no longer has."""
         for labels in self._told.keys() - board.desired.keys():
@@ -221,3 +250,12 @@ def rfc3339(time_ns: int) -> str:
     seconds, rest = divmod(time_ns, SECOND_NS)
     moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def nanoseconds(text: str) -> int:
+    """The inverse of :func:`rfc3339`.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000) * 1_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -42,6 +43,8 @@ class Health:
     alerts_unsent: Gauge
     alerts_refused: Counter
     alerts_dropped: Counter
+    alertmanager_reads: Counter
+    alertmanager_alerts: Gauge
     build_info: Gauge
 
     def forget_partition(self, topic: str, partition: int) -> None:
@@ -69,6 +72,12 @@ class Health:
     def unsent(self, peer: str, count: int) -> None:
         """How many alerts a peer does not know in their current state."""
         self.alerts_unsent.labels(peer).set(count)
+
+    def held(self, peer: str, code: str, counts: Mapping[str, int]) -> None:
+        """What a peer holds; after a question that failed the last figures stay."""
+        self.alertmanager_reads.labels(peer, code).inc()
+        for state, count in counts.items():
+            self.alertmanager_alerts.labels(peer, state).set(count)
 
     # The exporter of spans reports through these (streams.publish.spanexport.ExportStats).
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -39,6 +40,12 @@ class Server:
 
     def alert(self, name: str, **more: Any) -> dict[str, Any]:
         return {"labels": {"alertname": name, "run": self.run}, **more}
+
+    def lose(self, name: str) -> None:
+        """Ends an alert behind the publisher's back, as a restart would: it is no longer there."""
+        alert = next(alert for key, alert in self.mine().items() if key.startswith(name))
+        ended = {"labels": alert["labels"], "startsAt": alert["startsAt"], "endsAt": at(seconds=1)}
+        assert self.post([ended]) == 200
 
     def mine(self) -> dict[str, dict[str, Any]]:
         """Active alerts of this test, by name and severity."""
@@ -111,11 +118,20 @@ def seconds_ago(text: str) -> float:
 
 @asynccontextmanager
 async def publishing(
-    server: Server, transport: httpx.AsyncBaseTransport | None = None, restore: tuple[AlertTransition, ...] = ()
+    server: Server,
+    transport: httpx.AsyncBaseTransport | None = None,
+    restore: tuple[AlertTransition, ...] = (),
+    stats: CountedStats | None = None,
+    also: tuple[str, ...] = (),
+    **settings: Any,
 ) -> AsyncIterator[AlertmanagerPublisher]:
-    settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1), drain_seconds=2.0)
+    """A publisher to this server and ``also`` to others."""
     publisher = AlertmanagerPublisher(
-        [server.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings, transport=transport
+        [server.url, *also],
+        clock_ns=time.time_ns,
+        stats=stats or CountedStats(),
+        settings=AlertmanagerSettings(**{"backoff_seconds": (0.02, 0.1), "drain_seconds": 2.0, **settings}),
+        transport=transport,
     )
     publisher.restore(restore)
     await publisher.start()
@@ -181,36 +197,6 @@ def test_a_change_of_severity_ends_the_old_alert_and_comes_back(server: Server) 
     asyncio.run(scenario())
 
 
-class Spoiling(httpx.AsyncHTTPTransport):
-    """Takes the labels of one alert away on the wire: the server then refuses that one."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        alerts = json.loads(request.content)
-        for alert in alerts:
-            if alert["labels"]["alertname"] == "Poison":
-                alert["labels"] = {}
-        content = json.dumps(alerts).encode()
-        headers = {**request.headers, "content-length": str(len(content))}
-        return await super().handle_async_request(
-            httpx.Request(request.method, request.url, headers=headers, content=content)
-        )
-
-
-def test_a_wrong_alert_does_not_hold_up_the_others(server: Server) -> None:
-    async def scenario() -> None:
-        async with publishing(server, Spoiling(trust_env=False)) as publisher:
-            names = [f"Good{i}" for i in range(20)]
-            for name in (*names[:7], "Poison", *names[7:]):
-                publisher.update(fires(server, name))
-            await until(server, lambda found: set(found) == {f"{name}/high" for name in names})
-            deadline = time.monotonic() + DEADLINE_SECONDS
-            while publisher.unsent:
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.02)
-
-    asyncio.run(scenario())
-
-
 def test_a_restart_resolves_nothing_and_keeps_the_start(server: Server) -> None:
     async def scenario() -> None:
         before = fires(server)
@@ -222,5 +208,145 @@ def test_a_restart_resolves_nothing_and_keeps_the_start(server: Server) -> None:
             publisher.update(fires(server, "Another"))
             found = await until(server, lambda found: len(found) == 2)
             assert 295 < seconds_ago(found["StepsFail/high"]["startsAt"]) < 330
+
+    asyncio.run(scenario())
+
+
+class Between(httpx.AsyncHTTPTransport):
+    """A proxy in front of a server: answers some posts itself, and remembers which alerts the server has accepted.
+
+    Attributes:
+        answers: what it says instead of the server, each once; None = what the server says.
+        largest: more alerts in one post are 413.
+        accepted: names in posts that were answered 200, one list per post. sizes: alerts in each post.
+    """
+
+    def __init__(self, *answers: httpx.Response | None, largest: int = 1_000) -> None:
+        super().__init__(trust_env=False)
+        self.answers = list(answers)
+        self.largest = largest
+        self.accepted: list[list[str]] = []
+        self.sizes: list[int] = []
+        self.codes: list[int] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method != "POST":
+            return await super().handle_async_request(request)
+        alerts = json.loads(request.content)
+        self.sizes.append(len(alerts))
+        answer = self.answers.pop(0) if self.answers else None
+        if len(alerts) > self.largest:
+            answer = httpx.Response(413)
+        if answer is None:
+            poisoned = [{**a, "labels": {} if a["labels"]["alertname"] == "Poison" else a["labels"]} for a in alerts]
+            content = json.dumps(poisoned).encode()
+            headers = {**request.headers, "content-length": str(len(content))}
+            answer = await super().handle_async_request(
+                httpx.Request(request.method, request.url, headers=headers, content=content)
+            )
+        self.codes.append(answer.status_code)
+        if answer.status_code == 200:
+            self.accepted.append([alert["labels"]["alertname"] for alert in alerts])
+        return answer
+
+
+async def told(publisher: AlertmanagerPublisher) -> None:
+    """Until every peer has taken or refused everything."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while publisher.unsent:
+        assert time.monotonic() < deadline, f"{publisher.unsent} are unsent"
+        await asyncio.sleep(0.02)
+
+
+def test_an_alert_that_was_accepted_is_not_sent_again_because_another_is_wrong(server: Server) -> None:
+    async def scenario() -> None:
+        between = Between()
+        async with publishing(server, between, restore=()) as publisher:
+            names = [f"Good{i}" for i in range(15)]
+            for name in (*names[:4], "Poison", *names[4:]):
+                publisher.update(fires(server, name))
+            await told(publisher)
+            await until(server, lambda found: len(found) == 15)
+        accepted = [name for post in between.accepted for name in post]
+        assert sorted(accepted) == sorted(names)
+        assert 400 in between.codes
+
+    asyncio.run(scenario())
+
+
+def test_a_post_that_is_too_large_is_halved(server: Server) -> None:
+    async def scenario() -> None:
+        between = Between(largest=5)
+        async with publishing(server, between) as publisher:
+            for i in range(16):
+                publisher.update(fires(server, f"Many{i}"))
+            await told(publisher)
+            assert len(await until(server, lambda found: len(found) == 16)) == 16
+        assert between.sizes[:3] == [16, 8, 4]
+        assert sorted(map(len, between.accepted)) == [4, 4, 4, 4]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(429, headers={"Retry-After": "0"}), httpx.Response(429), httpx.Response(503)]
+)
+def test_a_peer_that_cannot_now_is_asked_until_it_can(server: Server, answer: httpx.Response) -> None:
+    async def scenario() -> None:
+        between = Between(*[answer] * 4)
+        async with publishing(server, between) as publisher:
+            publisher.update(fires(server))
+            await until(server, lambda found: "StepsFail/high" in found)
+            await told(publisher)
+        assert between.codes == [answer.status_code] * 4 + [200]
+
+    asyncio.run(scenario())
+
+
+def test_what_a_peer_has_lost_is_sent_again_without_waiting_for_the_repetition(server: Server) -> None:
+    async def scenario() -> None:
+        stats = CountedStats()
+        async with publishing(server, stats=stats, reconcile_seconds=0.1) as publisher:
+            first = fires(server)
+            publisher.update(first)
+            publisher.update(fires(server, "Another"))
+            await until(server, lambda found: len(found) == 2)
+            await asyncio.to_thread(server.lose, "StepsFail")
+            found = await until(server, lambda found: "StepsFail/high" in found)
+            assert 295 < seconds_ago(found["StepsFail/high"]["startsAt"]) < 330
+        assert stats.ever["missing"] == 1
+        assert set(stats.reads) == {"200"}
+
+    asyncio.run(scenario())
+
+
+def test_a_severity_that_a_crash_left_behind_is_ended_and_strangers_are_left_alone(server: Server) -> None:
+    async def scenario() -> None:
+        stats = CountedStats()
+        async with publishing(server) as publisher:
+            publisher.update(fires(server, seq=3))
+            publisher.update(fires(server, "Stranger"))
+            await until(server, lambda found: len(found) == 2)
+        after = fires(server, seq=4, severity="critical", previous="firing")
+        async with publishing(server, restore=(after,), stats=stats, reconcile_seconds=0.1, settle_seconds=0.0):
+            await until(server, lambda found: set(found) == {"StepsFail/critical", "Stranger/high"})
+        assert stats.ever["superseded"] >= 1
+        assert stats.seen["unknown"] >= 1
+
+    asyncio.run(scenario())
+
+
+def test_a_peer_that_hangs_delays_nobody_else(server: Server) -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as hanging:
+            where = f"127.0.0.1:{hanging.getsockname()[1]}"
+            stats = CountedStats()
+            settings = {"timeout_seconds": 60.0, "drain_seconds": 0.0}
+            async with publishing(server, stats=stats, also=(f"http://{where}",), **settings) as publisher:
+                for i in range(20):  # each is there before the next happens: none waits for the peer that hangs
+                    publisher.update(fires(server, f"Prompt{i}"))
+                    await until(server, lambda found, i=i: f"Prompt{i}/high" in found)
+                assert set(stats.codes) == {"200"}
+                assert stats.unsent_now[where] >= 1
 
     asyncio.run(scenario())

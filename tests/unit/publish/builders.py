@@ -96,6 +96,9 @@ class CountedStats:
         self.refusals = 0
         self.drops = 0
         self.unsent_now: dict[str, int] = {}
+        self.reads: Counter[str] = Counter()
+        self.seen: dict[str, int] = {}
+        self.ever: Counter[str] = Counter()
 
     def posted(self, peer: str, code: str, seconds: float) -> None:
         self.codes[code] += 1
@@ -108,3 +111,8 @@ class CountedStats:
 
     def unsent(self, peer: str, count: int) -> None:
         self.unsent_now[peer] = count
+
+    def held(self, peer: str, code: str, counts: Mapping[str, int]) -> None:
+        self.reads[code] += 1
+        self.seen = dict(counts)
+        self.ever.update(counts)
