@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .NOTPARALLEL:
 
-.PHONY: help setup services kernels demo test check check-format check-lint check-types check-imports check-house check-monitoring \
+.PHONY: help setup services browser kernels demo test check check-format check-lint check-types check-imports check-house check-monitoring \
 	bench fmt faults lock clean
 
 help: ## this list
@@ -35,7 +35,10 @@ kernels: setup ## compile the inner loops (a minute, once)
 demo: services kernels ## the whole pipeline on this machine, live (DEMO_SECONDS=N ends by itself)
 	@$(BIN)/streams demo
 
-test: services check kernels ## check, then every test (PYTEST_ARGS="-k name" for some)
+browser: setup
+	@$(BIN)/python -m streams.services.install --browser
+
+test: services browser check kernels ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup check-format check-lint check-types check-imports check-house check-monitoring ## format, lint, types, imports, house rules, Prometheus files

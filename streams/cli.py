@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     config.add_argument("action", choices=("check",))
     traces = commands.add_parser("traces", help="the trace read model: feed it from its topic, list traces, show one")
     add_trace_arguments(traces)
+    api = commands.add_parser("api", help="serve the API and the operator's page")
+    api.add_argument("--openapi", action="store_true", help="print the OpenAPI description and start nothing")
     add_alert_arguments(commands.add_parser("alerts", help="follow alerts and incidents, or send them to a webhook"))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
@@ -228,6 +230,16 @@ def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _api(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.api import server
+
+    if not arguments.openapi:
+        return server.serve(settings)
+    app = server.make_app(server.make_context(settings, time.time_ns))  # noqa: TID251 - the shell gives the clock
+    print(orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
+    return 0
+
+
 def _alerts(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.subscribe import command
 
@@ -276,4 +288,5 @@ _COMMANDS: Final = {
     "detect": _detect,
     "performance": _performance,
     "alerts": _alerts,
+    "api": _api,
 }

@@ -326,6 +326,19 @@ class Settings:
         10_000_000_000, "Beyond this size its oldest traces are deleted.", unit="By", low=1_000_000, high=1e13
     )
 
+    api_host: str = _text("127.0.0.1", "Where `streams api` listens.", allowed="an address or a name", check=bool)
+    api_port: int = _number(8180, "Its port.", unit="1", low=1, high=65_535)
+    api_tokens_file: str = _text(
+        "",
+        "File of API tokens, a line `name scope sha256` each; required where the API can be reached from elsewhere.",
+        allowed="empty, or a path",
+        check=lambda _: True,
+    )
+    api_store_path: Path = _path(".streams/board.sqlite3", "The read model of alerts and incidents that it keeps.")
+    api_store_seconds: float = _number(
+        2_592_000.0, "What ended before this long is deleted from it.", unit=_SECONDS, low=60, high=315_360_000
+    )
+
     work_folder: Path = _path(".streams", "Data and logs of services that the demo starts.")
     cache_folder: Path = _path(
         ".streams/cache", "Downloaded jars.", shown="$XDG_CACHE_HOME/agent-streams, else ~/.cache/agent-streams"

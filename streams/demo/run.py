@@ -127,6 +127,7 @@ class Demo:
         with self._timed("worker with all three roles"):
             stage.start_worker()
             stage.wait_loaded()
+        stage.start_api()
         begin = time.monotonic()
         plan = make_plan(scenario, seconds, self._clock_ns())
         with self._timed(f"simulator, with {HISTORY_SECONDS // 60} minutes of history for the detectors"):

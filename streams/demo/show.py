@@ -140,6 +140,7 @@ def addresses(stage: Stage) -> dict[str, str]:
     """Where to look, and how to send an event."""
     stack = stage.stack
     found = {
+        "page": f"http://127.0.0.1:{stage.api_port}/",
         "metrics": stage.metrics_url,
         "ready": stage.metrics_url.replace("/metrics", "/health/ready"),
     }

@@ -39,14 +39,15 @@ class Stage:
 
     Attributes:
         folder: data, configuration and logs. stack: the services.
-        worker, simulator, otel: the children; None before their start, otel also where rotel is missing.
-        http_port: the worker's.
+        worker, api, simulator, otel: the children; None before their start, otel also where rotel is missing.
+        http_port: the worker's. api_port: the page's.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.folder = (settings.work_folder / "demo").resolve()
-        self.http_port = 0
+        self.http_port = self.api_port = 0
         self.worker: ChildProcess | None = None
+        self.api: ChildProcess | None = None
         self.simulator: ChildProcess | None = None
         self.otel: ChildProcess | None = None
         self._settings = settings
@@ -143,6 +144,19 @@ class Stage:
         if self.worker is not None:
             self.worker.wait_ready(self._worker_ready, seconds=WORKER_SECONDS)
 
+    def start_api(self) -> None:
+        """``streams api``, with the operator's page; returns at once."""
+        self.api_port = ports.free_port()
+        folder = self.folder / "api"
+        folder.mkdir(exist_ok=True)
+        more = {
+            "STREAMS_API_PORT": str(self.api_port),
+            "STREAMS_API_STORE_PATH": str(folder / "board.sqlite3"),
+            "STREAMS_TRACE_STORE_PATH": str(folder / "traces.sqlite3"),
+        }
+        self.api = self._child("api", [sys.executable, "-m", "streams", "api"], {**self._variables(), **more})
+        self.api.start()
+
     def start_simulator(self, plan: Plan) -> None:
         """The simulator: history at once, then live."""
         self.simulator = self._child("simulator", plan.simulator(self.stack.kafka.bootstrap))
@@ -178,7 +192,7 @@ class Stage:
 
     def stop(self) -> None:
         """Stops everything that runs and gives the folder back."""
-        for child in (self.otel, self.simulator, self.worker):
+        for child in (self.otel, self.simulator, self.api, self.worker):
             if child is not None:
                 child.stop()
         if self._stack is not None:

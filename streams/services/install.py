@@ -1,6 +1,7 @@
 """Programs that are Debian packages: found, or installed where root and apt exist.
 
-``python -m streams.services.install`` installs what is missing and says what it did; exit code 1 if it could not.
+``python -m streams.services.install`` installs what is missing and says what it did (with ``--browser`` Chromium too);
+exit code 1 if it could not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,8 @@ from streams.errors import DependencyMissing
 
 PACKAGES: Final = {"prometheus": "prometheus", "prometheus-alertmanager": "prometheus-alertmanager"}
 """Program to the Debian package that holds it (and promtool, amtool)."""
+BROWSER: Final = {"chromium": "chromium"}
+"""For the tests of the page."""
 
 _APT_SECONDS: Final = 600.0
 
@@ -30,12 +34,17 @@ def program(name: str) -> Path:
     """
     found = shutil.which(name)
     if found is None:
-        raise DependencyMissing(f"{name} is not installed; on Debian, as root: {_command_line([PACKAGES[name]])}")
+        raise DependencyMissing(
+            f"{name} is not installed; on Debian, as root: {_command_line([(PACKAGES | BROWSER)[name]])}"
+        )
     return Path(found)
 
 
-def install() -> list[str]:
+def install(programs: Mapping[str, str] = PACKAGES) -> list[str]:
     """Install the packages whose programs are missing; safe to call from several processes.
+
+    Args:
+        programs: as :data:`PACKAGES`.
 
     Returns:
         The packages that were installed now; empty if all were there.
@@ -43,16 +52,16 @@ def install() -> list[str]:
     Raises:
         DependencyMissing: packages are missing and this is not root, there is no apt, or apt failed.
     """
-    if not _missing():
+    if not _missing(programs):
         return []
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise DependencyMissing(
-            f"{', '.join(_missing())} not installed, and only root on a machine with apt can: "
-            f"{_command_line(_missing())}"
+            f"{', '.join(_missing(programs))} not installed, and only root on a machine with apt can: "
+            f"{_command_line(_missing(programs))}"
         )
     with (Path(tempfile.gettempdir()) / "agent-streams-apt.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        packages = _missing()
+        packages = _missing(programs)
         if packages:
             _apt("update")
             _apt("install", "-y", "--no-install-recommends", *packages)
@@ -62,7 +71,7 @@ def install() -> list[str]:
 def main() -> int:
     """Console entry."""
     try:
-        installed = install()
+        installed = install(PACKAGES | BROWSER if "--browser" in sys.argv[1:] else PACKAGES)
     except DependencyMissing as error:
         sys.stdout.write(f"{error}\n")
         return 1
@@ -70,8 +79,8 @@ def main() -> int:
     return 0
 
 
-def _missing() -> list[str]:
-    return [package for name, package in PACKAGES.items() if shutil.which(name) is None]
+def _missing(programs: Mapping[str, str]) -> list[str]:
+    return [package for name, package in programs.items() if shutil.which(name) is None]
 
 
 def _command_line(packages: list[str]) -> str:

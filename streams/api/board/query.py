@@ -1,0 +1,156 @@
+"""The reading side of the board: pages of alerts, incidents and anomalies, the service map, how fresh it all is."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from streams.api.board import schema
+from streams.errors import ServiceUnavailable
+
+MAX_LIMIT: Final = 1_000
+
+
+class Page(NamedTuple):
+    """Records as their topic has them; ``next_cursor`` is "" at the end."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that is given must hold; "" = any. ``state`` is an alert's state or an incident's status."""
+
+    state: str = ""
+    severity: str = ""
+    alertname: str = ""
+    metric: str = ""
+    service: str = ""
+    agent: str = ""
+    environment: str = ""
+    since_ns: int = 0
+
+
+class _Table(NamedTuple):
+    """Where a list comes from: columns of the cursor after the time, and which filters it has."""
+
+    name: str
+    keys: tuple[str, ...]
+    columns: dict[str, str]
+
+
+_TABLES: Final = {
+    "alerts": _Table(
+        "alerts",
+        ("fingerprint", "starts_at_ns"),
+        {n: n for n in ("state", "severity", "alertname", "service", "agent", "environment")},
+    ),
+    "incidents": _Table(
+        "incidents", ("incident_id",), {"state": "status", "severity": "severity", "environment": "environment"}
+    ),
+    "anomalies": _Table("anomalies", ("series_id", "feature"), {n: n for n in ("metric", "service", "agent")}),
+}
+
+
+class BoardReader:
+    """A connection that cannot write; of one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file.
+
+        Raises:
+            ServiceUnavailable: there is none yet, or of another version.
+        """
+        try:
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise ServiceUnavailable(f"the board is not there yet ({error})") from error
+        if version != schema.VERSION:
+            raise ServiceUnavailable(f"the board has version {version}, not {schema.VERSION}")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._db.close()
+
+    def page(self, kind: str, asked: Asked, *, limit: int = 100, cursor: str = "") -> Page:
+        """Newest first.
+
+        Args:
+            kind: alerts, incidents or anomalies.
+            asked: what must hold; a filter that the kind does not have is ignored.
+            limit: 1 to 1000.
+            cursor: of the page before.
+
+        Raises:
+            ValueError: the cursor is none of this list's.
+        """
+        table = _TABLES[kind]
+        where, values = ["at_ns >= ?"], [asked.since_ns]
+        for name, column in table.columns.items():
+            wanted = getattr(asked, name)
+            if wanted:
+                where.append(f"{column} = ?")
+                values.append(wanted)
+        order = ("at_ns", *table.keys)
+        if cursor:
+            where.append(f"({', '.join(order)}) < ({', '.join('?' * len(order))})")
+            values += _position(cursor, len(order))
+        columns = ", ".join((*order, "value"))
+        descending = ", ".join(f"{column} DESC" for column in order)
+        rows = self._db.execute(
+            f"SELECT {columns} FROM {table.name} WHERE {' AND '.join(where)} "  # noqa: S608 - only constants
+            f"ORDER BY {descending} LIMIT ?",
+            (*values, limit + 1),
+        ).fetchall()
+        last = rows[limit - 1] if len(rows) > limit else None
+        found = [orjson.loads(row[-1]) for row in rows[:limit]]
+        return Page(found, orjson.dumps(last[:-1]).hex() if last else "")
+
+    def episodes(self, fingerprint: str) -> list[dict[str, Any]]:
+        """The episodes of one alert, newest first, at most 100."""
+        rows = self._db.execute(
+            "SELECT value FROM alerts WHERE fingerprint = ? ORDER BY starts_at_ns DESC LIMIT 100", (fingerprint,)
+        )
+        return [orjson.loads(row[0]) for row in rows]
+
+    def incident(self, incident_id: str) -> dict[str, Any] | None:
+        """One incident, None if it is not known."""
+        row = self._db.execute("SELECT value FROM incidents WHERE incident_id = ?", (incident_id,)).fetchone()
+        return None if row is None else dict(orjson.loads(row[0]))
+
+    def edges(self, since_ns: int) -> list[dict[str, Any]]:
+        """Calls between services that were seen since, at most 5,000, the most frequent first."""
+        names = ("client", "server", "connection_type", "calls", "failed", "seconds_sum", "seconds_max")
+        seen = ("first_seen_ns", "last_seen_ns")
+        rows = self._db.execute(
+            f"SELECT {', '.join((*names, *seen))} FROM edges WHERE last_seen_ns >= ? "  # noqa: S608 - only constants
+            "ORDER BY calls DESC LIMIT 5000",
+            (since_ns,),
+        )
+        return [dict(zip((*names, *seen), row, strict=True)) for row in rows]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Alerts that fire by severity, incidents that are open by severity."""
+        firing = self._db.execute("SELECT severity, count(*) FROM alerts WHERE state = 'firing' GROUP BY severity")
+        is_open = self._db.execute("SELECT severity, count(*) FROM incidents WHERE status = 'open' GROUP BY severity")
+        return {"alerts": dict(firing.fetchall()), "incidents": dict(is_open.fetchall())}
+
+    def appended_ns(self) -> int:
+        """When the newest record in the tables was written to its topic; 0: there is none."""
+        return int(self._db.execute("SELECT coalesce(max(appended_ns), 0) FROM offsets").fetchone()[0])
+
+
+def _position(cursor: str, size: int) -> list[Any]:
+    try:
+        found = orjson.loads(bytes.fromhex(cursor))
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or len(found) != size or not all(isinstance(part, str | int) for part in found):
+        raise ValueError("cursor: give the next_cursor of a page of this list")
+    return found

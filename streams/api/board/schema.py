@@ -1,0 +1,45 @@
+"""The tables of the board. One writer, readers that never wait for it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = 1
+"""Another version in the file: it is deleted and read again from the topics. Raise it with any change below."""
+
+TABLES: Final = f"""
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+BEGIN;
+-- An episode of an alert: from its first transition to its end. value: the newest record, JSON.
+CREATE TABLE alerts (
+    fingerprint TEXT NOT NULL, starts_at_ns INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL,
+    severity TEXT NOT NULL, alertname TEXT NOT NULL, service TEXT NOT NULL, agent TEXT NOT NULL,
+    environment TEXT NOT NULL, at_ns INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (fingerprint, starts_at_ns)
+) STRICT;
+CREATE INDEX alerts_by_time ON alerts (at_ns, fingerprint, starts_at_ns);
+CREATE INDEX alerts_by_state ON alerts (state, at_ns, fingerprint, starts_at_ns);
+CREATE TABLE incidents (
+    incident_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL,
+    environment TEXT NOT NULL, at_ns INTEGER NOT NULL, value BLOB NOT NULL
+) STRICT;
+CREATE INDEX incidents_by_time ON incidents (at_ns, incident_id);
+CREATE TABLE anomalies (
+    series_id TEXT NOT NULL, at_ns INTEGER NOT NULL, feature TEXT NOT NULL, metric TEXT NOT NULL, service TEXT NOT NULL,
+    agent TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (series_id, at_ns, feature)
+) STRICT;
+CREATE INDEX anomalies_by_time ON anomalies (at_ns, series_id, feature);
+-- Calls between two services, summed over all records of the topic.
+CREATE TABLE edges (
+    client TEXT NOT NULL, server TEXT NOT NULL, connection_type TEXT NOT NULL, calls INTEGER NOT NULL,
+    failed INTEGER NOT NULL, seconds_sum REAL NOT NULL, seconds_max REAL NOT NULL, first_seen_ns INTEGER NOT NULL,
+    last_seen_ns INTEGER NOT NULL, PRIMARY KEY (client, server)
+) STRICT;
+-- next_offset: the first record that is not in the tables yet. appended_ns: when the last one that is was written.
+CREATE TABLE offsets (
+    topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL, appended_ns INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) STRICT;
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""

@@ -1,0 +1,1 @@
+"""One module per subject; each is thin: a question to a read model."""

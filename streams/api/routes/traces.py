@@ -1,0 +1,73 @@
+"""Traces."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, HTTPException, Path, Query
+
+from streams.api.context import Shared, needs, rfc3339
+from streams.api.routes.alerts import Cursor, Limit, Seconds, Word
+from streams.api.tracequery import Filter
+from streams.domain.trace import encode_trace
+from streams.trace.patterns import SHAPES
+
+router = APIRouter(prefix="/api/v1/traces", tags=["traces"], dependencies=[needs("read")])
+Shape = Literal["", *SHAPES]  # type: ignore[valid-type]
+
+
+@router.get("")
+def traces(
+    shared: Shared,
+    service: Word = "",
+    agent_id: Word = "",
+    operation: Word = "",
+    conversation: Word = "",
+    text: Word = "",
+    status: Literal["", "ok", "error"] = "",
+    pattern: Shape = "",
+    min_duration_ms: Annotated[float, Query(ge=0, le=1e12)] = 0,
+    since_seconds: Seconds = 0,
+    limit: Limit = 100,
+    cursor: Cursor = "",
+) -> dict[str, Any]:
+    """Traces that match, newest first, without their spans."""
+    asked = Filter(
+        service=service,
+        agent=agent_id,
+        operation=operation,
+        conversation=conversation,
+        status=status,
+        pattern=pattern,
+        text=text,
+        min_duration_ns=round(min_duration_ms * 1e6),
+        since_ns=shared.clock_ns() - round(since_seconds * 1e9) if since_seconds else 0,
+    )
+    try:
+        page = shared.from_traces(lambda reader: reader.page(asked, limit=limit, cursor=cursor))
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+    found = [
+        {
+            "trace_id": one.trace_id,
+            "service": one.service,
+            "operation": one.operation,
+            "start": rfc3339(one.start_ns),
+            "duration_ms": one.duration_ns / 1e6,
+            "span_count": one.span_count,
+            "error_count": one.error_count,
+            "complete": one.complete,
+        }
+        for one in page.traces
+    ]
+    return shared.envelope(traces=found, next_cursor=page.next_cursor)
+
+
+@router.get("/{trace_id}")
+def trace(shared: Shared, trace_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]) -> dict[str, Any]:
+    """One trace: spans with OTLP field names, self times, the critical path, loops."""
+    found = shared.from_traces(lambda reader: reader.trace(trace_id))
+    if found is None:
+        raise HTTPException(404, f"there is no trace {trace_id}")
+    return shared.envelope(trace=orjson.loads(encode_trace(found)))

@@ -1,0 +1,173 @@
+"""The API process: the app, and the feeders of its read models beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
+
+from streams.api import problem
+from streams.api.board.feeder import BoardFeeder
+from streams.api.context import Context
+from streams.api.feeder import TraceFeeder
+from streams.api.routes import alerts, events, health, traces
+from streams.api.tokens import Token, read_tokens
+from streams.api.tracewriter import Retention
+from streams.errors import ConfigurationError, StreamsError
+from streams.settings import Settings, variable
+
+log = logging.getLogger(__name__)
+RETRY_SECONDS: Final = 5.0
+SECURITY: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src "
+    "'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+
+
+def make_app(context: Context, lifespan: Any = None) -> FastAPI:
+    """The app with all routes; nothing is started."""
+    app = FastAPI(
+        title="agent-streams",
+        version=version("agent-streams"),
+        description="Alerts, incidents, anomalies and traces of a multi-agent system.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        responses={code: {"model": problem.Problem} for code in (401, 403, 404, 422, 503)},
+    )
+    app.state.context = context
+    problem.install(app)
+    for module in (health, alerts, traces, events):
+        app.include_router(module.router)
+    _add_page(app)
+
+    @app.middleware("http")
+    async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
+        answer = await follow(request)
+        for name, value in SECURITY.items():
+            answer.headers.setdefault(name, value)
+        return answer
+
+    return app
+
+
+def _add_page(app: FastAPI) -> None:
+    kinds = {"page.html": "text/html; charset=utf-8", "page.js": "text/javascript", "page.css": "text/css"}
+    folder = files("streams.api") / "page"
+
+    def serve(name: str) -> Callable[[], Response]:
+        return lambda: Response((folder / name).read_bytes(), media_type=kinds[name])
+
+    app.add_api_route("/", serve("page.html"), include_in_schema=False, response_class=HTMLResponse)
+    app.add_api_route("/page.js", serve("page.js"), include_in_schema=False)
+    app.add_api_route("/page.css", serve("page.css"), include_in_schema=False)
+
+
+def make_context(settings: Settings, clock_ns: Callable[[], int]) -> Context:
+    """As the settings say.
+
+    Raises:
+        ConfigurationError: the tokens cannot be read, or there are none and the address is not this machine's own.
+    """
+    tokens: tuple[Token, ...] = ()
+    if settings.api_tokens_file:
+        name = variable("api_tokens_file")
+        try:
+            lines = Path(settings.api_tokens_file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{name}={settings.api_tokens_file}: {type(error).__name__}") from None
+        tokens = read_tokens(lines, name)
+    if not tokens and not _is_loopback(settings.api_host):
+        raise ConfigurationError(
+            f"{variable('api_host')}={settings.api_host} can be reached from elsewhere: name tokens in "
+            f"{variable('api_tokens_file')}, or listen on 127.0.0.1"
+        )
+    return Context(settings.brokers, settings.api_store_path, settings.trace_store_path, tokens, clock_ns)
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def serve(settings: Settings) -> int:
+    """Serves until SIGINT or SIGTERM; returns the exit code.
+
+    Raises:
+        ConfigurationError: see :func:`make_context`.
+    """
+    clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
+    context = make_context(settings, clock_ns)
+    board = BoardFeeder(settings.brokers, settings.api_store_path, settings.api_store_seconds, clock_ns)
+    retention = Retention(settings.trace_store_seconds, settings.trace_store_bytes)
+    spans = TraceFeeder(settings.brokers, settings.trace_store_path, retention, clock_ns)
+    context.caught_up = {"board": board.caught_up}
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        jobs = {"board": board.run, "traces": spans.run}
+        tasks = [asyncio.create_task(_kept(name, job, stop, context)) for name, job in jobs.items()]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    log.info("serving http://%s:%d", settings.api_host, settings.api_port)
+    server = _Server(
+        uvicorn.Config(
+            make_app(context, lifespan),
+            host=settings.api_host,
+            port=settings.api_port,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+    )
+    asyncio.run(server.serve())
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Ends on a signal as other commands do: with 0. The base raises the signal once more when all is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """In place of the base's handlers."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, setattr, self, "should_exit", True)
+        yield
+
+
+async def _kept(
+    name: str, job: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event, context: Context
+) -> None:
+    """Runs a feeder; where it fails, says so and tries again."""
+    while not stop.is_set():
+        try:
+            context.failures.pop(name, None)
+            await job(stop)
+        except StreamsError as error:
+            context.failures[name] = str(error)
+            log.warning("%s: %s; again in %.0f s", name, error, RETRY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RETRY_SECONDS)

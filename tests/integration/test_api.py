@@ -1,0 +1,208 @@
+"""``streams api`` as a process on a real broker: it answers what the topics say, again after its file is gone; the page
+in a real browser."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from streams import topics
+from streams.domain.alert import encode_alert
+from streams.domain.incident import encode_incident
+from streams.domain.trace import Edge, encode_edge, encode_trace
+from streams.services import install
+from streams.services.ports import free_port
+from streams.services.process import ChildProcess
+from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
+from tests.unit.api.test_board import anomaly
+from tests.unit.subscribe.drawing import alert, incident
+from tests.unit.trace.drawing import span
+from tests.unit.trace.reference import trace_record
+
+pytestmark = pytest.mark.integration
+FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+
+class Api(ChildProcess):
+    """``streams api`` with a work folder of its own."""
+
+    def __init__(self, pipeline: Pipeline, folder: Path) -> None:
+        self.port = free_port()
+        variables = {
+            **pipeline.variables,
+            "STREAMS_API_PORT": str(self.port),
+            "STREAMS_API_STORE_PATH": str(folder / "board.sqlite3"),
+            "STREAMS_TRACE_STORE_PATH": str(folder / "traces.sqlite3"),
+            "STREAMS_API_STORE_SECONDS": "315000000",
+            "STREAMS_TRACE_STORE_SECONDS": "315000000",
+        }
+        command = [sys.executable, "-m", "streams", "api"]
+        super().__init__("api", command, log=folder / "api.log", variables=variables, folder=ROOT)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> Any:
+        answer = httpx.get(self.url + path, timeout=10, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def ready(self) -> bool:
+        try:
+            ready = httpx.get(f"{self.url}/health/ready", timeout=5, trust_env=False).status_code == 200
+            return ready and bool(self.get("/api/v1/traces")["traces"])
+        except httpx.HTTPError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[Pipeline]:
+    with open_pipeline(tmp_path_factory.mktemp("api"), cache_folder) as made:
+        spans = [span("r", 0, 50, trace=TRACE), span("c", 1, 20, "r", trace=TRACE, name="call", error="it broke")]
+        made.produce(
+            [
+                Sent(topics.ALERTS, b"a", encode_alert(alert(fingerprint=FINGERPRINT))),
+                Sent(topics.INCIDENTS, b"i", encode_incident(incident(incident_id=INCIDENT))),
+                Sent(topics.ANOMALIES, b"s", anomaly(1)),
+                Sent(
+                    topics.EDGES, b"e", encode_edge(Edge("planning", "tools", "unset", 9, 1, 0.5, 0.3, 5, 4 * 10**18))
+                ),
+                Sent(topics.TRACES, TRACE.encode(), encode_trace(trace_record(TRACE, spans))),
+            ]
+        )
+        yield made
+
+
+@pytest.fixture(scope="module")
+def api(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    made = Api(pipeline, tmp_path_factory.mktemp("files"))
+    made.start()
+    try:
+        eventually(lambda: not made.running or made.ready(), "the API is ready")
+        assert made.running, made.log_tail()
+        yield made
+    finally:
+        made.kill()
+
+
+def answers(api: Api) -> dict[str, Any]:
+    """What it says, without the times of saying."""
+    paths = (
+        "alerts",
+        "incidents",
+        "anomalies",
+        "topology?since_seconds=0",
+        "traces",
+        f"traces/{TRACE}",
+        "monitoring/stats",
+    )
+    found = {path: api.get(f"/api/v1/{path}") for path in paths}
+    return {path: {k: v for k, v in body.items() if k != "as_of"} for path, body in found.items()}
+
+
+def test_it_answers_what_the_topics_say_and_again_after_its_files_are_gone(
+    pipeline: Pipeline, api: Api, tmp_path: Path
+) -> None:
+    first = answers(api)
+    assert first["alerts"]["alerts"][0]["fingerprint"] == FINGERPRINT
+    assert first["topology?since_seconds=0"]["edges"][0]["calls"] == 9
+    again = Api(pipeline, tmp_path)
+    again.start()
+    try:
+        eventually(again.ready, "ready again")
+        assert answers(again) == first
+        os.kill(again.pid, signal.SIGTERM)
+        assert again.wait(seconds=30) == 0
+    finally:
+        again.kill()
+
+
+def test_events_come_as_they_happen(pipeline: Pipeline, api: Api) -> None:
+    lines: list[str] = []
+    ready = threading.Event()
+
+    def follow() -> None:
+        with httpx.stream("GET", f"{api.url}/api/v1/stream", timeout=60, trust_env=False) as answer:
+            for line in answer.iter_lines():
+                lines.append(line)
+                ready.set()
+                if line.startswith("data:"):
+                    return
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert ready.wait(30)
+    pipeline.produce([Sent(topics.ALERTS, b"n", encode_alert(alert(fingerprint="00" * 8, state="resolved")))])
+    thread.join(60)
+    assert "event: alert" in lines
+    assert '"fingerprint":"0000000000000000"' in next(line for line in lines if line.startswith("data:"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    install.install(install.BROWSER)
+    with sync_playwright() as tools:
+        made = tools.chromium.launch(executable_path=str(install.program("chromium")), args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=[(1280, 800), (390, 844)], ids=["desk", "phone"])
+def page(request: pytest.FixtureRequest, browser: Any, api: Api) -> Iterator[Page]:
+    width, height = request.param
+    made: Page = browser.new_page(viewport={"width": width, "height": height})
+    problems: list[str] = []
+    made.on("pageerror", lambda error: problems.append(str(error)))
+    made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    made.goto(api.url)
+    yield made
+    assert problems == []
+    made.close()
+
+
+def shot(page: Page, tmp_path: Path, name: str) -> None:
+    folder = Path(os.environ.get("STREAMS_TEST_SCREENSHOTS", tmp_path))
+    width = (page.viewport_size or {"width": 0})["width"]
+    page.screenshot(path=str(folder / f"{name}-{width}.png"))
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), (
+        "it scrolls sideways"
+    )
+
+
+def test_from_the_incident_to_its_cause_to_a_trace(page: Page, tmp_path: Path) -> None:
+    page.get_by_text("1 open incidents").wait_for()
+    page.get_by_text("Likely cause: dependency contoso").wait_for()
+    shot(page, tmp_path, "incidents")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_text("all callers fail (0.4)").wait_for()
+    page.get_by_text("opened the incident").wait_for()
+    shot(page, tmp_path, "incident")
+    page.get_by_text("failed traces of what is affected").click()
+    page.keyboard.press("3")
+    page.get_by_role("row", name="planner").first.click()
+    page.get_by_text("the critical path is outlined").wait_for()
+    page.get_by_text("it broke").first.wait_for()
+    shot(page, tmp_path, "trace")
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [("2", "AgentErrorsHigh"), ("4", "agents.memory mean"), ("5", "planning")],
+)
+def test_views_by_key(page: Page, tmp_path: Path, key: str, says: str) -> None:
+    page.get_by_text("open incidents").wait_for()
+    page.keyboard.press(key)
+    page.locator("main").get_by_text(says).first.wait_for(state="attached")
+    shot(page, tmp_path, f"view{key}")
