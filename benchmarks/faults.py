@@ -63,6 +63,11 @@ class Report:
         return sum(v.doubled for v in self.verdicts)
 
     @property
+    def unreached(self) -> list[str]:
+        """Crash points that were wanted and that no life came to: gone from the code, or the run was too short."""
+        return [point for point, found in self.points.items() if found["missed"] and not found["reached"]]
+
+    @property
     def holds(self) -> bool:
         """Whether the claim does."""
         in_time = self.lag_zero_seconds is not None and self.lag_zero_seconds <= pipeline.LAG_SECONDS
@@ -83,6 +88,7 @@ class Report:
             "checks": {v.name: {"checked": v.checked, "lost": v.lost, "doubled": v.doubled} for v in self.verdicts},
             "actions": self.actions,
             "crash_points": self.points,
+            "unreached": self.unreached,
             **self.absent,
         }
 

@@ -94,25 +94,26 @@ def _revoked(trap: Trap, function: Callable[..., Any]) -> Callable[..., Any]:
     return revoked
 
 
-def _send(trap: Trap, function: Callable[..., Any]) -> Callable[..., Any]:
-    async def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        sent = await function(self, *args, **kwargs)
-        trap.passes("send")
-        return sent
+def _after(trap: Trap, point: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = await function(*args, **kwargs)
+        trap.passes(point)
+        return result
 
-    return send
+    return wrapped
 
 
 def install(trap: Trap) -> None:
     """Wraps what passes the points."""
-    from faust.transport.drivers.aiokafka import Producer
+    from aiokafka import AIOKafkaProducer
 
     from streams.app import runtime, sink, state
     from streams.app.transport import RunConsumer
 
     patches: Mapping[tuple[Any, str], Callable[..., Any]] = {
         (sink.Sink, "deliver"): _deliver(trap, sink.Sink.deliver),
-        (Producer, "send"): _send(trap, Producer.send),
+        (AIOKafkaProducer, "send_batch"): _after(trap, "send", AIOKafkaProducer.send_batch),
+        (sink.Sink, "_send_group"): _after(trap, "sent-in-part", sink.Sink._send_group),
         (state, "read_to_end"): _records(trap, "restore", state.read_to_end),
         (runtime, "read_to_end"): _records(trap, "read-back", runtime.read_to_end),
         (runtime.Runtime, "assigned"): _around(trap, "assigned", runtime.Runtime.assigned, "ready"),

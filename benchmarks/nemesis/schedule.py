@@ -20,6 +20,7 @@ CRASH_POINTS: Final[dict[str, tuple[float, float]]] = {
     "ready": (1, 1),
     "before-results": (1, 8),
     "send": (1, 60),
+    "sent-in-part": (1, 60),
     "after-results": (1, 8),
     "after-chunks": (1, 6),
     "after-core": (1, 6),
