@@ -83,6 +83,11 @@ def _text(default: str, meaning: str, *, allowed: str, check: Callable[[str], bo
     return _setting(default, meaning, allowed=allowed, check=check)
 
 
+def _file(meaning: str) -> str:
+    """A file that may be left out."""
+    return _text("", meaning + " Empty = none.", allowed="empty, or a path", check=lambda _: True)
+
+
 def _is_broker_list(text: str) -> bool:
     return all(
         host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536
@@ -213,11 +218,8 @@ class Settings:
         allowed="empty, or an http(s) address",
         check=lambda value: not value or _is_http_url(value),
     )
-    otlp_headers_file: str = _text(
-        "",
-        "File of headers for OTLP receivers (a token), a line `name: value` each; never shown. Empty = none.",
-        allowed="empty, or a path",
-        check=lambda _: True,
+    otlp_headers_file: str = _file(
+        "File of headers for OTLP receivers (a token), a line `name: value` each; never shown."
     )
     self_traces_url: str = _text(
         "",
@@ -270,6 +272,23 @@ class Settings:
         unit=_SECONDS,
         low=1,
         high=3_600,
+    )
+
+    alertmanager_ca_file: str = _file(
+        "Certificates (PEM) that may have signed Alertmanager's, instead of the system's."
+    )
+    alertmanager_cert_file: str = _file("Our certificate (PEM) for an Alertmanager that wants one.")
+    alertmanager_key_file: str = _file("Its key, if it is in a file of its own.")
+    alertmanager_user: str = _text("", "User at Alertmanager. Empty = none.", allowed="any text", check=lambda _: True)
+    alertmanager_password_file: str = _file("File with that user's password, read for each request.")
+    alertmanager_token_file: str = _file("File with a bearer token for Alertmanager, read for each request.")
+    unsent_webhook_file: str = _file("File with the address of a webhook that is told when Alertmanager takes nothing.")
+    unsent_after_seconds: float = _number(
+        120.0,
+        "How long an Alertmanager may take nothing before that webhook is told.",
+        unit=_SECONDS,
+        low=1,
+        high=86_400,
     )
 
     http_host: str = _text(

@@ -26,10 +26,12 @@ from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.incident import Incident
+from streams.publish.access import Access
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.publish.health import Health
 from streams.publish.progress import Progress
 from streams.publish.prometheus import WindowCollector
+from streams.publish.unsent import UnsentAlarm, read_url
 from streams.settings import Settings, read_thresholds
 from streams.trace.assembly import TraceOperator
 from streams.trace.hung import HungWatch
@@ -46,6 +48,7 @@ class Roles:
         self.names = ROLES if settings.role == "all" else (settings.role,)
         self.runtimes: list[Runtime] = []
         self._publisher: AlertmanagerPublisher | None = None
+        self._alarm: UnsentAlarm | None = None
         self._export = trace_export(settings, health) if "traces" in self.names else None
         self._tracer = self_tracer(settings, version("agent-streams"))
         self._marks = settings.incident_markers == "on"
@@ -61,17 +64,18 @@ class Roles:
                 self._settings.alertmanager_urls,
                 clock_ns=time.time_ns,  # noqa: TID251 - the shell gives the clock
                 stats=self._health,
-                settings=AlertmanagerSettings(
-                    resend_seconds=self._settings.alertmanager_resend_seconds,
-                    valid_seconds=4 * self._settings.alertmanager_resend_seconds,
-                    reconcile_seconds=self._settings.alertmanager_resend_seconds / 4,
-                ),
+                settings=_manner(self._settings),
                 caught_up=self._caught_up,
             )
+            self._alarm = _alarm(self._settings, self._publisher, self._health)
             await self._publisher.start()
+            if self._alarm is not None:
+                self._alarm.start()
 
     async def stop(self) -> None:
         """Delivers what is unsent for a while; resolves nothing."""
+        if self._alarm is not None:
+            await self._alarm.stop()
         if self._publisher is not None:
             await self._publisher.stop()
         if self._export is not None:
@@ -200,3 +204,34 @@ class Roles:
             for runtime in self.runtimes
             for tp, part in list(runtime.parts.items())
         ]
+
+
+def _manner(settings: Settings) -> AlertmanagerSettings:
+    """Its times in proportion to the repetition: a peer that comes back is told of everything within one."""
+    resend_seconds = settings.alertmanager_resend_seconds
+    return AlertmanagerSettings(
+        resend_seconds=resend_seconds,
+        valid_seconds=4 * resend_seconds,
+        reconcile_seconds=resend_seconds / 4,
+        backoff_seconds=(0.5, max(0.5, min(30.0, resend_seconds / 2))),
+        access=Access(
+            ca_file=settings.alertmanager_ca_file,
+            cert_file=settings.alertmanager_cert_file,
+            key_file=settings.alertmanager_key_file,
+            user=settings.alertmanager_user,
+            password_file=settings.alertmanager_password_file,
+            token_file=settings.alertmanager_token_file,
+        ),
+    )
+
+
+def _alarm(settings: Settings, publisher: AlertmanagerPublisher, health: Health) -> UnsentAlarm | None:
+    if not settings.unsent_webhook_file:
+        return None
+    return UnsentAlarm(
+        read_url(settings.unsent_webhook_file),
+        publisher.failing,
+        time.time_ns,  # noqa: TID251 - the shell gives the clock
+        health,
+        after_seconds=settings.unsent_after_seconds,
+    )

@@ -47,12 +47,14 @@ class AlertmanagerPublisher:
         """``urls``: base addresses of all peers (not of a load balancer). ``caught_up``: nothing waits to be read.
 
         Raises:
-            ConfigurationError: no URL, one that is not http(s), or an impossible setting.
+            ConfigurationError: no URL, one that is not http(s) or has a password in it, an impossible setting, or a
+                file of :class:`streams.publish.access.Access` that is none.
         """
         self._settings = settings or AlertmanagerSettings()
         self._clock_ns = clock_ns
         self._stats = stats
         self._transport = transport
+        self._verify, self._auth = self._settings.access.context(), self._settings.access.auth()
         _check(urls, self._settings)
         timing = Timing(
             round(self._settings.resend_seconds * SECOND_NS),
@@ -73,7 +75,11 @@ class AlertmanagerPublisher:
         """Begins to send. Restore first: what is not restored is not repeated."""
         # trust_env: a proxy from the environment must not catch what is meant for a neighbour.
         self._client = httpx.AsyncClient(
-            timeout=self._settings.timeout_seconds, trust_env=False, transport=self._transport
+            timeout=self._settings.timeout_seconds,
+            trust_env=False,
+            transport=self._transport,
+            verify=self._verify,
+            auth=self._auth,
         )
         self._tasks = [
             asyncio.create_task(work(self._client), name=f"alerts {peer.name}")
@@ -125,6 +131,10 @@ class AlertmanagerPublisher:
         for fingerprint in fingerprints:
             self._board.forget(fingerprint)
 
+    def failing(self) -> dict[str, int]:
+        """Peers that take nothing, and since when (ns): from the begin of the first post that failed."""
+        return {peer.name: peer.failing_since_ns for peer in self._peers if peer.failing_since_ns}
+
     @property
     def unsent(self) -> int:
         """Alerts that some peer lacks in their current state, the worst peer's figure."""
@@ -151,6 +161,10 @@ def _check_url(url: str, what: str) -> None:
         parts = urlsplit(url)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        valid = False
+        parts, valid = urlsplit(""), False
     if not valid or any(c.isspace() for c in url):
         raise ConfigurationError(f"{what} is not an http(s) URL: {url!r}")
+    if parts.username is not None:
+        raise ConfigurationError(
+            f"{what} ({parts.hostname}) has a user in its URL: give user and password file instead"
+        )

@@ -351,6 +351,9 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "alertmanager_alerts": HealthMetric(
         "streams_alertmanager_alerts", "gauge", "This worker's alerts as a peer holds them.", ("peer", "state")
     ),
+    "unsent_messages": HealthMetric(
+        "streams_alerts_unsent_messages", "counter", "Messages by webhook that alerts do not arrive.", ("outcome",)
+    ),
     "build_info": HealthMetric("streams_build_info", "gauge", "Always 1.", ("version", "commit", "python")),
 }
 """By the name of its field in :class:`streams.publish.health.Health`."""

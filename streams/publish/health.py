@@ -45,6 +45,7 @@ class Health:
     alerts_dropped: Counter
     alertmanager_reads: Counter
     alertmanager_alerts: Gauge
+    unsent_messages: Counter
     build_info: Gauge
 
     def forget_partition(self, topic: str, partition: int) -> None:
@@ -78,6 +79,10 @@ class Health:
         self.alertmanager_reads.labels(peer, code).inc()
         for state, count in counts.items():
             self.alertmanager_alerts.labels(peer, state).set(count)
+
+    def told_otherwise(self, outcome: str) -> None:
+        """A message that alerts do not arrive (:class:`streams.publish.unsent.UnsentStats`)."""
+        self.unsent_messages.labels(outcome).inc()
 
     # The exporter of spans reports through these (streams.publish.spanexport.ExportStats).
 

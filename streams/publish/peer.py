@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
@@ -14,6 +14,7 @@ import httpx
 import orjson
 
 from streams.errors import PublishFailed
+from streams.publish.access import Access
 from streams.publish.delivery import SECOND_NS, Board, Desired, Ledger
 from streams.publish.reconcile import compare
 
@@ -59,6 +60,7 @@ class AlertmanagerSettings:
             than ``settle_at_most_seconds``: what a restarted worker reads again makes alerts fire and end anew, and a
             peer that had seen both would notify of the first once more.
         reconcile_seconds: how often a peer is asked what it holds; what it has lost is sent again at once.
+        access: certificates and secrets, the same for all peers.
         generator_url: link shown at an alert, ``{fingerprint}`` is replaced; "" sends none.
     """
 
@@ -73,6 +75,7 @@ class AlertmanagerSettings:
     settle_seconds: float = 2.0
     settle_at_most_seconds: float = 30.0
     reconcile_seconds: float = 15.0
+    access: Access = field(default_factory=Access)
     generator_url: str = ""
 
 
@@ -100,6 +103,7 @@ class Peer:
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._retry_after_seconds = 0.0
+        self.failing_since_ns = 0
 
     def wake(self) -> None:
         """Something changed."""
@@ -115,13 +119,16 @@ class Peer:
         first, longest = self._settings.backoff_seconds
         pause = first
         while True:
+            began_ns = self._clock_ns()
             try:
                 await self._step(client)
                 pause = first
             except PublishFailed:
+                self.failing_since_ns = self.failing_since_ns or began_ns
                 await asyncio.sleep(min(max(pause, self._retry_after_seconds), longest))
                 pause = min(2 * pause, longest)
             except Exception:  # noqa: BLE001  the task's boundary, counted: one bad alert must not silence a peer
+                self.failing_since_ns = self.failing_since_ns or began_ns
                 self._stats.posted(self.name, "error", 0.0)
                 await asyncio.sleep(longest)
 
@@ -138,7 +145,7 @@ class Peer:
                 await self._reconcile(client)
             except httpx.TimeoutException:
                 self._stats.held(self.name, "timeout", {})
-            except httpx.RequestError:
+            except (httpx.RequestError, OSError):
                 self._stats.held(self.name, "unreachable", {})
             except Exception:  # noqa: BLE001  the task's boundary, counted: an answer nobody foresaw
                 self._stats.held(self.name, "error", {})
@@ -175,6 +182,7 @@ class Peer:
         if due:
             await self._deliver(client, due)
         else:
+            self.failing_since_ns = 0  # nothing is left that could fail
             await self._idle()
 
     async def _idle(self) -> None:
@@ -201,6 +209,7 @@ class Peer:
         url = self._settings.generator_url
         code = await self._post(client, [d.body(now_ns, self._board.timing, url) for d in batch])
         if 200 <= code < 300:
+            self.failing_since_ns = 0
             for desired, version in zip(batch, versions, strict=True):
                 self.ledger.told(desired, version, now_ns)
         elif code not in SPLIT_CODES:
@@ -221,7 +230,7 @@ class Peer:
         except httpx.TimeoutException as error:
             self._count("timeout", began_ns)
             raise PublishFailed(f"{self.name} did not answer") from error
-        except httpx.RequestError as error:
+        except (httpx.RequestError, OSError) as error:  # a TLS alert after the handshake comes as ssl.SSLError
             self._count("unreachable", began_ns)
             raise PublishFailed(f"{self.name} is unreachable") from error
         self._count(str(response.status_code), began_ns)
