@@ -189,6 +189,14 @@ PIPELINE: Final = (
         "They will not be notified.",
     ),
     Alert(
+        "AlertsLost",
+        'max by (peer) (min_over_time(streams_alertmanager_alerts{state="missing"}[5m])) > 0',
+        "critical",
+        "1m",
+        "{{ $labels.peer }} takes alerts and does not have them: {{ $value | humanize }} each time it is asked",
+        "They are sent again after each question. A limit (--alerts.per-alertname-limit) or a proxy loses them.",
+    ),
+    Alert(
         "DetectorNoData",
         "sum(rate(streams_windows_closed_total[5m])) > 0 unless sum(rate(streams_detector_verdicts_total[5m])) > 0",
         "warning",

@@ -57,8 +57,8 @@ def compare(board: Board, ledger: Ledger, present: Iterable[Mapping[str, Any]], 
     there = {_labels(alert): alert for alert in present}
     known = [d for d in board.desired.values() if ledger.knows(d, before_ns=asked_ns)]
     ours = [labels for labels in there if labels in board.desired]
-    severities = {_but_severity(labels) for labels in board.desired}
     strange = [labels for labels in there if labels not in board.desired]
+    severities = {_but_severity(labels) for labels in board.desired} if strange else set()
     superseded = [labels for labels in strange if _but_severity(labels) in severities]
     suppressed = sum(_suppressed(there[labels]) for labels in ours)
     return Difference(
