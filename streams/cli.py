@@ -21,12 +21,14 @@ from typing import Final
 import orjson
 
 from streams import settings as configuration
-from streams.errors import ConfigurationError, StreamsError
+from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
 from streams.settings import Settings
 from streams.subscribe.command import add_arguments as add_alert_arguments
 from streams.trace.patterns import SHAPES
 
 EXIT_USAGE: Final = 2
+EXIT_UNDECIDED: Final = 2
+"""Of `streams gate`: a wrong argument is undecided too."""
 EXIT_UNAVAILABLE: Final = 3
 MAX_MINUTES: Final = 60 * 24 * 365
 
@@ -79,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     config.add_argument("action", choices=("check",))
     traces = commands.add_parser("traces", help="the trace read model: feed it from its topic, list traces, show one")
     add_trace_arguments(traces)
+    _gate_arguments(commands.add_parser("gate", help="may this deployment go on? exit code 0 yes, 1 no, 2 undecided"))
     api = commands.add_parser("api", help="serve the API and the operator's page")
     api.add_argument("--openapi", action="store_true", help="print the OpenAPI description and start nothing")
     add_alert_arguments(commands.add_parser("alerts", help="follow alerts and incidents, or send them to a webhook"))
@@ -89,6 +92,23 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("performance", help="bottlenecks, errors, tokens of recent traces (JSON)")
     )
     return top
+
+
+def _gate_arguments(gate: argparse.ArgumentParser) -> None:
+    """The action of ``streams gate``."""
+    check = gate.add_subparsers(dest="action", required=True).add_parser(
+        "check", help="hold a version against the gates of a profile, from the closed windows of the last hour"
+    )
+    check.add_argument("--service", required=True, help="service.name")
+    check.add_argument("--version", required=True, help="service.version of the candidate")
+    check.add_argument("--baseline", default="", help="the version beside it; default: the one with the most data")
+    check.add_argument("--environment", default="", help="deployment.environment.name; default: any")
+    check.add_argument("--profile", default="default")
+    check.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="until it is decided, at most so long"
+    )
+    check.add_argument("--json", action="store_true", help="one JSON object")
+    check.add_argument("--summary", type=Path, metavar="FILE", help="append a table in Markdown to this file")
 
 
 def add_trace_arguments(traces: argparse.ArgumentParser) -> None:
@@ -230,6 +250,34 @@ def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _gate(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import gatecheck
+    from streams.gate import summary
+    from streams.gate.book import GateBook
+    from streams.gate.profile import load_profiles
+
+    profiles = load_profiles(_text(settings.gates_path))
+    if arguments.profile not in profiles:
+        raise ConfigurationError(f"there is no profile {arguments.profile!r}: {', '.join(sorted(profiles))}")
+    book = GateBook(profiles[arguments.profile], arguments.service, arguments.environment, settings.pane_seconds)
+    question = gatecheck.Question(arguments.version, arguments.baseline, arguments.wait)
+    clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
+    try:
+        verdict = asyncio.run(gatecheck.check(settings, book, question, clock_ns))
+    except ServiceUnavailable as error:  # nothing is known: it holds, and is not taken for a failure
+        sys.stderr.write(f"streams: {error}\n")
+        return EXIT_UNDECIDED
+    who = (arguments.service, arguments.version, arguments.baseline or book.beside(arguments.version))
+    if arguments.summary:
+        with arguments.summary.open("a", encoding="utf-8") as file:
+            file.write(summary.markdown(verdict, *who))
+    if arguments.json:
+        print(orjson.dumps(summary.as_json(verdict, *who)).decode())
+    else:
+        print("\n".join(summary.lines(verdict, *who)))
+    return {"pass": 0, "fail": 1, "inconclusive": EXIT_UNDECIDED}[verdict.status]
+
+
 def _api(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.api import server
 
@@ -289,4 +337,5 @@ _COMMANDS: Final = {
     "performance": _performance,
     "alerts": _alerts,
     "api": _api,
+    "gate": _gate,
 }

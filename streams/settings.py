@@ -345,6 +345,7 @@ class Settings:
         10_000_000_000, "Beyond this size its oldest traces are deleted.", unit="By", low=1_000_000, high=1e13
     )
 
+    gates_path: Path = _path("monitoring/gates.yml", "Profiles of deployment gates.")
     api_host: str = _text("127.0.0.1", "Where `streams api` listens.", allowed="an address or a name", check=bool)
     api_port: int = _number(8180, "Its port.", unit="1", low=1, high=65_535)
     api_tokens_file: str = _text(

@@ -57,7 +57,7 @@ def gather(batches: Iterable[WindowBatch], source: Source, where: Mapping[str, s
             if any(value and series.label(label) != value for label, value in where.items()):
                 continue
             if _any(source.selectors, batch, row):
-                _add(panes.setdefault(batch.start_ns, Pane()), batch, row)
+                add_row(panes.setdefault(batch.start_ns, Pane()), batch, row)
             if _any(source.denominator, batch, row):
                 panes.setdefault(batch.start_ns, Pane()).denominator += float(batch.sum[row])
     return {start: panes[start] for start in sorted(panes)[-MAX_PANES:]}
@@ -67,7 +67,8 @@ def _any(selectors: Sequence[Selector], batch: WindowBatch, row: int) -> bool:
     return any(selector.matches(batch.series[row]) for selector in selectors)
 
 
-def _add(pane: Pane, batch: WindowBatch, row: int) -> None:
+def add_row(pane: Pane, batch: WindowBatch, row: int) -> None:
+    """Adds one series of a window to a pane."""
     pane.count += int(batch.count[row])
     pane.sum += float(batch.sum[row])
     pane.maximum = max(pane.maximum, float(batch.maximum[row]))
