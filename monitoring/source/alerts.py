@@ -194,7 +194,7 @@ PIPELINE: Final = (
         "critical",
         "1m",
         "{{ $labels.peer }} takes alerts and does not have them: {{ $value | humanize }} each time it is asked",
-        "They are sent again after each question. A limit (--alerts.per-alertname-limit) or a proxy loses them.",
+        "They are sent again after each question. A limit by name, a proxy, or a clock minutes ahead loses them.",
     ),
     Alert(
         "DetectorNoData",

@@ -18,6 +18,8 @@ import orjson
 
 from streams.domain.alert import encode_alert
 from streams.domain.incident import encode_incident
+from streams.errors import ConfigurationError
+from streams.publish.peer import retry_after_seconds
 from streams.subscribe.signature import HEADER, TIMESTAMP_HEADER, sign
 from streams.subscribe.stream import Event, Subscription
 from streams.subscribe.target import Target
@@ -45,7 +47,8 @@ class Forwarder:
     """Sends what a subscription gives.
 
     Attributes:
-        target: looked up anew for each attempt, so that a name may move; raises what :func:`target` raises.
+        target: looked up anew for each attempt, in a thread, so that a name may move. While it has no address, or one
+            that is refused (:func:`streams.subscribe.target.target`), nothing is sent and the attempt has failed.
         secret: of the signature. clock: seconds since the epoch. pause: waits so many seconds.
         sent, refused, retried: events by fate, and attempts that failed.
     """
@@ -70,7 +73,7 @@ class Forwarder:
         """Returns when the receiver has taken or refused the event."""
         body, wait = body_of(event), FIRST_PAUSE_SECONDS
         while True:
-            status = await self._post(client, body)
+            status, after_seconds = await self._post(client, body)
             if 200 <= status < 300:
                 self.sent += 1
                 return
@@ -79,12 +82,17 @@ class Forwarder:
                 log.error("the webhook refused an event with %d", status)
                 return
             self.retried += 1
-            await self.pause(wait)
+            await self.pause(min(max(wait, after_seconds), LONGEST_PAUSE_SECONDS))
             wait = min(2 * wait, LONGEST_PAUSE_SECONDS)
 
-    async def _post(self, client: httpx.AsyncClient, body: bytes) -> int:
-        """The status; 0 where there was no answer."""
-        where, timestamp = self.target(), int(self.clock())
+    async def _post(self, client: httpx.AsyncClient, body: bytes) -> tuple[int, float]:
+        """The status, 0 where there was no answer, and the seconds that the receiver asks us to wait."""
+        try:
+            where = await asyncio.to_thread(self.target)
+        except ConfigurationError as error:
+            log.warning("%s", error)
+            return 0, 0.0
+        timestamp = int(self.clock())
         headers: Mapping[str, str] = {
             "Host": f"{where.host}:{where.port}",
             "Content-Type": "application/json",
@@ -94,7 +102,8 @@ class Forwarder:
         extensions: dict[str, Any] = {"sni_hostname": where.host}  # the certificate must be the name's
         try:
             answer = await client.post(where.url, content=body, headers=headers, extensions=extensions)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake comes as ssl.SSLError
             log.warning("the webhook did not answer: %s", type(error).__name__)
-            return 0
-        return answer.status_code
+            return 0, 0.0
+        after_seconds = retry_after_seconds(answer.headers.get("Retry-After", ""), round(self.clock() * 1e9))
+        return answer.status_code, after_seconds

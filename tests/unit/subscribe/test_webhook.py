@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -105,26 +107,32 @@ def test_an_address_is_pinned() -> None:
 
 
 class Receiver:
-    """Answers with the given codes (0: no answer), and keeps what it got."""
+    """Answers with the given codes (0: no answer; -1: TLS breaks), and keeps what it got."""
 
-    def __init__(self, *codes: int) -> None:
-        self.codes, self.got = list(codes), []
+    def __init__(self, *codes: int, headers: dict[str, str] | None = None) -> None:
+        self.codes, self.got, self.headers = list(codes), list[httpx.Request](), headers or {}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.got.append(request)
         code = self.codes.pop(0)
         if not code:
             raise httpx.ConnectError("refused")
-        return httpx.Response(code)
+        if code < 0:
+            raise ssl.SSLError("alert certificate required")
+        return httpx.Response(code, headers=self.headers)
 
 
-def deliver(receiver: Receiver, event: Event) -> tuple[Forwarder, list[float]]:
+def there() -> Target:
+    return Target("http", "h", 80, "192.0.2.1", "/in")
+
+
+def deliver(receiver: Receiver, event: Event, where: Callable[[], Target] = there) -> tuple[Forwarder, list[float]]:
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    sender = Forwarder(lambda: Target("http", "h", 80, "192.0.2.1", "/in"), SECRET, lambda: NOW, pause)
+    sender = Forwarder(where, SECRET, lambda: NOW, pause)
 
     async def run() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(receiver)) as client:
@@ -138,14 +146,28 @@ EVENT = Event(topics.ALERTS, 0, 0, alert=alert())
 
 
 def test_it_sends_until_the_event_is_taken_and_signs_each_attempt() -> None:
-    receiver = Receiver(0, 503, 429, 408, 204)
+    receiver = Receiver(0, 503, 429, 408, -1, 204)
     sender, pauses = deliver(receiver, EVENT)
-    assert (sender.sent, sender.refused, sender.retried) == (1, 0, 4)
-    assert pauses == [0.5, 1.0, 2.0, 4.0]
+    assert (sender.sent, sender.refused, sender.retried) == (1, 0, 5)
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]
     for request in receiver.got:
         assert verified(SECRET, request.headers[TIMESTAMP_HEADER], request.headers[HEADER], request.content, NOW)
         assert request.headers["host"] == "h:80"
         assert request.url.host == "192.0.2.1"
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("0", 0.5), ("3600", 60.0), ("soon", 0.5)])
+def test_it_waits_as_long_as_it_is_asked_to_but_not_longer_than_a_minute(asked: str, waited: float) -> None:
+    _, pauses = deliver(Receiver(429, 200, headers={"Retry-After": asked}), EVENT)
+    assert pauses == [waited]
+
+
+def test_a_name_without_an_address_and_one_that_became_private_are_tried_again_and_not_sent_to() -> None:
+    found = [[], ["169.254.169.254"], ["10.0.0.1"], ["93.184.216.34"]]
+    receiver = Receiver(200)
+    sender, _ = deliver(receiver, EVENT, lambda: target("http://h/in", lambda *_: found.pop(0), private=False))
+    assert (sender.sent, sender.retried) == (1, 3)
+    assert [request.url.host for request in receiver.got] == ["93.184.216.34"]
 
 
 @pytest.mark.parametrize("code", [301, 400, 401, 404, 410, 422])
