@@ -1,4 +1,7 @@
-"""Every panel of every dashboard gives data: the pipeline with a simulated system, scraped by a real Prometheus."""
+"""Every panel of every dashboard gives data: the pipeline with a simulated system, scraped by a real Prometheus.
+
+The queries of all runbooks are asked there too.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from streams.services.alertmanager import AlertmanagerService
 from streams.services.process import ChildProcess
 from streams.services.prometheus import PrometheusService
 from tests.pipeline import ROOT, Sent, open_pipeline
+from tests.unit.monitoring.test_runbooks import RUNBOOKS, blocks
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 DEADLINE_SECONDS = 240.0
@@ -80,5 +84,8 @@ def test_every_panel_gives_data(
                         left = empty(prometheus, left)
                     assert time.monotonic() < deadline, f"no data in {len(left)} panels: {list(left)}"
                     time.sleep(2.0)
+                for path in RUNBOOKS:
+                    for line in blocks(path, "promql"):
+                        prometheus.query(line)  # raises where Prometheus refuses it
             finally:
                 load.kill()
