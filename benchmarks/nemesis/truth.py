@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 SECOND_NS = 1_000_000_000
+GRACE_NS = 10 * SECOND_NS
 LANE = "lane"
 """The label that names a series of the generator."""
 _OF_THE_RESOURCE = {"service.name", "agent.id"}
@@ -91,15 +92,16 @@ class Clocks:
     Args:
         by_source: producers are named ``.../topic/partition/digest``; time is that of the slowest source (topic and
             partition) that has not said that it is idle, and ticks of the log itself move it only where there is none.
-            Else the newest time counts.
+            Time stands still for 10 s of the append time after the first source is heard. Else the newest time counts.
     """
 
     def __init__(self, *, by_source: bool) -> None:
         self._by_source = by_source
         self._of: dict[str, int] = {}
+        self._since_ns = 0
         self.watermark_ns = 0
 
-    def hear(self, body: Mapping[str, Any], largest_ns: int, lateness_ns: int) -> None:
+    def hear(self, body: Mapping[str, Any], largest_ns: int, lateness_ns: int, append_ns: int) -> None:
         """A record of which the newest time is ``largest_ns`` (-1: none)."""
         source = body.get("source") or "/".join(body.get("producer", "").split("/")[-3:-1])
         now_ns: int | None = largest_ns
@@ -108,8 +110,11 @@ class Clocks:
                 self._of.pop(source, None)
                 now_ns = None
             elif source and largest_ns >= 0:
+                self._since_ns = self._since_ns if self._of else append_ns
                 self._of[source] = max(largest_ns, self._of.get(source, 0))
             now_ns = min(self._of.values(), default=now_ns)
+            if self._of and append_ns - self._since_ns < GRACE_NS:
+                now_ns = None
         if now_ns is not None and largest_ns >= 0:
             self.watermark_ns = max(self.watermark_ns, now_ns - lateness_ns)
 
@@ -154,7 +159,7 @@ def truth(
                     found.values.setdefault(pane, []).append(value)
         else:
             largest = body.get("time_unix_nano", -1)  # of a tick; other records without a number carry no time
-        clock.hear(body, min(largest, record.append_ns), lateness_ns)
+        clock.hear(body, min(largest, record.append_ns), lateness_ns, record.append_ns)
     return found
 
 

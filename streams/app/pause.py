@@ -28,6 +28,10 @@ def since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def _nothing() -> bool:
+    return False
+
+
 class PauseSelector(selectors.DefaultSelector):
     """A selector that ends the process after a pause.
 
@@ -40,7 +44,8 @@ class PauseSelector(selectors.DefaultSelector):
         used: processor seconds of this process.
         end: ends the process at once; nothing after it may run.
 
-    It looks between :meth:`arm` and :meth:`disarm`: a start that compiles may be starved for long and owns nothing yet.
+    It looks between :meth:`arm` and :meth:`disarm`, and only while the worker owns something: a start that compiles,
+    imports and joins may be starved for long on a busy machine, and has nothing to send.
     """
 
     def __init__(
@@ -54,16 +59,16 @@ class PauseSelector(selectors.DefaultSelector):
         super().__init__()
         self._limit, self._clock, self._used, self._end = limit_seconds, clock, used, end
         self._last = (clock(), used())
-        self._armed = False
+        self._owns: Callable[[], bool] = _nothing
 
-    def arm(self) -> None:
-        """Looks from now on; what was before does not count."""
+    def arm(self, owns: Callable[[], bool]) -> None:
+        """Looks from now on; what was before does not count. ``owns``: whether partitions are this worker's."""
         self._last = (self._clock(), self._used())
-        self._armed = True
+        self._owns = owns
 
     def disarm(self) -> None:
         """Looks no more."""
-        self._armed = False
+        self._owns = _nothing
 
     def select(self, timeout: float | None = None) -> Any:
         """As the base; waits for a quarter of the limit at most, so that waiting is never taken for a pause."""
@@ -77,7 +82,7 @@ class PauseSelector(selectors.DefaultSelector):
         now = (self._clock(), self._used())
         paused = (now[0] - self._last[0]) - (now[1] - self._last[1])
         self._last = now
-        if self._armed and paused > self._limit:
+        if paused > self._limit and self._owns():
             log.critical(
                 "this process was stopped for %.1f s, others own its partitions: exit %d", paused, EXIT_STALLED
             )

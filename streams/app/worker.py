@@ -77,7 +77,7 @@ class Worker:
             log.info("serving %s/metrics, /health/live, /health/ready", server.url)
         await self.roles.start()
         if self._selector is not None:
-            self._selector.arm()
+            self._selector.arm(lambda: any(runtime.ready for runtime in self.runtimes))
         self.runtimes = self.roles.make_runtimes()
         start = asyncio.create_task(self._start())
         try:

@@ -23,6 +23,9 @@ U8 = NDArray[np.uint8]
 
 HOLD_NS: Final = 600 * 1_000_000_000
 """For so long the windows of all wait for a source that has fallen silent without a word."""
+GRACE_NS: Final = 10 * 1_000_000_000
+"""Time stands still for so much of the append time after the first source is heard: others that were away with it have
+theirs to say. Where nobody was away the lateness is longer than that."""
 SOURCES_LIMIT: Final = 4096
 """Of sources that are live at a time; beyond it the one unheard for longest is no longer waited for."""
 
@@ -39,12 +42,17 @@ class Sources:
     Attributes:
         clocks: source to (its time, append time of its last record), in nanoseconds. Bounded by :data:`SOURCES_LIMIT`
             and :data:`HOLD_NS`.
+        since_ns: append time at which there was a source and none before. grace_ns: see :data:`GRACE_NS`.
     """
 
     clocks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    since_ns: int = 0
+    grace_ns: int = GRACE_NS
 
     def hear(self, source: str, time_ns: int, append_ns: int) -> None:
         """Something came of a source; its clock does not go back."""
+        if not self.clocks:
+            self.since_ns = append_ns
         before_ns, heard_ns = self.clocks.pop(source, (time_ns, append_ns))
         self.clocks[source] = (max(before_ns, time_ns), max(heard_ns, append_ns))  # the newest stands last
         if len(self.clocks) > SOURCES_LIMIT:
@@ -63,11 +71,12 @@ class Sources:
 
     def snapshot(self) -> list[list[Any]]:
         """For a checkpoint."""
-        return [[source, *times] for source, times in self.clocks.items()]
+        return [["", self.since_ns, 0], *([source, *times] for source, times in self.clocks.items())]
 
     def restore(self, rows: Sequence[Sequence[Any]]) -> None:
         """From a checkpoint."""
-        self.clocks = {source: (time_ns, heard_ns) for source, time_ns, heard_ns in rows}
+        self.clocks = {source: (time_ns, heard_ns) for source, time_ns, heard_ns in rows if source}
+        self.since_ns = next((since_ns for source, since_ns, _ in rows if not source), 0)
 
     def decide(
         self,
@@ -118,16 +127,18 @@ class Sources:
 
     def _moved(self, newest_ns: int, append_ns: int, tick: Tick | None, source: str) -> int | None:
         """The time that a record lets all know, None where it says nothing."""
-        time_ns = newest_ns
+        time_ns, own_ns = newest_ns, None
         if tick is not None:
             time_ns, source = tick.time_ns, tick.source
-            if source and tick.idle:
-                self.leave(source)
-                return self.least_ns(append_ns)
-        if time_ns < 0:
+        if source and tick is not None and tick.idle:
+            self.leave(source)
+        elif time_ns < 0:
             return None
-        time_ns = min(time_ns, append_ns)
-        if source:
-            self.hear(source, time_ns, append_ns)
+        else:
+            own_ns = min(time_ns, append_ns)
+            if source:
+                self.hear(source, own_ns, append_ns)
         least_ns = self.least_ns(append_ns)
-        return time_ns if least_ns is None else least_ns
+        if least_ns is None:
+            return own_ns
+        return least_ns if append_ns - self.since_ns >= self.grace_ns else None

@@ -13,11 +13,11 @@ class Machine:
     """Time and processor time under the test's control."""
 
     def __init__(self) -> None:
-        self.now, self.used, self.ended = 100.0, 7.0, []
+        self.now, self.used, self.ended, self.owns = 100.0, 7.0, [], True
 
     def selector(self, limit: float = 8.0) -> PauseSelector:
         made = PauseSelector(limit, clock=lambda: self.now, used=lambda: self.used, end=self.ended.append)
-        made.arm()
+        made.arm(lambda: self.owns)
         return made
 
     def passes(self, seconds: float, used: float = 0.0) -> None:
@@ -58,9 +58,23 @@ def test_a_start_that_owns_nothing_may_take_its_time() -> None:
         selector.disarm()
         selector.select(0)
         machine.passes(60.0)  # compiling, starved, without a look in between
-        selector.arm()
+        selector.arm(lambda: True)
         selector.select(0)
     assert machine.ended == []
+
+
+def test_a_worker_that_owns_nothing_may_be_starved() -> None:
+    machine = Machine()
+    machine.owns = False
+    with machine.selector() as selector:
+        machine.passes(60.0)
+        selector.select(0)
+        machine.owns = True
+        selector.select(0)
+        assert machine.ended == []
+        machine.passes(60.0)
+        selector.select(0)
+    assert machine.ended == [EXIT_STALLED]
 
 
 def test_waiting_for_long_is_not_a_pause() -> None:

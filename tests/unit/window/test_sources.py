@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.window.operator import WindowOperator, WindowSpec
-from streams.window.sources import HOLD_NS, SOURCES_LIMIT, Sources, source_of
+from streams.window.sources import GRACE_NS, HOLD_NS, SOURCES_LIMIT, Sources, source_of
 from tests.unit.window.logs import SECOND, Entry, columns
 from tests.unit.window.test_operator import contents, crash_and_resume, run
 
@@ -57,10 +57,10 @@ def tick(seconds: float, append: float = 10**6) -> Entry:
     ],
 )
 def test_the_watermark_is_that_of_the_slowest_live_source(log: list[Entry], seconds: float) -> None:
-    operator = WindowOperator("t", 0, SPEC)
+    operator, whole = WindowOperator("t", 0, SPEC), WindowOperator("t", 0, SPEC)
+    operator.sources.grace_ns = whole.sources.grace_ns = 0
     run(operator, log, list(range(len(log))))
     assert operator.watermark_ns == at(seconds) - LATENESS
-    whole = WindowOperator("t", 0, SPEC)
     run(whole, log, [])
     assert (whole.watermark_ns, whole.sources) == (operator.watermark_ns, operator.sources)
 
@@ -72,10 +72,20 @@ def test_a_source_that_was_away_finds_its_windows_open() -> None:
         *(sample("b", 20 + n, n) for n in range(100)),
     ]
     by_newest, by_source = WindowOperator("t", 0, replace(SPEC, by_source=False)), WindowOperator("t", 0, SPEC)
+    by_source.sources.grace_ns = 0
     run(by_newest, log, [])
     run(by_source, log, [])
     assert by_newest.fates.late > 80
     assert (by_source.fates.late, by_source.fates.aggregated) == (0, 200)
+
+
+def test_sources_that_were_away_together_find_their_windows_open_whoever_speaks_first() -> None:
+    log = [sample(source, n, n, append=100 + n / 100) for source in "ab" for n in range(100)]
+    operator = WindowOperator("t", 0, SPEC)
+    run(operator, log, [])
+    assert (operator.watermark_ns, operator.fates.late) == (0, 0)
+    run(operator, [*log, mark("a", 109, 109.9), mark("b", 109, 110.1)], [], len(log))
+    assert operator.watermark_ns == at(109) - LATENESS
 
 
 def test_sources_are_bounded() -> None:
@@ -147,6 +157,7 @@ def test_late_is_what_brute_force_says() -> None:
     """The rule again, record by record."""
     for seed in range(30):
         log, clocks, watermark, late, seen = make_log(seed), dict[str, int](), 0, 0, set()
+        since = 0
         for entry in log:
             before, source = watermark, entry.tick_source
             times = [t for _, t, _ in entry.samples]
@@ -161,8 +172,11 @@ def test_late_is_what_brute_force_says() -> None:
                 clocks.pop(source, None)
                 newest = 0
             elif source:
+                since = since if clocks else entry.append_ns
                 clocks[source] = max(newest, clocks.get(source, 0))
             moved = min(clocks.values(), default=newest)
+            if clocks and entry.append_ns - since < GRACE_NS:
+                moved = 0
             watermark = max(watermark, moved - LATENESS if moved else 0)
         operator = WindowOperator("t", 0, SPEC)
         run(operator, log, [])
