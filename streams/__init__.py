@@ -10,7 +10,7 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
     agents.spans, otlp_spans
         -> decode -> trace -> agents.traces, agents.edges
                            -> agents.red (the key changes) -> decode -> window, as above
-    alerts and edges, on agents.findings
+    alerts, edges and agents.control (acks, maintenance), on agents.findings
         -> correlate -> agents.incidents -> publish (Alertmanager)
 
 1. ``streams.decode``: records of ``agents.metrics``, ``agents.logs``, ``agents.spans``, ``otlp_metrics``,
@@ -21,7 +21,8 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
    rate, error and duration samples on ``agents.red``.
 4. ``streams.detect``: closed windows become findings on ``agents.anomalies``.
 5. ``streams.correlate``: windows and findings become alerts with a life on ``agents.alerts``; these and the calls on
-   ``agents.findings`` become incidents with a ranked cause on ``agents.incidents``.
+   ``agents.findings`` become incidents with a ranked cause on ``agents.incidents``; acks and maintenance come there
+   from ``agents.control``.
 6. ``streams.gate``: evidence becomes the verdict on a deployment.
 7. ``streams.publish``: windows, alerts and dead letters leave for Prometheus, Alertmanager and Kafka.
 

@@ -21,6 +21,7 @@ from typing import Final
 import orjson
 
 from streams import settings as configuration
+from streams.app.control import add_arguments as add_maintenance_arguments
 from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
 from streams.settings import Settings
 from streams.subscribe.command import add_arguments as add_alert_arguments
@@ -84,7 +85,10 @@ def parser() -> argparse.ArgumentParser:
     _gate_arguments(commands.add_parser("gate", help="may this deployment go on? exit code 0 yes, 1 no, 2 undecided"))
     api = commands.add_parser("api", help="serve the API and the operator's page")
     api.add_argument("--openapi", action="store_true", help="print the OpenAPI description and start nothing")
-    add_alert_arguments(commands.add_parser("alerts", help="follow alerts and incidents, or send them to a webhook"))
+    add_alert_arguments(
+        commands.add_parser("alerts", help="follow alerts and incidents, send them to a webhook, ack them")
+    )
+    add_maintenance_arguments(commands.add_parser("maintenance", help="times in which alerts are not notified"))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
     demo.add_argument("--seconds", help="how long it shows the live pipeline; default: DEMO_SECONDS, else until Ctrl-C")
@@ -289,9 +293,21 @@ def _api(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _alerts(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import control
     from streams.subscribe import command
 
+    if arguments.action in ("ack", "unack"):
+        control.say(settings.brokers, control.ack_of(arguments, time.time_ns()))  # noqa: TID251 - the shell reads it
+        return 0
     return command.run(settings, arguments)
+
+
+def _maintenance(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import control
+
+    lines = control.maintain(settings.brokers, arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
+    print("\n".join(lines) or "none")
+    return 0
 
 
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -336,6 +352,7 @@ _COMMANDS: Final = {
     "detect": _detect,
     "performance": _performance,
     "alerts": _alerts,
+    "maintenance": _maintenance,
     "api": _api,
     "gate": _gate,
 }

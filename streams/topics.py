@@ -51,6 +51,7 @@ ANOMALIES: Final = "agents.anomalies"
 ALERTS: Final = "agents.alerts"
 FINDINGS: Final = "agents.findings"
 INCIDENTS: Final = "agents.incidents"
+CONTROL: Final = "agents.control"
 DEAD_LETTERS: Final = "agents.dead-letters"
 STATE: Final = "streams.state"
 
@@ -85,6 +86,9 @@ TOPICS: Final[tuple[Topic, ...]] = (
     ),
     Topic(ALERTS, "fingerprint", "source", 30 * DAY_SECONDS, False, True, _MB, "alerts role", "api, users"),
     Topic(FINDINGS, "any", 1, DAY_SECONDS, False, True, 4 * _MB, "alerts and traces roles", "alerts role"),
+    Topic(
+        CONTROL, "ack/target or maintenance/id", 1, -1, True, True, _MB, "streams alerts, maintenance", "alerts role"
+    ),
     Topic(INCIDENTS, "incident id", "source", 30 * DAY_SECONDS, False, True, 4 * _MB, "alerts role", "api, users"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),

@@ -20,6 +20,7 @@ from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.incidents import IncidentOperator
 from streams.domain.alert import AlertTransition
+from streams.domain.control import Ack, Maintenance
 from streams.domain.finding import decode_finding
 from streams.domain.incident import Incident, encode_incident
 from streams.domain.source import Source, SourceLog, first_seat
@@ -41,7 +42,7 @@ class IncidentsPart:
         notify: takes each incident, with what was told of it before, to Alertmanager's desired state; must not block.
         resume: takes incidents that were open before a restart. told: see
             :class:`streams.app.alerts.AlertsPart`; a snapshot waits for it, for ten times its interval at most.
-        counts: findings by what they were: ``alerts``, ``edges``, ``rejected``.
+        counts: findings by what they were: ``alerts``, ``edges``, ``controls``, ``rejected``.
     """
 
     topic: str
@@ -53,7 +54,7 @@ class IncidentsPart:
     committable: int | None = None
     operator: IncidentOperator = field(default_factory=IncidentOperator)
     source: Source = field(default_factory=Source)
-    counts: dict[str, int] = field(default_factory=lambda: {"alerts": 0, "edges": 0, "rejected": 0})
+    counts: dict[str, int] = field(default_factory=lambda: {"alerts": 0, "edges": 0, "controls": 0, "rejected": 0})
     _last: dict[str, Incident] = field(default_factory=dict)
     _applied: int = -1
     _saved_ns: int = 0
@@ -128,6 +129,9 @@ class IncidentsPart:
         if isinstance(finding, AlertTransition):
             self.counts["alerts"] += 1
             return self._told(self.operator.alert(finding))
+        if isinstance(finding, Ack | Maintenance):
+            self.counts["controls"] += 1
+            return self._told(self.operator.control(finding))
         self.counts["edges"] += len(finding)
         return [output for edge in finding for output in self._told(self.operator.edge(edge))]
 
@@ -141,7 +145,7 @@ class IncidentsPart:
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The figures as values."""
-        fates = {"aggregated": self.counts["alerts"] + self.counts["edges"]}
+        fates = {"aggregated": self.counts["alerts"] + self.counts["edges"] + self.counts["controls"]}
         return Progress(
             self.topic,
             self.partition,

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from streams import topics
-from streams.app import alerts, incidents, metrics, rekey, traces
+from streams.app import alerts, incidents, metrics, rekey, relay, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
 from streams.app.export import self_tracer, trace_export
@@ -18,6 +18,7 @@ from streams.app.incidents import IncidentsPart
 from streams.app.metrics import MetricsPartition
 from streams.app.part import Part
 from streams.app.rekey import RekeyPart
+from streams.app.relay import RelayPart
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
 from streams.correlate.notices import notices, standing
@@ -88,7 +89,7 @@ class Roles:
         made: dict[str, tuple[tuple[str, ...], Any]] = {
             "metrics": (metrics.SOURCES, self._metrics),
             "traces": ((*traces.SOURCES, *rekey.SOURCES), self._traces),
-            "alerts": ((*alerts.SOURCES, *incidents.SOURCES), self._alerts),
+            "alerts": ((*alerts.SOURCES, *incidents.SOURCES, *relay.SOURCES), self._alerts),
         }
         self.runtimes = [
             make_runtime(self._settings, name, *made[name], choose, self._health, self._release, self._tracer)
@@ -120,8 +121,10 @@ class Roles:
             part.assembled = self._export.take
         return part
 
-    def _alerts(self, topic: str, partition: int) -> AlertsPart | IncidentsPart:
+    def _alerts(self, topic: str, partition: int) -> AlertsPart | IncidentsPart | RelayPart:
         settings = self._settings
+        if topic in relay.SOURCES:
+            return RelayPart(topic, partition, self._health)
         if topic in incidents.SOURCES:
             return IncidentsPart(topic, partition, self._tell, self._retell, self._told, self._health)
         return AlertsPart(

@@ -11,6 +11,7 @@ import orjson
 from streams.correlate.affinity import Episode, episode
 from streams.correlate.callgraph import CallGraph
 from streams.correlate.cause import rank
+from streams.correlate.suppression import Reason, Suppression
 from streams.correlate.weights import Weights
 from streams.domain.alert import SEVERITIES, AlertTransition, decode_alert, encode_alert
 from streams.domain.incident import Cause, Incident, Member, Status, decode_incident, encode_incident
@@ -67,7 +68,13 @@ class CaseFile:
         other.members, other.merged_into = {}, self.incident_id
 
     def tell(
-        self, graph: CallGraph, deployments: Mapping[str, int], now_ns: int, revision: int, weights: Weights
+        self,
+        graph: CallGraph,
+        deployments: Mapping[str, int],
+        suppression: Suppression,
+        now_ns: int,
+        revision: int,
+        weights: Weights,
     ) -> Incident | None:
         """The incident as it is now; None when nothing but the time has changed."""
         if self.merged_into:
@@ -82,7 +89,7 @@ class CaseFile:
             return self.last
         causes = self.last.causes if self.resolved_at_ns and self.last is not None else ()
         causes = causes or rank(list(self.members.values()), graph, deployments, weights)
-        told = self._incident(causes, now_ns, revision, weights)
+        told = self._incident(causes, suppression, now_ns, revision, weights)
         if self.last is not None and told == replace(
             self.last, revision=told.revision, updated_at_ns=told.updated_at_ns
         ):
@@ -90,7 +97,9 @@ class CaseFile:
         self.last = told
         return told
 
-    def _incident(self, causes: tuple[Cause, ...], now_ns: int, revision: int, weights: Weights) -> Incident:
+    def _incident(
+        self, causes: tuple[Cause, ...], suppression: Suppression, now_ns: int, revision: int, weights: Weights
+    ) -> Incident:
         firing = [m for m in self.members.values() if m.transition.state == "firing"]
         severities = {m.transition.severity for m in firing or self.members.values()}
         status: Status = "resolved" if self.resolved_at_ns else "open"
@@ -104,7 +113,7 @@ class CaseFile:
             environment=next((m.environment for m in self.members.values() if m.environment), ""),
             title=_title(causes[0], len(self.members), len(services)),
             causes=causes,
-            members=self._members(now_ns, weights),
+            members=self._members(suppression, now_ns, weights),
             services=services,
             opened_at_ns=self.opened_at_ns,
             updated_at_ns=now_ns,
@@ -112,10 +121,11 @@ class CaseFile:
             reopened=self.reopened,
         )
 
-    def _members(self, now_ns: int, weights: Weights) -> tuple[Member, ...]:
+    def _members(self, suppression: Suppression, now_ns: int, weights: Weights) -> tuple[Member, ...]:
         rows = []
         for fingerprint, member in self.members.items():
             transition = member.transition
+            inner = self._reasons(fingerprint, now_ns, weights)
             rows.append(
                 Member(
                     fingerprint,
@@ -126,19 +136,17 @@ class CaseFile:
                     transition.starts_at_ns,
                     transition.ends_at_ns,
                     self.why.get(fingerprint, ""),
-                    self._suppressed(fingerprint, now_ns, weights),
+                    *suppression.judge(transition, self.incident_id, now_ns, inner),
                 )
             )
         return tuple(sorted(rows, key=lambda row: (row.starts_at_ns, row.fingerprint)))
 
-    def _suppressed(self, fingerprint: str, now_ns: int, weights: Weights) -> str:
-        """Why an alert that fires needs no notification of its own; a resolved one always passes."""
-        if self.members[fingerprint].transition.state != "firing":
-            return ""
+    def _reasons(self, fingerprint: str, now_ns: int, weights: Weights) -> list[Reason]:
+        """What in the incident itself makes a notification of its own needless, the first that counts first."""
         since_ns = now_ns - round(weights.flapping_seconds * 1e9)
-        if sum(begun >= since_ns for begun in self.begun[fingerprint]) >= weights.flapping_times:
-            return "flapping"
-        return "symptom" if len(self.members) > 1 else ""
+        flapping = sum(begun >= since_ns for begun in self.begun[fingerprint]) >= weights.flapping_times
+        reasons: list[Reason] = ["symptom"] if len(self.members) > 1 else []
+        return [*reasons, "flapping"] if flapping else reasons
 
     def dump(self) -> dict[str, Any]:
         """As JSON-able data."""

@@ -1,4 +1,4 @@
-"""Alert transitions, call edges and deployments in, incidents out: a fold in the order of its inputs.
+"""Alerts, call edges, deployments, acks and maintenance in, incidents out: a fold in the order of its inputs.
 
 Every firing alert belongs to exactly one incident. It opens one of its own unless a link
 (``streams.correlate.affinity``) to a member of another is strong enough; two incidents between which such a link
@@ -17,8 +17,10 @@ import orjson
 from streams.correlate.affinity import Episode, Together, episode, link
 from streams.correlate.callgraph import CallGraph
 from streams.correlate.casefile import CaseFile, restored_case
+from streams.correlate.suppression import Suppression
 from streams.correlate.weights import Weights
 from streams.domain.alert import AlertTransition
+from streams.domain.control import Ack, Control
 from streams.domain.incident import Incident, incident_id
 from streams.domain.trace import Edge
 from streams.errors import StateError
@@ -64,6 +66,7 @@ class IncidentOperator:
         self.together = Together(max_pairs)
         self.cases: OrderedDict[str, CaseFile] = OrderedDict()
         self.deployments: OrderedDict[str, int] = OrderedDict()
+        self.suppression = Suppression()
         self._case_of: dict[str, str] = {}
         self._at: dict[str, dict[str, None]] = {}
         self._sequences: OrderedDict[str, int] = OrderedDict()
@@ -79,17 +82,24 @@ class IncidentOperator:
         self._sequences[transition.fingerprint] = transition.seq
         if len(self._sequences) > MAX_SEQUENCES:
             self._sequences.popitem(last=False)
-        self._advance(transition.at_ns)
+        turned = self._advance(transition.at_ns)
         changed = self._resolved(transition) if transition.state == "resolved" else self._firing(transition)
-        return self._publish(changed)
+        return self._publish(changed | turned)
 
     def edge(self, edge: Edge) -> list[Incident]:
         """One record of ``agents.edges``; when its calls begin to suffer, alerts around it are compared again."""
-        self._advance(edge.last_seen_ns)
+        turned = self._advance(edge.last_seen_ns)
         if not self.graph.add(edge):
-            return []
+            return self._publish(turned)
         around = self._around(edge.client) | self._around(edge.server)
-        return self._publish(self._join(around))
+        return self._publish(self._join(around) | turned)
+
+    def control(self, control: Control) -> list[Incident]:
+        """An ack or a maintenance window, given or taken back: the open incidents in which it changes something."""
+        self.suppression.take(control)
+        if isinstance(control, Ack):
+            return self._publish({self._case_of.get(control.target, control.target)})
+        return self._publish(self._unresolved())
 
     def deployed(self, service: str, at_ns: int) -> None:
         """A version of a service went out."""
@@ -103,14 +113,20 @@ class IncidentOperator:
         found = [case.last for case in self.cases.values() if case.last is not None and case.last.status == "open"]
         return sorted(found, key=lambda incident: (incident.opened_at_ns, incident.incident_id))
 
-    def _advance(self, at_ns: int) -> None:
-        step_ns = 10 * 10**9
+    def _advance(self, at_ns: int) -> set[str]:
+        """Time goes on; incidents that may read otherwise because maintenance or an ack begins or ends by it."""
+        step_ns, turned = 10 * 10**9, False
         if at_ns // step_ns > self.now_ns // step_ns:
             self.graph.advance(at_ns)
             limit_ns = at_ns - round(self.weights.reopen_seconds * 1e9)
             for case in [c for c in self.cases.values() if c.resolved_at_ns and c.resolved_at_ns < limit_ns]:
                 self._forget(case)
+            turned = self.suppression.turned(self.now_ns // step_ns * step_ns, at_ns // step_ns * step_ns)
         self.now_ns = max(self.now_ns, at_ns)
+        return self._unresolved() if turned else set()
+
+    def _unresolved(self) -> set[str]:
+        return {name for name, case in self.cases.items() if not case.resolved_at_ns}
 
     def _forget(self, case: CaseFile) -> None:
         del self.cases[case.incident_id]
@@ -163,6 +179,7 @@ class IncidentOperator:
         member = case.members[transition.fingerprint]
         if case.ended(transition):
             self.counts["resolved"] += 1
+            self.suppression.ended(name)
             self.together.learn(m.kind for m in case.members.values())
         if member.family == "silence":
             still = (self._member(f) for f in self._at.get(member.service, ()))
@@ -222,7 +239,9 @@ class IncidentOperator:
     def _publish(self, names: Iterable[str]) -> list[Incident]:
         told = []
         for name in sorted(set(names) & self.cases.keys()):
-            incident = self.cases[name].tell(self.graph, self.deployments, self.now_ns, self.revision + 1, self.weights)
+            incident = self.cases[name].tell(
+                self.graph, self.deployments, self.suppression, self.now_ns, self.revision + 1, self.weights
+            )
             if incident is not None:
                 told.append(incident)
                 self.revision = incident.revision
@@ -241,6 +260,7 @@ class IncidentOperator:
                 "silent": sorted(self.graph.silent),
                 "together": self.together.dump(),
                 "deployments": list(self.deployments.items()),
+                "control": self.suppression.dump(),
                 "sequences": list(self._sequences.items()),
                 "cases": [case.dump() for case in self.cases.values()],
                 "order": [[place, list(found)] for place, found in self._at.items()],
@@ -266,6 +286,7 @@ class IncidentOperator:
         self.graph.silent = set(body["silent"])
         self.together.load(body["together"])
         self.deployments = OrderedDict(body["deployments"])
+        self.suppression.load(body.get("control", ()))  # older snapshots have none
         self._sequences = OrderedDict(body["sequences"])
         for row in body["cases"]:
             case = restored_case(row, self.weights)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from streams.correlate.suppression import HANDLED
 from streams.domain.alert import AlertTransition, State, fingerprint
 from streams.domain.incident import Incident, Member
 
@@ -22,7 +23,8 @@ MAX_REASONS: Final = 3
 def notices(incident: Incident, before: Incident | None, *, markers: bool) -> Iterator[AlertTransition]:
     """Transitions that bring Alertmanager from what ``before`` told it to what is true now.
 
-    An incident of one alert is told by that alert. A merged one ends; its markers go on as those of the other.
+    An incident of one alert is told by that alert. A merged one ends; its markers go on as those of the other. An
+    incident whose alerts all are acked or in maintenance is marked itself.
 
     Args:
         incident: as it is now.
@@ -32,6 +34,8 @@ def notices(incident: Incident, before: Incident | None, *, markers: bool) -> It
     led = len(incident.members) > 1
     if led or (before is not None and len(before.members) > 1):
         yield _incident(incident)
+    if markers and _handled(incident) != (before is not None and _handled(before)):
+        yield _own_marker(incident)
     if not markers or incident.status == "merged":
         return
     was = {member.fingerprint for member in before.members if member.suppressed} if before else set()
@@ -46,6 +50,13 @@ def notices(incident: Incident, before: Incident | None, *, markers: bool) -> It
 def standing(incident: Incident, *, markers: bool) -> Iterator[AlertTransition]:
     """All that Alertmanager should hold of an incident: what to repeat after a restart."""
     yield from (n for n in notices(incident, None, markers=markers) if n.state == "firing")
+
+
+def _handled(incident: Incident) -> bool:
+    """Whether people know of all that fires in it."""
+    firing = [member for member in incident.members if not member.ends_at_ns]
+    led = incident.status == "open" and len(incident.members) > 1
+    return led and bool(firing) and all(member.suppressed in HANDLED for member in firing)
 
 
 def _incident(incident: Incident) -> AlertTransition:
@@ -67,8 +78,16 @@ def _incident(incident: Incident) -> AlertTransition:
 
 
 def _marker(member: Member, incident: Incident, state: State) -> AlertTransition:
-    texts = {"reason": member.suppressed or "no longer suppressed", "incident": incident.incident_id}
+    reason = f"{member.suppressed} {member.suppressed_by}".strip() or "no longer suppressed"
+    texts = {"reason": reason, "incident": incident.incident_id}
     return _transition(MARKER_ALERT, {MARKED_LABEL: member.fingerprint}, incident, state, "info", texts)
+
+
+def _own_marker(incident: Incident) -> AlertTransition:
+    handled = _handled(incident)
+    texts = {"reason": "all of it is acked or in maintenance" if handled else "no longer suppressed"}
+    identity = {MARKED_LABEL: _incident(incident).fingerprint}
+    return _transition(MARKER_ALERT, identity, incident, "firing" if handled else "resolved", "info", texts)
 
 
 def _transition(

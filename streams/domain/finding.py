@@ -1,4 +1,4 @@
-"""``agents.findings``: alert transitions and call edges of all partitions in one log, which incidents follow."""
+"""``agents.findings``: alert transitions, call edges and what people say, all in one log, which incidents follow."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Final
 import orjson
 
 from streams.domain.alert import ALERT_SCHEMA, AlertTransition, decode_alert
+from streams.domain.control import CONTROL_SCHEMA, Ack, Maintenance, decode_control
 from streams.domain.trace import Edge, decode_edge, encode_edge
 
 EDGES_SCHEMA: Final = "agents.edges/1"
 
 
 def encode_edges(edges: Iterable[Edge]) -> bytes:
-    """One record for the edges of a run, those of the same key and connection type added up. An alert's record is that
-    of ``agents.alerts``, unchanged.
+    """One record for the edges of a run, those of the same key and connection type added up. Alerts and control records
+    are those of ``agents.alerts`` and ``agents.control``, unchanged.
     """
     sums: dict[tuple[str, str, str], Edge] = {}
     for edge in edges:
@@ -25,16 +26,18 @@ def encode_edges(edges: Iterable[Edge]) -> bytes:
     return orjson.dumps({"v": 1, "schema": EDGES_SCHEMA, "edges": rows})
 
 
-def decode_finding(value: bytes) -> AlertTransition | list[Edge]:
-    """A transition, or edges.
+def decode_finding(value: bytes) -> AlertTransition | Ack | Maintenance | list[Edge]:
+    """A transition, edges, or a control record.
 
     Raises:
-        ValueError: neither.
+        ValueError: none of them.
     """
     body = orjson.loads(value)
     schema = body.get("schema")
     if schema == ALERT_SCHEMA:
         return decode_alert(value)
+    if schema == CONTROL_SCHEMA:
+        return decode_control(value)
     if schema != EDGES_SCHEMA:
         raise ValueError(f"not a finding: schema {schema!r}")
     return [decode_edge(orjson.dumps(row)) for row in body["edges"]]

@@ -42,7 +42,9 @@ class Member:
 
     Attributes:
         why: what joined it to the incident, in words ("" for the alert that opened it).
-        suppressed: why nobody needs to be told of it apart from the incident, "" where it speaks for itself.
+        suppressed: why nobody needs to be told of it apart from the incident (``maintenance``, ``acked``, ``symptom``,
+            ``flapping``), "" where it speaks for itself.
+        suppressed_by: who acked it or which maintenance it is, and why, in words.
         ends_at_ns: 0 while it fires.
     """
 
@@ -55,6 +57,7 @@ class Member:
     ends_at_ns: int
     why: str
     suppressed: str = ""
+    suppressed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,6 @@ def decode_incident(value: bytes) -> Incident:
         raise ValueError(f"not an incident record: schema {body.get('schema')!r}")
     own = {name: body[name] for name in Incident.__slots__}
     own["causes"] = tuple(Cause(c["kind"], c["place"], c["score"], tuple(c["reasons"])) for c in body["causes"])
-    own["members"] = tuple(Member(**{name: m[name] for name in Member.__slots__}) for m in body["members"])
+    own["members"] = tuple(Member(**{n: m[n] for n in Member.__slots__ if n in m}) for m in body["members"])
     own["services"] = tuple(body["services"])
     return Incident(**own)

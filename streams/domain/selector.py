@@ -35,7 +35,12 @@ class Selector:
         """True when the series belongs to it."""
         if series.name != self.metric:
             return False
-        return all(any(_allows(value, series.label(label)) for value in values) for label, values in self.where)
+        return holds(self.where, series.label)
+
+
+def holds(where: Conditions, value_of: Callable[[str], str]) -> bool:
+    """Whether all conditions hold for labels whose values ``value_of`` gives ("" for one that is not there)."""
+    return all(any(_allows(value, value_of(label)) for value in values) for label, values in where)
 
 
 def _allows(pattern: str, value: str) -> bool:

@@ -43,6 +43,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         begin.add_argument("--since", type=float, metavar="SECONDS", help="begin with the last so many seconds")
         begin.add_argument("--from-start", action="store_true", help="begin with everything that is kept")
         each.add_argument("where", nargs="*", metavar="label=pattern", help="for example service.name=plan*")
+    ack = actions.add_parser("ack", help="somebody takes it on: no more notifications until it ends")
+    ack.add_argument("--for", dest="lasts", default="", metavar="TIME", help="so long instead, for example 30m, 2h, 1d")
+    unack = actions.add_parser("unack", help="take an ack back")
+    for each in (ack, unack):
+        each.add_argument("target", help="fingerprint of an alert, or incident id")
+        each.add_argument("--by", required=True, help="who says so")
+        each.add_argument("--why", required=True)
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import INCIDENT_ALERT, MARKER_ALERT, notices, standing
 from streams.domain.alert import AlertTransition
+from streams.domain.control import Ack
 from streams.domain.incident import Incident
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.services.alertmanager import AlertmanagerService
@@ -30,7 +32,9 @@ class Desk:
 
     def take(self, transition: AlertTransition) -> Incident:
         self.publisher.update(transition)
-        told = self.operator.alert(transition)
+        return self.tell(self.operator.alert(transition))
+
+    def tell(self, told: list[Incident]) -> Incident:
         for incident in told:
             for notice in notices(incident, self.told.get(incident.incident_id), markers=True):
                 self.publisher.update(notice)
@@ -97,6 +101,45 @@ def test_an_incident_is_notified_and_its_members_are_inhibited_until_they_end(
             desk.take(ended)
         await until(lambda: "resolved" in notified(**name), "the end of the incident is notified")
         await until(lambda: not held(first.fingerprint), "the member has ended")
+
+    asyncio.run(scenario())
+
+
+def test_what_is_acked_is_inhibited_until_the_ack_is_taken_back(
+    alertmanager: AlertmanagerService, webhook: WebhookReceiver, unique_name: Callable[[str], str]
+) -> None:
+    service = unique_name("acked")
+
+    def silenced(name: str, **labels: str) -> list[bool]:
+        of = [a for a in alertmanager.alerts() if {"alertname": name, **labels}.items() <= a["labels"].items()]
+        return [bool(a["status"]["inhibitedBy"]) for a in of]
+
+    async def scenario() -> None:
+        settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1))
+        publisher = AlertmanagerPublisher(
+            [alertmanager.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings
+        )
+        await publisher.start()
+        try:
+            desk, begin = Desk(publisher), now_seconds()
+            one = alert(service, begin, agent__id="a")
+            desk.take(one)
+            await until(lambda: silenced(one.alertname, service_name=service) == [False], "it is there and speaks")
+            given = Ack(one.fingerprint, "ann", "on it", one.at_ns)
+            desk.tell(desk.operator.control(given))
+            await until(lambda: silenced(one.alertname, service_name=service) == [True], "it is acked")
+            desk.tell(desk.operator.control(replace(given, cleared=True)))
+            await until(lambda: silenced(one.alertname, service_name=service) == [False], "the ack is taken back")
+            incident = desk.take(alert(service, begin + 1, "HighErrorRatio", agent__id="a"))
+            name = {"incident_id": incident.incident_id}
+            await until(lambda: silenced(INCIDENT_ALERT, **name) == [False], "the incident speaks")
+            desk.tell(desk.operator.control(replace(given, target=incident.incident_id)))
+            await until(lambda: silenced(INCIDENT_ALERT, **name) == [True], "the incident is acked as a whole")
+            for n, each in enumerate((one.alertname, "HighErrorRatio")):
+                desk.take(alert(service, now_seconds(), each, "resolved", seq=2, began=begin + n, agent__id="a"))
+            await until(lambda: not any(silenced(INCIDENT_ALERT, **name)), "its end passes")
+        finally:
+            await publisher.stop()
 
     asyncio.run(scenario())
 

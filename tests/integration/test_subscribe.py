@@ -19,9 +19,11 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
-from streams import topics
+from streams import cli, topics
+from streams.app import control
 from streams.app.admin import create_topics
 from streams.domain.alert import encode_alert
+from streams.domain.control import Ack
 from streams.domain.incident import encode_incident
 from streams.errors import ServiceUnavailable
 from streams.services.kafka import KafkaService
@@ -124,6 +126,45 @@ def test_tail_prints_incidents_with_their_cause_until_a_signal(broker: KafkaServ
         assert process.wait(30) == 0
     assert "INCIDENT i1  planning fails" in shown[0]
     assert "1. dependency contoso" in shown[1]
+
+
+def test_acks_and_maintenance_are_written_and_listed(broker: KafkaService) -> None:
+    def said(*arguments: str) -> str:
+        environment = {**os.environ, "STREAMS_BROKERS": broker.bootstrap}
+        line = [sys.executable, "-m", "streams", *arguments]
+        done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=90)
+        return done.stdout.strip() if done.returncode == 0 else f"{done.returncode}: {done.stderr.strip()}"
+
+    by = ("--by", "ann", "--why", "upgrade")
+    assert said("maintenance", "list") == "none"
+    assert said("alerts", "ack", "f1", "--for", "2h", *by) == ""
+    added = said("maintenance", "add", "m1", "service.name=plan*", "--for", "1d", *by)
+    assert "service.name=plan*  by ann: upgrade" in added
+    assert said("maintenance", "list") == added
+    assert said("maintenance", "end", "m1", *by) == "ended m1"
+    assert said("maintenance", "list") == "none"
+    assert said("maintenance", "end", "m1", *by).startswith("2: streams: no maintenance 'm1'")
+    assert said("alerts", "unack", "f1", *by) == ""
+    acks = [c for c in control.said(broker.bootstrap) if isinstance(c, Ack)]
+    assert [(a.target, a.by, a.cleared) for a in acks] == [("f1", "ann", True)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("maintenance", "add", "m", "x=y", "--for", "soon"), "is no length of time"),
+        (("maintenance", "add", "m", "x", "--for", "1h"), "is no condition"),
+        (("maintenance", "add", "m", "x=y", "--for", "1h", "--begin", "2026-01-31"), "is no time"),
+        (("maintenance", "add", "m", "x=y", "--for", "1h", "--begin", "2020-01-31T00:00Z"), "would have ended"),
+        (("alerts", "ack", "f", "--for", "0m"), "is no length of time"),
+    ],
+)
+def test_what_people_may_not_say(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMS_BROKERS", "127.0.0.1:1")
+    assert cli.main([*arguments, "--by", "ann", "--why", ""]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_the_example_prints_and_ends(broker: KafkaService) -> None:

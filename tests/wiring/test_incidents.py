@@ -8,7 +8,9 @@ import pytest
 
 from streams import topics
 from streams.app.incidents import IncidentsPart
+from streams.app.relay import RelayPart
 from streams.domain.alert import encode_alert
+from streams.domain.control import Ack, control_key, encode_control
 from streams.domain.finding import encode_edges
 from streams.domain.incident import Incident, decode_incident
 from tests.unit.correlate.test_incidents import alert, calls
@@ -77,3 +79,35 @@ def test_a_snapshot_that_is_damaged_begins_anew_and_is_counted() -> None:
 
     assert fresh.restore(state, SourceLog("first", 1, 0, 100)).offset is None
     assert fresh.operator.open() == []
+
+
+@pytest.mark.parametrize("crash", range(0, 12, 3))
+def test_what_people_say_goes_on_to_the_findings_through_crashes(crash: int) -> None:
+    acks = [Ack(f"a{n}", "ann", "", n) for n in range(9)]
+    log = [Record(encode_control(a), n, 0, control_key(a), topic=topics.CONTROL) for n, a in enumerate(acks)]
+    log.append(Record(None, 9, 0, b"ack/a0", topic=topics.CONTROL))
+    line = Line(log, lambda: RelayPart(topics.CONTROL, 0), [crash])
+    line.run(itertools.repeat(2), 1)
+    found = [(record.key, record.value) for record in line.topics[topics.FINDINGS]]
+    assert list(dict.fromkeys(found)) == [(record.key, record.value) for record in log[:-1]]
+    assert line.topics[topics.DEAD_LETTERS]
+    assert line.part.progress(0, 0).fates == {"aggregated": 9}
+    assert line.part.progress(0, 0).reasons == {"not_a_control": 1}
+
+
+def test_an_ack_among_the_findings_is_taken_and_survives_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    fired = alert("back", 0)
+    values = [encode_alert(fired), encode_control(Ack(fired.fingerprint, "ann", "on it", fired.at_ns))]
+    values += [
+        encode_edges([calls("front", "back", 10)]),
+        encode_alert(alert("back", 20, seq=2, began=0, severity="critical")),
+    ]
+    log = [Record(value, n, 0, topic=topics.FINDINGS) for n, value in enumerate(values)]
+    for crashes in ([], [3], [4], [6]):
+        line = Line(log, part, crashes)
+        line.run(itertools.repeat(1), 0)
+        last = incidents(line)[max(incidents(line))]
+        assert [(m.severity, m.suppressed, m.suppressed_by) for m in last.members] == [
+            ("critical", "acked", "ann: on it")
+        ]

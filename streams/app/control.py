@@ -1,0 +1,161 @@
+"""``streams alerts ack | unack`` and ``streams maintenance``: what people say, as records of ``agents.control``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import topics
+from streams.app.state import read_to_end
+from streams.domain.control import Ack, Control, Maintenance, control_key, decode_control, encode_control
+from streams.domain.selector import Conditions
+from streams.errors import ConfigurationError, ServiceUnavailable
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The actions of ``streams maintenance``."""
+    actions = command.add_subparsers(dest="action", required=True)
+    add = actions.add_parser("add", help="alerts that match are not notified for a while")
+    end = actions.add_parser("end", help="end it now")
+    for each in (add, end):
+        each.add_argument("name", help="what it is called; adding it again replaces it")
+        each.add_argument("--by", required=True, help="who says so")
+        each.add_argument("--why", required=True)
+    add.add_argument("--for", dest="lasts", required=True, metavar="TIME", help="for example 30m, 2h, 1d")
+    add.add_argument(
+        "--begin", default="", metavar="TIME", help="RFC 3339, for example 2026-01-31T22:00Z; default: now"
+    )
+    add.add_argument("where", nargs="+", metavar="label=pattern", help="all must hold, for example service.name=plan*")
+    actions.add_parser("list", help="what is in force or still to come")
+
+
+def ack_of(arguments: argparse.Namespace, now_ns: int) -> Ack:
+    """What ``streams alerts ack`` and ``unack`` say.
+
+    Raises:
+        ConfigurationError: an argument cannot be.
+    """
+    until_ns = now_ns + lasting_ns(arguments.lasts) if getattr(arguments, "lasts", "") else 0
+    return Ack(arguments.target, arguments.by, arguments.why, now_ns, until_ns, cleared=arguments.action == "unack")
+
+
+def maintain(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
+    """Does what ``streams maintenance`` asks for; lines to print.
+
+    Raises:
+        ConfigurationError: an argument cannot be. ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    if arguments.action == "add":
+        begin_ns = _moment_ns(arguments.begin) if arguments.begin else now_ns
+        end_ns = begin_ns + lasting_ns(arguments.lasts)
+        if end_ns <= now_ns:
+            raise ConfigurationError(f"it would have ended at {_shown(end_ns)}")
+        made = Maintenance(arguments.name, _where(arguments.where), arguments.by, arguments.why, begin_ns, end_ns)
+        say(brokers, made)
+        return [_line(made)]
+    known = [m for m in said(brokers) if isinstance(m, Maintenance) and not m.cleared and m.ends_at_ns > now_ns]
+    if arguments.action == "list":
+        return [_line(m) for m in sorted(known, key=lambda m: (m.starts_at_ns, m.id))]
+    found = next((m for m in known if m.id == arguments.name), None)
+    if found is None:
+        raise ConfigurationError(
+            f"no maintenance {arguments.name!r} is in force; `streams maintenance list` shows them"
+        )
+    say(brokers, replace(found, by=arguments.by, why=arguments.why, cleared=True))
+    return [f"ended {found.id}"]
+
+
+def say(brokers: str, control: Control) -> None:
+    """Writes one record and waits until the brokers have it.
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+
+    async def send() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
+        try:
+            await producer.start()
+            await producer.send_and_wait(topics.CONTROL, encode_control(control), key=control_key(control))
+        finally:
+            await producer.stop()
+
+    try:
+        asyncio.run(send())
+    except KafkaError as error:
+        raise ServiceUnavailable(f"{topics.CONTROL} was not written ({brokers}): {error!r}") from error
+
+
+def said(brokers: str) -> list[Control]:
+    """The newest record of each key; what is no control record is left out (the relay has told of it).
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    found: dict[bytes, Control] = {}
+
+    async def read() -> None:
+        begin = {TopicPartition(topics.CONTROL, 0): 0}
+        async for record in read_to_end(brokers, begin, max_bytes=topics.BY_NAME[topics.CONTROL].max_record_bytes):
+            try:
+                control = decode_control(record.value or b"")
+            except ValueError:
+                continue
+            found[control_key(control)] = control
+
+    try:
+        asyncio.run(read())
+    except (KafkaError, TimeoutError) as error:
+        raise ServiceUnavailable(f"{topics.CONTROL} was not read ({brokers}): {error!r}") from error
+    return list(found.values())
+
+
+def lasting_ns(text: str) -> int:
+    """``90s``, ``30m``, ``2h``, ``1d`` in nanoseconds.
+
+    Raises:
+        ConfigurationError: it is none of these, or not above 0.
+    """
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if found is None or not int(found[1]):
+        raise ConfigurationError(f"{text!r} is no length of time; write for example 90s, 30m, 2h or 1d")
+    return int(found[1]) * _UNITS[found[2]] * 10**9
+
+
+def _moment_ns(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ConfigurationError(f"{text!r} is no time; write for example 2026-01-31T22:00Z")
+    return round(moment.timestamp()) * 10**9
+
+
+def _where(texts: Sequence[str]) -> Conditions:
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        label, _, value = text.partition("=")
+        if not label or not value:
+            raise ConfigurationError(f"{text!r} is no condition; write label=pattern, for example service.name=plan*")
+        found[label] = (*found.get(label, ()), value)
+    return tuple(sorted(found.items()))
+
+
+def _line(maintenance: Maintenance) -> str:
+    where = " ".join(f"{label}={value}" for label, values in maintenance.where for value in values)
+    times = f"{_shown(maintenance.starts_at_ns)} to {_shown(maintenance.ends_at_ns)}"
+    return f"{maintenance.id}  {times}  {where}  by {maintenance.by}: {maintenance.why}"
+
+
+def _shown(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns // 10**9, UTC).isoformat().replace("+00:00", "Z")
