@@ -150,7 +150,9 @@ def test_events_come_as_they_happen(pipeline: Pipeline, api: Api) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(api: Api) -> Iterator[Any]:
+    """After ``api``: while Playwright is open its loop runs in this thread, and ``asyncio.run`` refuses to begin."""
+    assert api.running
     install.install(install.BROWSER)
     with sync_playwright() as tools:
         made = tools.chromium.launch(executable_path=str(install.program("chromium")), args=FLAGS)
