@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streams.detect import registry
+from streams.detect.explanation import normal_at, similar
 from streams.detect.feature import columns, features_of
 from streams.detect.protocol import Detector
-from streams.detect.state import Memory, Restored, Specification, decode, encode
+from streams.detect.state import MOST_PAST, Memory, Restored, Specification, decode, encode
 from streams.detect.watch import usable
-from streams.domain.anomaly import Anomaly, Score
+from streams.domain.anomaly import Anomaly, Finding, Score
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
 from streams.errors import StateError, StateVersionError
@@ -148,10 +149,7 @@ class DetectOperator:
         if not all(usable(value) for value in values):
             result.unscored += 1
             return
-        scores = [
-            self._step(detector, value, batch.start_ns)
-            for detector, value in zip(memory.detectors, values, strict=True)
-        ]
+        scores = [d.score(value, batch.start_ns) for d, value in zip(memory.detectors, values, strict=True)]
         if scores[0].warming_up:
             result.warming_up += 1
         else:
@@ -159,12 +157,8 @@ class DetectOperator:
         passed = [score.score >= self.specification.threshold for score in scores]
         if memory.confirm(any(passed), gap, self.specification.confirm):
             result.anomalies += self._anomalies(memory, values, scores, passed, batch)
-
-    @staticmethod
-    def _step(detector: Detector, value: float, at_ns: int) -> Score:
-        score = detector.score(value, at_ns)
-        detector.learn(value, at_ns)
-        return score
+        for detector, value in zip(memory.detectors, values, strict=True):
+            detector.learn(value, batch.start_ns)
 
     def _anomalies(
         self,
@@ -174,21 +168,32 @@ class DetectOperator:
         passed: Sequence[bool],
         batch: WindowBatch,
     ) -> list[Anomaly]:
-        specification = self.specification
-        return [
-            Anomaly(
-                memory.series,
-                batch.start_ns,
-                batch.end_ns,
-                name,
-                value,
-                score,
-                specification.detector,
-                specification.threshold,
-            )
-            for name, value, score, strange in zip(memory.names, values, scores, passed, strict=True)
-            if strange
-        ]
+        found = []
+        for place, name in enumerate(memory.names):
+            if passed[place]:
+                anomaly = self._anomaly(memory, name, memory.detectors[place], values[place], scores[place], batch)
+                memory.past.append((name, Finding(anomaly.start_ns, anomaly.value, anomaly.score.score)))
+                found.append(anomaly)
+        del memory.past[:-MOST_PAST]
+        return found
+
+    def _anomaly(
+        self, memory: Memory, name: str, detector: Detector, value: float, score: Score, batch: WindowBatch
+    ) -> Anomaly:
+        threshold = self.specification.threshold
+        past = [finding for feature, finding in memory.past if feature == name]
+        return Anomaly(
+            memory.series,
+            batch.start_ns,
+            batch.end_ns,
+            name,
+            value,
+            score,
+            self.specification.detector,
+            threshold,
+            normal_at(detector, value, score, batch.start_ns, threshold),
+            similar(past, value, score.expected),
+        )
 
     def _forget_old(self) -> int:
         horizon = self._newest_ns - round(MAX_AGE_SECONDS * 1e9)

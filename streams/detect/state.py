@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
@@ -15,11 +15,14 @@ import orjson
 
 from streams.detect import registry
 from streams.detect.protocol import FORMAT_VERSION, Detector
+from streams.domain.anomaly import Finding
 from streams.domain.series import Series
 from streams.errors import ConfigurationError, StateError, StateVersionError
 
 RIVER_VERSION: Final = version("river")
 LARGEST_N: Final = 100
+MOST_PAST: Final = 8
+"""Findings kept per series, to name those that were like a new one; the oldest leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Restored(NamedTuple):
 class Memory:
     """All that is kept of one series.
 
-    ``recent`` has one bit per window, the newest lowest: whether a feature passed the threshold.
+    ``recent`` has one bit per window, the newest lowest: whether a feature passed the threshold. ``past`` holds the
+    last findings with their feature, oldest first.
     """
 
     series: Series
@@ -76,6 +80,7 @@ class Memory:
     detectors: tuple[Detector, ...]
     last_start_ns: int = 0
     recent: int = 0
+    past: list[tuple[str, Finding]] = field(default_factory=list)
 
     def confirm(self, passed: bool, gap_windows: int, confirm: tuple[int, int]) -> bool:
         """True when this window passed and k of the last n did; windows without data did not."""
@@ -126,6 +131,7 @@ def _memory_object(memory: Memory) -> dict[str, Any]:
         "series": [series.name, series.unit, series.kind, series.labels],
         "last_start_ns": memory.last_start_ns,
         "recent": f"{memory.recent:x}",
+        "past": [[name, past.start_ns, past.value, past.score] for name, past in memory.past],
         "features": {name: detector.snapshot() for name, detector in zip(memory.names, memory.detectors, strict=True)},
     }
 
@@ -138,4 +144,6 @@ def _memory(specification: Specification, item: dict[str, Any]) -> Memory:
         detector = registry.make(specification.detector, specification.warmup_windows)
         detector.restore(state)
         detectors.append(detector)
-    return Memory(series, tuple(item["features"]), tuple(detectors), item["last_start_ns"], int(item["recent"], 16))
+    past = [(name, Finding(*finding)) for name, *finding in item.get("past", ())]
+    names = tuple(item["features"])
+    return Memory(series, names, tuple(detectors), item["last_start_ns"], int(item["recent"], 16), past)

@@ -3,6 +3,8 @@
 *Gate*: a score passes only if it beats every score of the last 120 windows (worth 2 to 23 points of 100 on every
 detector measured). *Hold*: what passed stays a finding while the value stays outside the band, because a memory that
 has learned the first strange value finds the second one normal; without this, "3 of 5 windows" could never be true.
+*Runs*: a value that stays the same for longer than it ever did is a finding too (:mod:`streams.detect.runs`), unless
+something strange was found just before: then it is the same fault.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Final
 from streams.detect.band import Band
 from streams.detect.peak import RecentPeak
 from streams.detect.protocol import FORMAT_VERSION, Scorer
+from streams.detect.runs import TAIL, Runs
 from streams.domain.anomaly import Score
 from streams.errors import StateError
 
@@ -22,6 +25,8 @@ HOLD_WINDOWS: Final = 60
 LEAST_WARMUP_WINDOWS: Final = 20
 GATE_AFTER_WINDOWS: Final = 10
 """Scores of a model that has seen fewer windows say nothing and must not stand in the gate."""
+FOUND_TAIL: Final = 1e-3
+"""What is at least as rare as this is a finding, after which runs say nothing for as long as the gate looks back."""
 LARGEST: Final = 1e100
 """Larger magnitudes are treated like NaN: not judged, not learned."""
 _DAY_NS: Final = 86_400_000_000_000
@@ -43,7 +48,20 @@ class Watch:
     """
 
     __slots__ = (
-        *("_last", "band", "held", "hold_left", "hold_windows", "name", "peak", "scorer", "seen", "tail"),
+        *(
+            "_last",
+            "band",
+            "found_at",
+            "held",
+            "hold_left",
+            "hold_windows",
+            "name",
+            "peak",
+            "runs",
+            "scorer",
+            "seen",
+            "tail",
+        ),
         "warmup_windows",
     )
 
@@ -64,17 +82,21 @@ class Watch:
         self.warmup_windows = warmup_windows
         self.hold_windows = hold_windows
         self.seen = 0
+        self.found_at = -GATE_WINDOWS
         self.held = 0.0
         self.hold_left = 0
         self.peak = RecentPeak(GATE_WINDOWS)
         self.band = Band()
+        self.runs = Runs()
         self._last: tuple[float, int, tuple[float, float]] | None = None
 
     def score(self, value: float, at_ns: int) -> Score:
         """Judge a value before it is learned (see the protocol)."""
         judged = self._judge(value, at_ns)[1] if usable(value) else 0.0
+        still = self._stands_still(value)
         mean, reach = self.band.mean, self.band.reach
-        return Score(judged, mean, mean - reach, mean + reach, self.seen < self.warmup_windows)
+        warming_up = self.seen < self.warmup_windows
+        return Score(max(judged, still[0]), mean, mean - reach, mean + reach, warming_up, self.seen, still[1])
 
     def learn(self, value: float, at_ns: int) -> None:
         """Take a value into account (see the protocol)."""
@@ -82,12 +104,15 @@ class Watch:
             return
         strangeness, judged = self._judge(value, at_ns)
         warm = self.seen >= self.warmup_windows
+        if judged >= 1.0 - FOUND_TAIL:
+            self.found_at = self.seen
         if judged or self.hold_left:
             self._hold(value, judged)
         if self.seen >= GATE_AFTER_WINDOWS:
             self.peak.push(strangeness)
         self.scorer.learn_one(_context(at_ns), value)
         self.band.learn(value, clip=warm)
+        self.runs.learn(value)
         self.seen += 1
         self._last = None
 
@@ -106,6 +131,16 @@ class Watch:
         self._last = (value, at_ns, (strangeness, judged))
         return strangeness, judged
 
+    def _stands_still(self, value: float) -> tuple[float, int]:
+        """(score, windows) of a run that lasts too long: from its first such window on, as long as a finding holds."""
+        length = self.runs.length_with(value)
+        if not usable(value) or self.seen < self.warmup_windows or self.seen - self.found_at < GATE_WINDOWS:
+            return 0.0, 0
+        tail = self.runs.tail(length)
+        if tail > TAIL or self.runs.tail(length - 1 - self.hold_windows) <= TAIL:
+            return 0.0, 0
+        return 1.0 - min(tail, TAIL), length
+
     def _hold(self, value: float, judged: float) -> None:
         if self.band.contains(value) or judged == 0.0:
             self.held, self.hold_left = 0.0, 0
@@ -120,10 +155,12 @@ class Watch:
             "v": FORMAT_VERSION,
             "detector": self.name,
             "seen": self.seen,
+            "found_at": self.found_at,
             "held": self.held,
             "hold_left": self.hold_left,
             "peak": self.peak.dump(),
             "band": self.band.dump(),
+            "runs": self.runs.dump(),
             "scorer": self.scorer.dump(),
         }
 
@@ -143,6 +180,8 @@ class Watch:
         self.scorer.load(state["scorer"])
         self.peak.load(state["peak"])
         self.band.load(state["band"])
+        self.runs.load(state.get("runs") or Runs().dump())  # snapshots from before runs were counted have none
+        self.found_at = int(state.get("found_at", -GATE_WINDOWS))
         self.seen, self.held, self.hold_left = int(state["seen"]), float(state["held"]), int(state["hold_left"])
         self._last = None
 

@@ -20,6 +20,8 @@ class Score:
         score: [0, 1], calibrated so that 1 - score is roughly the probability of something at least as strange.
         expected, lower, upper: what the detector expected, in the unit of the series.
         warming_up: too little seen; the score is then 0.
+        seen_windows: what the judgement rests on.
+        still_windows: for how many windows the value has not changed, where that is the finding; else 0.
     """
 
     score: float
@@ -27,11 +29,29 @@ class Score:
     lower: float
     upper: float
     warming_up: bool
+    seen_windows: int = 0
+    still_windows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An earlier anomaly of the same series and feature, as a later one names it."""
+
+    start_ns: int
+    value: float
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """A window whose score passed the threshold. ``feature`` is what was scored: mean, rate or p95."""
+    """A window whose score passed the threshold.
+
+    Attributes:
+        feature: what was scored: mean, rate or p95.
+        normal_at: the nearest value to the one seen that would have been no anomaly in this window (between it and the
+            expected one, to a thousandth of the way); None where no value would have done.
+        similar: earlier anomalies of this series and feature on the same side of what was expected, newest first.
+    """
 
     series: Series
     start_ns: int
@@ -41,6 +61,23 @@ class Anomaly:
     score: Score
     detector: str
     threshold: float
+    normal_at: float | None = None
+    similar: tuple[Finding, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """One sentence for people: what was strange, against what, and what it would have taken."""
+        if self.score.still_windows:
+            return (
+                f"{self.feature} has not changed for {self.score.still_windows} windows, "
+                f"longer than ever in {self.score.seen_windows} windows"
+            )
+        side = "above" if self.value > self.score.expected else "below"
+        normal = "" if self.normal_at is None else f"; up to {self.normal_at:.4g} would have been normal"
+        return (
+            f"{self.feature} {self.value:.4g} is {side} the {self.score.expected:.4g} expected "
+            f"({self.score.lower:.4g} to {self.score.upper:.4g}) after {self.score.seen_windows} windows{normal}"
+        )
 
 
 def encode_anomaly(anomaly: Anomaly) -> bytes:
@@ -64,6 +101,11 @@ def encode_anomaly(anomaly: Anomaly) -> bytes:
             "score": anomaly.score.score,
             "detector": anomaly.detector,
             "threshold": anomaly.threshold,
+            "seen_windows": anomaly.score.seen_windows,
+            "still_windows": anomaly.score.still_windows,
+            "normal_at": anomaly.normal_at,
+            "similar": [[past.start_ns, past.value, past.score] for past in anomaly.similar],
+            "reason": anomaly.reason,
         }
     )
 
@@ -78,7 +120,8 @@ def decode_anomaly(value: bytes) -> Anomaly:
     if body.get("schema") != ANOMALY_SCHEMA:
         raise ValueError(f"not an anomaly record: schema {body.get('schema')!r}")
     series = Series(body["name"], body["unit"], body["kind"], tuple(sorted(body["labels"].items())))
-    score = Score(body["score"], body["expected"], body["lower"], body["upper"], warming_up=False)
+    windows = (body.get("seen_windows", 0), body.get("still_windows", 0))
+    score = Score(body["score"], body["expected"], body["lower"], body["upper"], False, *windows)
     return Anomaly(
         series,
         body["start_ns"],
@@ -88,4 +131,6 @@ def decode_anomaly(value: bytes) -> Anomaly:
         score,
         body["detector"],
         body["threshold"],
+        body.get("normal_at"),
+        tuple(Finding(*past) for past in body.get("similar", ())),
     )
