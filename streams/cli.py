@@ -22,6 +22,7 @@ import orjson
 
 from streams import settings as configuration
 from streams.app.control import add_arguments as add_maintenance_arguments
+from streams.app.rulecommand import add_arguments as add_rule_arguments
 from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
 from streams.settings import Settings
 from streams.subscribe.command import add_arguments as add_alert_arguments
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add_alert_arguments(
         commands.add_parser("alerts", help="follow alerts and incidents, send them to a webhook, ack them")
     )
+    add_rule_arguments(commands.add_parser("rules", help="check rules, test them, replay them over the history"))
     add_maintenance_arguments(commands.add_parser("maintenance", help="times in which alerts are not notified"))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
@@ -302,6 +304,14 @@ def _alerts(settings: Settings, arguments: argparse.Namespace) -> int:
     return command.run(settings, arguments)
 
 
+def _rules(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import rulecommand
+
+    code, lines = rulecommand.run(settings, arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
+    print("\n".join(lines))
+    return code
+
+
 def _maintenance(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.app import control
 
@@ -353,6 +363,7 @@ _COMMANDS: Final = {
     "performance": _performance,
     "alerts": _alerts,
     "maintenance": _maintenance,
+    "rules": _rules,
     "api": _api,
     "gate": _gate,
 }

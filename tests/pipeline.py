@@ -81,7 +81,7 @@ class Worker(ChildProcess):
             f"worker {role}",
             command if supervised else [*command, "--no-supervise"],
             log=folder / f"worker-{role}-{self.port}.log",
-            variables={**variables, "STREAMS_HTTP_PORT": str(self.port)},
+            variables={**variables, "STREAMS_HTTP_PORT": str(self.port), "PYTHONPATH": str(ROOT)},
             folder=folder,
         )
         self.last: list[Sample] = []

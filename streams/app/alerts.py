@@ -101,6 +101,15 @@ class AlertsPart:
         self.resume(self.correlate.active())
         return Restored(seat.held, seat=seat)
 
+    def reload(self) -> None:
+        """Goes on with the rules that ``make_correlate`` gives now: alerts of rules that stayed the same stay as they
+        are, those of rules that changed or went away are resolved with the next window.
+        """
+        before = self.correlate
+        self.correlate = self.make_correlate()
+        self._restored("correlate", self.correlate.restore(before.snapshot()).reason)
+        self.correlate.counts.update(before.counts)
+
     def _body(self, state: Mapping[str, bytes], log: SourceLog) -> tuple[dict[str, Any], Seat] | None:
         try:
             return self._keeper.restore(state, log)

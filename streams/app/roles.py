@@ -19,10 +19,12 @@ from streams.app.metrics import MetricsPartition
 from streams.app.part import Part
 from streams.app.rekey import RekeyPart
 from streams.app.relay import RelayPart
+from streams.app.rulewatch import RuleWatch
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
 from streams.correlate.notices import notices, standing
 from streams.correlate.operator import CorrelateOperator
+from streams.correlate.rule import Rule
 from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
@@ -53,13 +55,19 @@ class Roles:
         self._export = trace_export(settings, health) if "traces" in self.names else None
         self._tracer = self_tracer(settings, version("agent-streams"))
         self._marks = settings.incident_markers == "on"
-        self._rules = load_rules(read_thresholds(settings)) if "alerts" in self.names else ()
+        self._rules: Sequence[Rule] = ()
+        self._rule_watch: RuleWatch | None = None
+        if "alerts" in self.names:
+            self._rules = load_rules(read_thresholds(settings))
+            self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
 
     async def start(self) -> None:
         """Starts the publishers (Alertmanager, OTLP) that have an address to send to."""
         if self._export is not None:
             self._export.exporter.start()
+        if self._rule_watch is not None:
+            self._rule_watch.start()
         if "alerts" in self.names and self._settings.alertmanager_urls:
             self._publisher = AlertmanagerPublisher(
                 self._settings.alertmanager_urls,
@@ -75,6 +83,8 @@ class Roles:
 
     async def stop(self) -> None:
         """Delivers what is unsent for a while; resolves nothing."""
+        if self._rule_watch is not None:
+            await self._rule_watch.stop()
         if self._alarm is not None:
             await self._alarm.stop()
         if self._publisher is not None:
@@ -152,6 +162,13 @@ class Roles:
 
     def _correlate(self) -> CorrelateOperator:
         return CorrelateOperator(self._rules, window_seconds=self._settings.pane_seconds)
+
+    def _reload(self, rules: Sequence[Rule]) -> None:
+        self._rules = rules
+        for runtime in self.runtimes:
+            for part in list(runtime.parts.values()):
+                if isinstance(part, AlertsPart):
+                    part.reload()
 
     def _notify(self, transition: AlertTransition) -> None:
         labels = (transition.previous or "new", transition.state, transition.severity)

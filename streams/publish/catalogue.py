@@ -331,6 +331,12 @@ HEALTH: Final[dict[str, HealthMetric]] = {
         "streams_alert_transitions", "counter", "Transitions of alerts.", ("from", "to", "severity")
     ),
     "alerts_firing": HealthMetric("streams_alerts_firing", "gauge", "Alerts that fire.", ("severity",)),
+    "rules_reloads": HealthMetric(
+        "streams_rules_reloads", "counter", "Changes of the rules file, by outcome (loaded, refused).", ("outcome",)
+    ),
+    "rules_reload_ok": HealthMetric(
+        "streams_rules_last_reload_successful", "gauge", "0 while the rules file is refused and older rules are used."
+    ),
     # delivery
     "alertmanager_posts": HealthMetric(
         "streams_alertmanager_posts", "counter", "Posts by answer (HTTP code or error).", ("peer", "code")

@@ -38,6 +38,8 @@ class Health:
     detector_verdicts: Counter
     alert_transitions: Counter
     alerts_firing: Gauge
+    rules_reloads: Counter
+    rules_reload_ok: Gauge
     alertmanager_posts: Counter
     alertmanager_post_duration: Histogram
     alerts_unsent: Gauge

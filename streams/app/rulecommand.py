@@ -1,0 +1,160 @@
+"""``streams rules check | test | replay``: rules tried before they wake anybody."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import topics
+from streams.app.admin import describe_topics
+from streams.correlate.fixture import failures, load_fixtures
+from streams.correlate.rehearsal import Rehearsal
+from streams.correlate.rule import Rule
+from streams.correlate.rules import load_rules
+from streams.domain.anomaly import Anomaly, decode_anomaly
+from streams.domain.series import Series
+from streams.domain.window import WindowAssembler, decode_window_batch
+from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.settings import Settings
+
+FIXTURES: Final = Path("monitoring/rulefixtures.yml")
+SHOWN_TIMES: Final = 5
+
+
+def add_arguments(rules: argparse.ArgumentParser) -> None:
+    """The three actions of ``streams rules``."""
+    actions = rules.add_subparsers(dest="action", required=True)
+    check = actions.add_parser("check", help="say what is wrong with rule files; exit code 2 if anything is")
+    check.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: STREAMS_THRESHOLDS_PATH")
+    test = actions.add_parser("test", help="every rule must fire on its fixture and be silent on the other; else 1")
+    test.add_argument("--rules", type=Path, help="default: STREAMS_THRESHOLDS_PATH")
+    test.add_argument("--fixtures", type=Path, default=FIXTURES, help=f"default: {FIXTURES}")
+    replay = actions.add_parser("replay", help="what would have fired, from the windows still in Kafka; tells nobody")
+    replay.add_argument("--rules", type=Path, help="default: STREAMS_THRESHOLDS_PATH")
+    replay.add_argument("--since", type=float, default=3600.0, metavar="SECONDS", help="how far back; default: 3600")
+    replay.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple[int, list[str]]:
+    """Runs an action: the exit code and what to print.
+
+    Raises:
+        ConfigurationError: a file cannot be read or used. ServiceUnavailable: no broker, or the topics are missing.
+    """
+    if arguments.action == "check":
+        files = arguments.files or [settings.thresholds_path]
+        return 0, [f"{path}: {len(_rules(path, settings))} rules" for path in files]
+    path = arguments.rules or settings.thresholds_path
+    rules = _rules(path, settings)
+    if arguments.action == "test":
+        wrong = failures(rules, load_fixtures(_text(arguments.fixtures)), settings.pane_seconds)
+        good = len(rules) - len({line.partition(":")[0] for line in wrong})
+        return (1 if wrong else 0), [*wrong, f"{path}: {good} of {len(rules)} rules do as their fixtures say"]
+    if not arguments.since > 0:
+        raise ConfigurationError(f"--since is {arguments.since:g}; write a number of seconds above 0")
+    rehearsal = Rehearsal(rules, settings.pane_seconds)
+    asyncio.run(_replay(settings, rehearsal, now_ns - round(arguments.since * 1e9)))
+    return 0, _json(rehearsal) if arguments.json else _table(rehearsal)
+
+
+def _rules(path: Path, settings: Settings) -> Sequence[Rule]:
+    try:
+        rules = load_rules(_text(path))
+        Rehearsal(rules, settings.pane_seconds)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return rules
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8 text: {error.reason}") from error
+
+
+async def _replay(settings: Settings, rehearsal: Rehearsal, since_ns: int) -> None:
+    """Anomalies first, by window; then the windows in the order of their partitions."""
+    try:
+        strange: dict[tuple[int, Series], list[Anomaly]] = defaultdict(list)
+        async for record in _records(settings, topics.ANOMALIES, since_ns):
+            anomaly = decode_anomaly(record.value or b"")
+            strange[anomaly.start_ns, anomaly.series].append(anomaly)
+        assemblers: dict[int, WindowAssembler] = defaultdict(WindowAssembler)
+        async for record in _records(settings, topics.WINDOWS, since_ns):
+            batch = decode_window_batch(record.value or b"")
+            if batch.end_ns - batch.start_ns != round(settings.pane_seconds * 1e9):
+                continue
+            whole = assemblers[record.partition].add(batch)
+            if whole is not None:
+                found = [one for series in whole.series for one in strange.get((whole.start_ns, series), ())]
+                rehearsal.apply(record.partition, whole, found)
+    except KafkaError as error:
+        raise ServiceUnavailable(f"cannot read the history at {settings.brokers}: {error}") from error
+
+
+async def _records(settings: Settings, topic: str, since_ns: int) -> AsyncIterator[ConsumerRecord]:
+    """What a topic holds now from a time on, partition by partition in order; nothing is committed."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.brokers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=topics.BY_NAME[topic].max_record_bytes,
+    )
+    await consumer.start()
+    try:
+        partitions = dict(await describe_topics(settings))[topics.BY_NAME[topic]]
+        if not partitions:
+            raise ServiceUnavailable(f"{topic} is missing at {settings.brokers}: run `streams topics create`")
+        for number in range(partitions):
+            tp = TopicPartition(topic, number)
+            consumer.assign([tp])
+            end = (await consumer.end_offsets([tp]))[tp]
+            place = (await consumer.offsets_for_times({tp: max(0, since_ns // 1_000_000)})).get(tp)
+            consumer.seek(tp, end if place is None else place.offset)
+            while await consumer.position(tp) < end:
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    for record in records:
+                        if record.value is not None and record.offset < end:
+                            yield record
+    finally:
+        await consumer.stop()
+
+
+def _json(rehearsal: Rehearsal) -> list[str]:
+    rules: dict[str, Any] = {
+        name: {
+            "fired": outcome.fired,
+            "pending": outcome.pending,
+            "resolved": outcome.resolved,
+            "groups": len(outcome.groups),
+            "worst": outcome.worst,
+            "began_ns": outcome.began_ns,
+        }
+        for name, outcome in rehearsal.outcomes.items()
+    }
+    return [orjson.dumps({"windows": rehearsal.windows, "rules": rules}).decode()]
+
+
+def _table(rehearsal: Rehearsal) -> list[str]:
+    lines = [f"{rehearsal.windows} windows; alerts that would have fired:"]
+    for name, outcome in rehearsal.outcomes.items():
+        if outcome.fired:
+            shown = ", ".join(
+                f"{datetime.fromtimestamp(at / 1e9, UTC):%H:%M:%S}" for at in outcome.began_ns[:SHOWN_TIMES]
+            )
+            more = f" and {outcome.fired - SHOWN_TIMES} more" if outcome.fired > SHOWN_TIMES else ""
+            lines.append(f"{name:28} {outcome.fired:5} of {len(outcome.groups)} groups, {outcome.worst}: {shown}{more}")
+    silent = [name for name, outcome in rehearsal.outcomes.items() if not outcome.fired]
+    return [*lines, f"silent: {', '.join(silent) or 'none'}"]

@@ -1,0 +1,105 @@
+"""Rules that change under a running worker, and the history of the topics tried with other rules."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams import topics
+from streams.domain.alert import AlertTransition, decode_alert
+from streams.domain.window import encode_window_batch
+from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
+from tests.unit.window_batches import batch, series
+
+pytestmark = pytest.mark.integration
+LOAD = series("load", "gauge", agent__id="a1")
+
+
+def rules(*names: str) -> str:
+    lines = [
+        f"  {name}: {{metric: load, statistic: max, window_seconds: 10, group_by: [agent.id], summary: s, "
+        "levels: [{severity: high, threshold: 10}]}"
+        for name in names
+    ]
+    return "\n".join(["version: 1", "rules:", *lines])
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "rules.yml").write_text(rules("Kept", "Removed"))
+    with open_pipeline(folder, cache_folder, partitions=1, thresholds_path=folder / "rules.yml") as made:
+        yield made
+
+
+def publish(pipeline: Pipeline, first: int, last: int) -> None:
+    windows = [encode_window_batch(batch(number, {LOAD: [50.0]})) for number in range(first, last)]
+    pipeline.produce([Sent(topics.WINDOWS, f"w{first + i}".encode(), value) for i, value in enumerate(windows)])
+
+
+def transitions(pipeline: Pipeline) -> list[AlertTransition]:
+    return [decode_alert(record.value) for record in pipeline.read(topics.ALERTS) if record.value]
+
+
+def last_states(pipeline: Pipeline) -> dict[str, str]:
+    return {transition.alertname: transition.state for transition in transitions(pipeline)}
+
+
+def streams(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "streams", "rules", *arguments]
+    environment = {**os.environ, **pipeline.variables}
+    return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_rules_are_reloaded_while_alerts_stay(pipeline: Pipeline) -> None:
+    path = pipeline.folder / "rules.yml"
+    worker = pipeline.worker("alerts").up()
+    publish(pipeline, 0, 3)
+    eventually(lambda: last_states(pipeline) == {"Kept": "firing", "Removed": "firing"}, "both fire")
+    path.write_text("rules: [")
+    eventually(lambda: worker.total("streams_rules_reloads_total", outcome="refused") == 1, "it is refused")
+    assert worker.total("streams_rules_last_reload_successful") == 0
+    path.write_text(rules("Kept", "Added"))
+    eventually(lambda: worker.total("streams_rules_reloads_total", outcome="loaded") == 1, "it is loaded")
+    assert worker.total("streams_rules_last_reload_successful") == 1
+    publish(pipeline, 3, 6)
+    wanted = {"Kept": "firing", "Removed": "resolved", "Added": "firing"}
+    eventually(lambda: last_states(pipeline) == wanted, "the new rules are in force")
+    assert sum(t.alertname == "Kept" for t in transitions(pipeline)) == 1, "what has not changed is not said again"
+    assert worker.terminate() == 0
+
+
+def test_the_history_is_replayed_with_other_rules_and_nothing_is_written(pipeline: Pipeline) -> None:
+    publish(pipeline, 6, 9)
+    other = pipeline.folder / "other.yml"
+    other.write_text(rules("Tried"))
+    before = len(pipeline.read(topics.ALERTS, topics.FINDINGS))
+    answer = streams(pipeline, "replay", "--rules", str(other), "--json")
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert found["windows"] >= 3
+    assert found["rules"]["Tried"]["fired"] == 1
+    assert found["rules"]["Tried"]["worst"] == "high"
+    assert len(pipeline.read(topics.ALERTS, topics.FINDINGS)) == before
+    assert "Tried" in streams(pipeline, "replay", "--rules", str(other)).stdout
+
+
+def test_check_and_test_say_what_is_wrong(pipeline: Pipeline) -> None:
+    wrong = pipeline.folder / "wrong.yml"
+    wrong.write_text(rules("X").replace("max", "maximum"))
+    answer = streams(pipeline, "check", str(wrong))
+    assert answer.returncode == 2
+    assert f"{wrong}: rule X: statistic is 'maximum'; write" in answer.stderr
+    answer = streams(pipeline, "test", "--rules", str(ROOT / "monitoring" / "thresholds.yml"))
+    assert (answer.returncode, answer.stderr) == (0, "")
+    strange = pipeline.folder / "strange.yml"
+    strange.write_text(rules("Tried"))
+    answer = streams(pipeline, "test", "--rules", str(strange))
+    assert answer.returncode == 1
+    assert "Tried: has no fixture" in answer.stdout
