@@ -34,7 +34,7 @@ def watch(path: Path) -> tuple[RuleWatch, list[list[str]], CollectorRegistry]:
     def take(rules: Sequence[Rule]) -> None:
         taken.append([rule.name for rule in rules])
 
-    return RuleWatch(path, 10.0, take, make_health(registry)), taken, registry
+    return RuleWatch(path, 10.0, take, make_health(registry, version="")), taken, registry
 
 
 def counted(registry: CollectorRegistry) -> tuple[float, float, float]:
