@@ -1,4 +1,7 @@
-"""Writes what is generated in ``monitoring/``; ``--check`` compares and writes nothing (exit 1 on a difference)."""
+"""Writes what is generated in ``monitoring/`` and ``docs/reference/``.
+
+``--check`` compares and writes nothing (exit 1 on a difference).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,12 @@ import yaml
 
 from monitoring.source import alerts, recordings, slo
 from monitoring.source.dashboards import board
+from monitoring.source.reference import alerts as alerts_page
+from monitoring.source.reference import api, metrics, records
 from streams.correlate.rules import load_thresholds
 
 FOLDER: Final = Path(__file__).parents[1]
+ROOT: Final = FOLDER.parent
 _HEAD: Final = "# Made by `python -m monitoring.source` from {source}. Do not edit.\n"
 
 
@@ -48,6 +54,27 @@ def files(folder: Path = FOLDER) -> dict[Path, str]:
     }
 
 
+def pages(folder: Path = FOLDER) -> dict[Path, str]:
+    """``docs/reference/``: name of a page to content."""
+    thresholds = load_thresholds((folder / "thresholds.yml").read_text())
+    objectives = slo.groups(yaml.safe_load((folder / "slo.yml").read_text()))
+    told = (*alerts.groups(thresholds.baselines), *objectives)
+    recorded = (*recordings.groups(), *objectives, *recordings.former_names())
+    return {
+        Path("topics.md"): records.topics(),
+        Path("events.md"): records.wire(),
+        Path("metrics.md"): metrics.metrics(),
+        Path("rules.md"): alerts_page.rules(thresholds.rules, told, recorded),
+        Path("api.md"): api.api(),
+    }
+
+
+def everything() -> dict[Path, str]:
+    """All that this writes: path below the root of the repository to content."""
+    below = {Path("monitoring") / path: text for path, text in files().items()}
+    return below | {Path("docs/reference") / path: text for path, text in pages().items()}
+
+
 def _rules(source: str, groups: list[dict[str, Any]]) -> str:
     return _HEAD.format(source=source) + yaml.dump({"groups": groups}, Dumper=_Dumper, sort_keys=False, width=118)
 
@@ -57,14 +84,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m monitoring.source", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare; write nothing")
     check = parser.parse_args(arguments).check
-    stale = [path for path, text in files().items() if not _same(FOLDER / path, text)]
-    for path in stale:
+    stale = {path: text for path, text in everything().items() if not _same(ROOT / path, text)}
+    for path, text in stale.items():
         if check:
-            sys.stdout.write(f"monitoring/{path} is not what its source gives: run python -m monitoring.source\n")
+            sys.stdout.write(f"{path} is not what its source gives: run python -m monitoring.source\n")
         else:
-            (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
-            (FOLDER / path).write_text(files()[path])
-            sys.stdout.write(f"monitoring/{path} written\n")
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text)
+            sys.stdout.write(f"{path} written\n")
     return 1 if check and stale else 0
 
 
