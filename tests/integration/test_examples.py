@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -91,6 +92,22 @@ def test_five_lines_of_the_emitter_give_a_span_and_two_metrics(kafka: Any, consu
 
     wanted = {"agents.steps", "agents.inference.duration"}
     read(consumer, topics.METRICS, lambda found: wanted <= metric_names(found, "planning"))
+
+
+def test_the_lines_of_the_readme_give_a_span_and_a_counter(kafka: Any, consumer: Consumer) -> None:
+    names = (topics.SPANS, topics.METRICS, topics.LOGS)
+    create_topics(kafka.bootstrap, [NewTopic(name, num_partitions=1, replication_factor=1) for name in names])
+    readme = (ROOT / "README.md").read_text()
+    (lines,) = re.findall(r"```python\n(from agents_emitter import Emitter\n.+?)```", readme, re.DOTALL)
+    assert len([line for line in lines.splitlines() if line.strip()]) <= 5
+    assert lines.count("127.0.0.1:9092") == 1
+    command = [sys.executable, "-c", lines.replace("127.0.0.1:9092", kafka.bootstrap)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    (span,) = ours(read(consumer, topics.SPANS, lambda found: ours(found, "research")), "research")
+    assert (span.name, span.resource["gen_ai.agent.id"]) == ("plan", "planner-1")
+    read(consumer, topics.METRICS, lambda found: "agents.steps" in metric_names(found, "research"))
 
 
 def test_the_open_telemetry_example_arrives_as_traces_and_as_metrics(rotel: Any, consumer: Consumer) -> None:

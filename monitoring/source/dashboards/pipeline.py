@@ -30,6 +30,9 @@ INCIDENTS: Final = Board(
                 one("Posts to Alertmanager", "timeseries",
                     "sum by (peer, code) (rate(streams_alertmanager_posts_total[5m]))", "{{peer}} {{code}}",
                     unit="ops"),
+                one("Alerts as Alertmanagers hold them", "timeseries",
+                    "sum by (peer, state) (streams_alertmanager_alerts)", "{{peer}} {{state}}",
+                    about="Missing for five minutes: AlertsLost."),
                 one("Time of posts, p95", "timeseries", "histogram_quantile(0.95, sum by (le, peer) "
                     "(rate(streams_alertmanager_post_duration_seconds_bucket[5m])))", "{{peer}}", unit="s"),
                 one("Prometheus' own alerts", "table", 'ALERTS{alertstate="firing",alertname!="Watchdog"}', rare=True),
