@@ -22,6 +22,7 @@ import orjson
 
 from streams import settings as configuration
 from streams.app.control import add_arguments as add_maintenance_arguments
+from streams.app.gatecompare import add_arguments as add_compare_arguments
 from streams.app.rulecommand import add_arguments as add_rule_arguments
 from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
 from streams.settings import Settings
@@ -102,7 +103,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _gate_arguments(gate: argparse.ArgumentParser) -> None:
     """The action of ``streams gate``."""
-    check = gate.add_subparsers(dest="action", required=True).add_parser(
+    actions = gate.add_subparsers(dest="action", required=True)
+    add_compare_arguments(actions.add_parser("compare", help="two results of a benchmark: has anything become worse?"))
+    check = actions.add_parser(
         "check", help="hold a version against the gates of a profile, from the closed windows of the last hour"
     )
     check.add_argument("--service", required=True, help="service.name")
@@ -257,6 +260,18 @@ def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _gate(settings: Settings, arguments: argparse.Namespace) -> int:
+    return _gate_compare(arguments) if arguments.action == "compare" else _gate_check(settings, arguments)
+
+
+def _gate_compare(arguments: argparse.Namespace) -> int:
+    from streams.app import gatecompare
+
+    code, lines = gatecompare.run(arguments)
+    print("\n".join(lines))
+    return code
+
+
+def _gate_check(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.app import gatecheck
     from streams.gate import summary
     from streams.gate.book import GateBook

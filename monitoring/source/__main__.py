@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from monitoring.source import alerts, recordings, slo
+from monitoring.source import alerts, channels, recordings, slo
 from monitoring.source.dashboards import board
 from monitoring.source.reference import alerts as alerts_page
 from monitoring.source.reference import api, metrics, records
@@ -45,6 +45,13 @@ def files(folder: Path = FOLDER) -> dict[Path, str]:
     rules, grafana = Path("rules"), Path("grafana/dashboards")
     boards = {grafana / f"{one.uid}.json": board.render(one, thresholds.baselines) for one in board.BOARDS}
     return boards | {
+        Path("alertmanager/channels.yml"): _HEAD.format(source="alertmanager/alertmanager.yml and source/channels.py")
+        + yaml.dump(
+            channels.configuration(yaml.safe_load((folder / "alertmanager/alertmanager.yml").read_text())),
+            Dumper=_Dumper,
+            sort_keys=False,
+            width=118,
+        ),
         rules / "alerts.yml": _rules(
             "monitoring/thresholds.yml and source/alerts.py", alerts.groups(thresholds.baselines)
         ),

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -16,15 +16,14 @@ from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.app.admin import describe_topics
-from streams.correlate.fixture import failures, load_fixtures
-from streams.correlate.rehearsal import Rehearsal
-from streams.correlate.rule import Rule
-from streams.correlate.rules import load_rules
-from streams.domain.anomaly import Anomaly, decode_anomaly
-from streams.domain.series import Series
-from streams.domain.window import WindowAssembler, decode_window_batch
 from streams.errors import ConfigurationError, ServiceUnavailable
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.correlate.rehearsal import Rehearsal
+    from streams.correlate.rule import Rule
+    from streams.domain.anomaly import Anomaly
+    from streams.domain.series import Series
 
 FIXTURES: Final = Path("monitoring/rulefixtures.yml")
 SHOWN_TIMES: Final = 5
@@ -50,6 +49,9 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
     Raises:
         ConfigurationError: a file cannot be read or used. ServiceUnavailable: no broker, or the topics are missing.
     """
+    from streams.correlate.fixture import failures, load_fixtures  # NumPy: every start of the command would wait for it
+    from streams.correlate.rehearsal import Rehearsal
+
     if arguments.action == "check":
         files = arguments.files or [settings.thresholds_path]
         return 0, [f"{path}: {len(_rules(path, settings))} rules" for path in files]
@@ -67,6 +69,9 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
 
 
 def _rules(path: Path, settings: Settings) -> Sequence[Rule]:
+    from streams.correlate.rehearsal import Rehearsal
+    from streams.correlate.rules import load_rules
+
     try:
         rules = load_rules(_text(path))
         Rehearsal(rules, settings.pane_seconds)
@@ -86,6 +91,9 @@ def _text(path: Path) -> str:
 
 async def _replay(settings: Settings, rehearsal: Rehearsal, since_ns: int) -> None:
     """Anomalies first, by window; then the windows in the order of their partitions."""
+    from streams.domain.anomaly import decode_anomaly
+    from streams.domain.window import WindowAssembler, decode_window_batch
+
     try:
         strange: dict[tuple[int, Series], list[Anomaly]] = defaultdict(list)
         async for record in _records(settings, topics.ANOMALIES, since_ns):

@@ -70,8 +70,7 @@ class AlertmanagerService(Service):
 
     def _prepare(self) -> None:
         content = template.load(self._template)
-        for route in (content["route"], *content["route"].get("routes", ())):
-            route |= {"group_wait": "1s", "group_interval": "1s"}
+        _hurry(content["route"])
         hooks = [{"url": self._webhook_url, "send_resolved": True}] if self._webhook_url else []
         content["receivers"] = [
             {"name": receiver["name"], "webhook_configs": hooks if receiver["name"] != SILENT_RECEIVER else []}
@@ -90,3 +89,9 @@ class AlertmanagerService(Service):
 
     def _ready(self) -> bool:
         return answers(f"{self.url}/-/ready")
+
+
+def _hurry(route: dict[str, Any]) -> None:
+    route |= {"group_wait": "1s", "group_interval": "1s"}
+    for inner in route.get("routes", ()):
+        _hurry(inner)

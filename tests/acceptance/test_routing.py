@@ -1,0 +1,151 @@
+"""Every shipped alert at its receiver, with severity and runbook: by amtool, and through the real ones to a webhook.
+
+Stream alerts: fixture, rule, publisher, Alertmanager, webhook. Prometheus' alerts: their expressions are replaced by
+one that is true at once (promtool fires the real ones), labels, annotations and templates are as shipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.correlate.fixture import window
+from streams.correlate.operator import CorrelateOperator
+from streams.domain.alert import AlertTransition
+from streams.publish.alertmanager import AlertmanagerPublisher
+from streams.services import install
+from streams.services.alertmanager import AlertmanagerService
+from streams.services.prometheus import PrometheusService
+from streams.services.webhook import WebhookReceiver
+from tests.pipeline import eventually
+from tests.unit.correlate.scenes import FIXTURES, RULES
+from tests.unit.publish.builders import CountedStats
+
+pytestmark = pytest.mark.integration
+MONITORING = Path(__file__).parents[2] / "monitoring"
+SECURITY = {"SecurityAnomaly", "AccessViolation", "AuthFailuresHigh"}
+OF_SEVERITY = {"critical": "page", "high": "operators", "warning": "notices", "info": "notices"}
+PROMETHEUS = [
+    rule
+    for name in ("alerts.yml", "slo.yml")
+    for group in yaml.safe_load((MONITORING / "rules" / name).read_text())["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
+]
+
+
+def wanted(name: str, severity: str) -> set[str]:
+    """Who should hear of it."""
+    if name == "Watchdog":
+        return {"nobody"}
+    if name in SECURITY:
+        return {"security", "page"} if severity == "critical" else {"security"}
+    return {OF_SEVERITY[severity]}
+
+
+def shipped() -> list[tuple[str, str]]:
+    """All alerts by name and severity."""
+    of_stream = {(rule.name, level.severity) for rule in RULES for level in rule.levels}
+    incidents = {("AgentIncident", severity) for severity in OF_SEVERITY}
+    return sorted(of_stream | incidents | {(rule["alert"], rule["labels"]["severity"]) for rule in PROMETHEUS})
+
+
+@pytest.fixture(scope="module")
+def amtool(monitoring_packages: None) -> Path:
+    return Path(install.program("prometheus-alertmanager")).parent / "amtool"
+
+
+@pytest.mark.parametrize("name", ["alertmanager.yml", "channels.yml"])
+def test_amtool_takes_the_file_and_sends_every_alert_to_its_receiver(amtool: Path, name: str) -> None:
+    path = MONITORING / "alertmanager" / name
+    checked = subprocess.run([amtool, "check-config", path], capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    for alert, severity in shipped():
+        labels = [f"alertname={alert}", f"severity={severity}", "service_name=planning"]
+        line = [amtool, "config", "routes", "test", f"--config.file={path}", *labels]
+        answer = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout
+        assert set(answer.strip().split(",")) == wanted(alert, severity), (alert, severity)
+
+
+@pytest.fixture
+def hook() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def peer(tmp_path: Path, monitoring_packages: None, hook: WebhookReceiver) -> Iterator[AlertmanagerService]:
+    with AlertmanagerService(tmp_path / "alertmanager", webhook_url=hook.url) as service:
+        yield service
+
+
+def heard(hook: WebhookReceiver, key: Callable[[dict[str, Any]], str]) -> dict[str, set[str]]:
+    """Receivers by alert."""
+    found: dict[str, set[str]] = {}
+    for request in hook.requests:
+        for alert in request["alerts"]:
+            found.setdefault(key(alert), set()).add(request["receiver"])
+    return found
+
+
+def complete(alert: dict[str, Any]) -> bool:
+    """It says how bad it is, what is the matter, and where to read on."""
+    texts = alert["annotations"]
+    runbook = MONITORING.parent / texts.get("runbook", "none")
+    return alert["labels"]["severity"] in OF_SEVERITY and bool(texts.get("summary")) and runbook.is_file()
+
+
+def worst(rule_name: str) -> AlertTransition:
+    """The transition with which a rule reaches the severity its fixture names."""
+    scene = FIXTURES[rule_name].fires
+    operator, found = CorrelateOperator([rule for rule in RULES if rule.name == rule_name]), []
+    for number in range(scene.windows):
+        batch, anomalies = window(scene, number, 10_000_000_000)
+        made = operator.apply(batch, anomalies) + operator.advance(batch.end_ns)
+        found += [t for t in made if t.state == "firing" and t.severity == scene.severity]
+    return found[-1]
+
+
+def test_every_alert_of_the_stream_reaches_its_receiver(peer: AlertmanagerService, hook: WebhookReceiver) -> None:
+    transitions = [worst(rule.name) for rule in RULES]
+    expected = {t.alertname: wanted(t.alertname, t.severity) for t in transitions}
+
+    async def publish() -> None:
+        publisher = AlertmanagerPublisher([peer.url], clock_ns=time.time_ns, stats=CountedStats())
+        await publisher.start()
+        try:
+            for transition in transitions:
+                publisher.update(transition)
+            said = lambda: heard(hook, lambda alert: str(alert["labels"]["alertname"])) == expected  # noqa: E731
+            await asyncio.to_thread(eventually, said, "every alert at its receiver", 60.0)
+        finally:
+            await publisher.stop()
+
+    asyncio.run(publish())
+    assert all(complete(alert) for alert in hook.alerts if alert["status"] == "firing")
+
+
+def test_every_alert_of_prometheus_reaches_its_receiver(
+    tmp_path: Path, peer: AlertmanagerService, hook: WebhookReceiver
+) -> None:
+    rules, expected = [], {}
+    for number, rule in enumerate(PROMETHEUS):  # a service each: a worse one of the same name would inhibit it
+        expression = f'label_replace(vector(1), "service_name", "s{number}", "", "")'
+        rules.append({name: rule[name] for name in ("alert", "labels", "annotations")} | {"expr": expression})
+        expected[f"s{number}"] = wanted(rule["alert"], rule["labels"]["severity"]) - {"nobody"}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": rules}]}))
+    expected = {service: receivers for service, receivers in expected.items() if receivers}
+    with PrometheusService(tmp_path / "prometheus", rule_files=[tmp_path / "rules.yml"], alertmanager_url=peer.url):
+        eventually(
+            lambda: heard(hook, lambda alert: str(alert["labels"]["service_name"])) == expected,
+            "every alert at its receiver",
+        )
+    assert all(complete(alert) for alert in hook.alerts if alert["status"] == "firing")
+    assert "Watchdog" in {alert["labels"]["alertname"] for alert in peer.alerts()}
