@@ -1,10 +1,12 @@
-"""Log records to counter samples: one increment per log on ``agents.log.records`` with its severity.
+"""Log records to counter samples: one increment per log on ``agents.log.records`` with severity and logger.
 
-Three sources: our batches (``agents.log/1``), OTLP JSON and OTLP protobuf. The text of a log is not looked at here.
+Three sources: our batches (``agents.log/1``), OTLP JSON and OTLP protobuf. The logger is the attribute
+``logger.name`` of a log, else the name of its OTLP scope. The text of a log is not looked at here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -21,6 +23,7 @@ NAME: Final = "agents.log.records"
 SEVERITIES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 """Names of the severity numbers 1-4, 5-8, ... 21-24 (OpenTelemetry logs data model)."""
 _DEFAULT: Final = "INFO"
+_LOGGER: Final = "logger.name"
 
 
 def severity(number: object, text: object) -> str:
@@ -55,7 +58,7 @@ class LogReader:
         self._append_ns = append_ns
         self._gather = gather
         self._table = table
-        self._targets: dict[tuple[labels.Labels, str], int] = {}
+        self._targets: dict[tuple[labels.Labels, str, str], int] = {}
 
     def read_batch(self, body: dict[str, Any]) -> int:
         """Our batch; returns how many events were seen, used or not.
@@ -73,7 +76,7 @@ class LogReader:
         if batch is not None:
             self._gather.batches.append(batch)
         inherited = labels.of_resource(resource)
-        return sum(self._read_json(log, inherited) for log in logs)
+        return sum(self._read_json(log, inherited, "") for log in logs)
 
     def read_json(self, resources: list[Any]) -> int:
         """A list of OTLP JSON ResourceLogs."""
@@ -102,7 +105,8 @@ class LogReader:
             for scope in resource.scope_logs:
                 for log in scope.log_records:
                     moment = log.time_unix_nano or log.observed_time_unix_nano
-                    self._count(moment, severity(log.severity_number, log.severity_text), inherited)
+                    word = severity(log.severity_number, log.severity_text)
+                    self._count(moment, word, _logger_of(log.attributes) or scope.scope.name, inherited)
                     seen += 1
         return seen
 
@@ -112,30 +116,54 @@ class LogReader:
         seen = 0
         for scope in _items(_object(item), "scopeLogs"):
             for log in _items(_object(scope), "logRecords"):
-                seen += self._read_json(log, inherited)
+                seen += self._read_json(log, inherited, _scope_name(_object(scope).get("scope")))
         return seen
 
-    def _read_json(self, log: object, inherited: labels.Labels) -> int:
+    def _read_json(self, log: object, inherited: labels.Labels, scope: str) -> int:
         if not isinstance(log, dict):
             self._gather.reject(self._record, reasons.BAD_TYPE, f"a log is an object, not {show(log)}")
             return 1
         moment = optional_time_ns(log.get("timeUnixNano")) or optional_time_ns(log.get("observedTimeUnixNano"))
-        self._count(moment, severity(log.get("severityNumber"), log.get("severityText")), inherited)
+        word = severity(log.get("severityNumber"), log.get("severityText"))
+        self._count(moment, word, _logger_named(log.get("attributes")) or scope, inherited)
         return 1
 
-    def _count(self, moment: int, word: str, inherited: labels.Labels) -> None:
+    def _count(self, moment: int, word: str, logger: str, inherited: labels.Labels) -> None:
         """One log; without a usable time the record's append time counts."""
         if not 0 < moment <= MAX_INT64:
             moment = self._append_ns
         if moment <= 0:
             self._gather.reject(self._record, reasons.BAD_TIME, "neither the log nor its record has a time")
             return
-        key = (inherited, word)
+        key = (inherited, word, logger)
         target = self._targets.get(key)
         if target is None:
-            series = Series(NAME, "1", "counter", labels.clean([("severity", word)], inherited))
+            series = Series(NAME, "1", "counter", labels.clean([("logger", logger), ("severity", word)], inherited))
             target = self._targets[key] = target_of(self._table, series, cumulative=False)
         self._gather.point(self._record, target, moment, 0, 1.0)
+
+
+def _logger_of(given: Iterable[Any]) -> str:
+    """The attribute in a protobuf list."""
+    return next((item.value.string_value for item in given if item.key == _LOGGER), "")
+
+
+def _logger_named(given: object) -> str:
+    """The attribute, in our flat mapping or in a list of OTLP JSON."""
+    if isinstance(given, dict):
+        found = given.get(_LOGGER)
+    elif isinstance(given, list):
+        named = (item for item in given if isinstance(item, dict) and item.get("key") == _LOGGER)
+        value = next(named, {}).get("value")
+        found = value.get("stringValue") if isinstance(value, dict) else None
+    else:
+        found = None
+    return found if isinstance(found, str) else ""
+
+
+def _scope_name(scope: object) -> str:
+    name = scope.get("name") if isinstance(scope, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def batch_of(record: int, body: dict[str, Any]) -> BatchId | None:

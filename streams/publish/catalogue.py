@@ -174,7 +174,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     _counter("agents.security.anomalies", "Security anomalies.", "type", "severity", who=WHO),
     _counter("agents.access.violations", "Refused accesses.", "violation_type", "resource_class", who=WHO),
     _counter("agents.rate_limited", "Requests refused by a rate limit.", "route", "reason", who=WHO),
-    _counter("agents.log.records", "Log records by severity.", "severity"),
+    _counter("agents.log.records", "Log records by severity and logger.", "severity", "logger"),
     # GenAI conventions
     _histogram("gen_ai.client.token.usage", "{token}", TOKENS, "Tokens per request.", *_MODEL, "gen_ai.token.type"),
     _histogram("gen_ai.client.operation.duration", "s", GENAI_SECONDS, "Time of model calls.", *_MODEL, "error.type"),

@@ -104,3 +104,39 @@ def test_wrong_batches(change: dict[str, Any], reason: str) -> None:
 )
 def test_wrong_otlp(body: object, reason: str) -> None:
     assert decode(orjson.dumps(body)).rejected == [(0, reason, 1)]
+
+
+NAMED = [
+    ({"logger.name": "planner.tools"}, "planner.tools"),
+    ({"logger.name": ""}, None),
+    ({"logger.name": 7}, None),
+    ({}, None),
+    (None, None),
+    ("odd", None),
+    ([{"key": "logger.name", "value": {"stringValue": "listed"}}], "listed"),
+    ([{"key": "logger.name", "value": 7}, "odd"], None),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), NAMED)
+def test_the_logger_of_our_batch(given: Any, expected: str | None) -> None:
+    raw = encode_log_batch(RESOURCE, [log(17, attributes=given)], producer="p", seq=0)
+    assert (decode(raw).only()[0].label("logger") or None) == expected
+
+
+def test_a_long_name_of_a_logger_is_cut_and_its_log_counts() -> None:
+    raw = encode_log_batch({}, [log(17, attributes={"logger.name": "x" * 100_000})], producer="p", seq=0)
+    found = decode(raw)
+    assert found.reasons() == {}
+    assert 0 < len(found.only()[0].label("logger")) < 1_000
+
+
+def test_the_logger_of_otlp_is_its_attribute_else_its_scope() -> None:
+    attribute = [{"key": "logger.name", "value": {"stringValue": "own"}}]
+    logs = [{"timeUnixNano": str(NOW_NS), "attributes": attribute}, {"timeUnixNano": str(NOW_NS + 1)}]
+    body = {
+        "resourceLogs": [{"resource": OTLP_RESOURCE, "scopeLogs": [{"scope": {"name": "lib"}, "logRecords": logs}]}]
+    }
+    found = decode(orjson.dumps(body))
+    assert sorted((s[2], s[1].label("logger")) for s in found.samples) == [(NOW_NS, "own"), (NOW_NS + 1, "lib")]
+    assert decode(ParseDict(body, ExportLogsServiceRequest()).SerializeToString()) == found
