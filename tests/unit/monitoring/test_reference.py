@@ -59,6 +59,17 @@ def test_log_and_span_examples_are_taken_by_the_decoders() -> None:
     assert [span.name for span in spans.spans] == ["plan"]
 
 
+def test_the_comparison_has_the_figures_of_the_readme() -> None:
+    (row,) = re.findall(
+        r"^\| `python -m benchmarks.throughput --peers`.+$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    table = (ROOT / "docs/COMPARISON.md").read_text()
+    for name, here in re.findall(
+        r"^\| (Kafka Streams|Bytewax|Quix Streams|confluent-kafka)[^|]* \| (\d+) \|", table, re.MULTILINE
+    ):
+        assert re.search(rf"{name}[^;]*? {here},000 ", row), f"{name} {here}"
+
+
 def test_every_topic_and_nothing_else_has_a_row() -> None:
     rows = re.findall(r"^\| `([^`]+)` \|", PAGES["topics.md"], re.MULTILINE)
     assert rows == [topic.name for topic in topics.TOPICS]
