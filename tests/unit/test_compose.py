@@ -120,6 +120,21 @@ def test_the_collector_writes_the_topics_that_the_pipeline_reads() -> None:
     assert ports == {protocol["endpoint"].rsplit(":", 1)[1] for protocol in protocols.values()}
 
 
+def test_sampled_traces_go_to_the_trace_backend_that_grafana_asks() -> None:
+    settings = Settings.from_environ(_variables("worker-traces"))
+    assert settings.otlp_traces_url == "http://jaeger:4318/v1/traces"
+    flags = dict(flag.split("=") for flag in SERVICES["jaeger"]["command"])
+    assert flags["--collector.otlp.http.host-port"] == ":4318"
+    assert int(flags["--memory.max-traces"]) > 0, "without it its memory has no bound"
+    folder = ROOT / "monitoring/grafana/provisioning/datasources"
+    (jaeger,) = yaml.safe_load((folder / "jaeger.yml").read_text())["datasources"]
+    assert jaeger["url"] == f"http://jaeger{flags['--query.http-server.host-port']}"
+    (prometheus,) = yaml.safe_load((folder / "prometheus.yml").read_text())["datasources"]
+    (link,) = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    assert link["datasourceUid"] == jaeger["uid"]
+    assert f"{link['name']}=" in (ROOT / "streams/publish/exposition.py").read_text()
+
+
 def test_grafana_asks_the_prometheus_of_the_stack() -> None:
     path = ROOT / "monitoring/grafana/provisioning/datasources/prometheus.yml"
     (source,) = yaml.safe_load(path.read_text())["datasources"]
