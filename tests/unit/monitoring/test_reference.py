@@ -9,6 +9,7 @@ import pytest
 
 from monitoring.source.__main__ import ROOT, pages
 from streams import topics
+from streams.correlate.rules import load_rules
 from streams.decode.head import HeadCache
 from streams.decode.run import decode_run
 from streams.decode.spans import decode_spans
@@ -68,6 +69,15 @@ def test_the_comparison_has_the_figures_of_the_readme() -> None:
         r"^\| (Kafka Streams|Bytewax|Quix Streams|confluent-kafka)[^|]* \| (\d+) \|", table, re.MULTILINE
     ):
         assert re.search(rf"{name}[^;]*? {here},000 ", row), f"{name} {here}"
+
+
+def test_the_rule_of_the_readme_is_one() -> None:
+    (text,) = re.findall(r"```yaml\n(rules:\n.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (rule,) = load_rules("version: 1\n" + text)
+    assert rule.name == "AgentStepsMany"
+    (level,) = rule.levels
+    assert level.breached(20.1)
+    assert not level.breached(20.0)
 
 
 def test_every_topic_and_nothing_else_has_a_row() -> None:
