@@ -22,7 +22,7 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
 4. ``streams.detect``: closed windows become findings on ``agents.anomalies``.
 5. ``streams.correlate``: windows and findings become alerts with a life on ``agents.alerts``; these and the calls on
    ``agents.findings`` become incidents with a ranked cause on ``agents.incidents``; acks and maintenance come there
-   from ``agents.control``.
+   from ``agents.control``, ``agents.deployments``.
 6. ``streams.gate``: evidence becomes the verdict on a deployment.
 7. ``streams.publish``: windows, alerts and dead letters leave for Prometheus, Alertmanager and Kafka.
 

@@ -22,6 +22,7 @@ import orjson
 
 from streams import settings as configuration
 from streams.app.control import add_arguments as add_maintenance_arguments
+from streams.app.deployments import add_arguments as add_deployment_arguments
 from streams.app.gatecompare import add_arguments as add_compare_arguments
 from streams.app.rulecommand import add_arguments as add_rule_arguments
 from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
@@ -92,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_rule_arguments(commands.add_parser("rules", help="check rules, test them, replay them over the history"))
     add_maintenance_arguments(commands.add_parser("maintenance", help="times in which alerts are not notified"))
+    add_deployment_arguments(commands.add_parser("deployments", help="tell what goes out where; where it stands"))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
     demo.add_argument("--seconds", help="how long it shows the live pipeline; default: DEMO_SECONDS, else until Ctrl-C")
@@ -335,6 +337,14 @@ def _maintenance(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _deployments(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import deployments
+
+    lines = deployments.run(settings.brokers, arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
+    print("\n".join(lines) or "none")
+    return 0
+
+
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.demo.run import run_demo
 
@@ -379,6 +389,7 @@ _COMMANDS: Final = {
     "alerts": _alerts,
     "maintenance": _maintenance,
     "rules": _rules,
+    "deployments": _deployments,
     "api": _api,
     "gate": _gate,
 }

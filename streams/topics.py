@@ -52,6 +52,7 @@ ALERTS: Final = "agents.alerts"
 FINDINGS: Final = "agents.findings"
 INCIDENTS: Final = "agents.incidents"
 CONTROL: Final = "agents.control"
+DEPLOYMENTS: Final = "agents.deployments"
 DEAD_LETTERS: Final = "agents.dead-letters"
 STATE: Final = "streams.state"
 
@@ -89,6 +90,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic(
         CONTROL, "ack/target or maintenance/id", 1, -1, True, True, _MB, "streams alerts, maintenance", "alerts role"
     ),
+    Topic(DEPLOYMENTS, "deployment id", 1, -1, True, True, _MB, "streams deployments", "alerts role"),
     Topic(INCIDENTS, "incident id", "source", 30 * DAY_SECONDS, False, True, 4 * _MB, "alerts role", "api, users"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),

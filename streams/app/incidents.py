@@ -21,6 +21,7 @@ from streams.app.sink import Output, dead_letter_output
 from streams.correlate.incidents import IncidentOperator
 from streams.domain.alert import AlertTransition
 from streams.domain.control import Ack, Maintenance
+from streams.domain.deployment import Deployment
 from streams.domain.finding import decode_finding
 from streams.domain.incident import Incident, encode_incident
 from streams.domain.source import Source, SourceLog, first_seat
@@ -30,8 +31,13 @@ from streams.publish.progress import Progress
 
 _log = logging.getLogger(__name__)
 SOURCES: Final = (topics.FINDINGS,)
+GOES_OUT: Final = frozenset({"registered", "rolling", "rolling_back"})
+"""States of a deployment in which another version takes over: what may be the cause of what follows."""
 SNAPSHOT_NS: Final = 10 * 10**9
 """A snapshot is written at most this often: what lies between is read again after a restart."""
+
+
+_KINDS: Final = ("alerts", "edges", "controls", "deployments", "rejected")
 
 
 @dataclass
@@ -42,7 +48,8 @@ class IncidentsPart:
         notify: takes each incident, with what was told of it before, to Alertmanager's desired state; must not block.
         resume: takes incidents that were open before a restart. told: see
             :class:`streams.app.alerts.AlertsPart`; a snapshot waits for it, for ten times its interval at most.
-        counts: findings by what they were: ``alerts``, ``edges``, ``controls``, ``rejected``.
+        counts: findings by what they were: ``alerts``, ``edges``, ``controls``, ``deployments``,
+            ``rejected``.
     """
 
     topic: str
@@ -54,7 +61,7 @@ class IncidentsPart:
     committable: int | None = None
     operator: IncidentOperator = field(default_factory=IncidentOperator)
     source: Source = field(default_factory=Source)
-    counts: dict[str, int] = field(default_factory=lambda: {"alerts": 0, "edges": 0, "controls": 0, "rejected": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_KINDS, 0))
     _last: dict[str, Incident] = field(default_factory=dict)
     _applied: int = -1
     _saved_ns: int = 0
@@ -132,6 +139,11 @@ class IncidentsPart:
         if isinstance(finding, Ack | Maintenance):
             self.counts["controls"] += 1
             return self._told(self.operator.control(finding))
+        if isinstance(finding, Deployment):
+            self.counts["deployments"] += 1
+            if finding.state in GOES_OUT:
+                self.operator.deployed(finding.service, finding.updated_ns)
+            return []
         self.counts["edges"] += len(finding)
         return [output for edge in finding for output in self._told(self.operator.edge(edge))]
 
@@ -145,7 +157,7 @@ class IncidentsPart:
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The figures as values."""
-        fates = {"aggregated": self.counts["alerts"] + self.counts["edges"] + self.counts["controls"]}
+        fates = {"aggregated": sum(self.counts.values()) - self.counts["rejected"]}
         return Progress(
             self.topic,
             self.partition,

@@ -1,4 +1,4 @@
-"""Brings what people say to where incidents are formed: records of ``agents.control`` go on to ``agents.findings``.
+"""Brings what people and deployers say to where incidents are formed, ``agents.findings``.
 
 There they have one place in the order of alerts and calls, so that a replay gives the same incidents. What a crash
 repeats says the same again.
@@ -6,9 +6,9 @@ repeats says the same again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import ConsumerRecord
 
@@ -18,11 +18,16 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.domain.control import decode_control
+from streams.domain.deployment import decode_deployment
 from streams.domain.source import Source, SourceLog, first_seat
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 
-SOURCES: Final = (topics.CONTROL,)
+SOURCES: Final[Mapping[str, tuple[str, Callable[[bytes], Any]]]] = {
+    topics.CONTROL: ("not_a_control", decode_control),
+    topics.DEPLOYMENTS: ("not_a_deployment", decode_deployment),
+}
+"""Topic -> reason of what is refused, and what reads its records."""
 
 
 @dataclass
@@ -81,12 +86,13 @@ class RelayPart:
         return [self._checkpointed(results)]
 
     def _output(self, record: ConsumerRecord, now_ns: int) -> Output:
+        reason, read = SOURCES[self.topic]
         try:
-            decode_control(record.value or b"")
+            read(record.value or b"")
         except ValueError as error:
             self.counts["rejected"] += 1
-            self.health.dead_letters.labels(self.topic, "not_a_control").inc()
-            return dead_letter_output(record, "not_a_control", str(error), self.topic, now_ns)
+            self.health.dead_letters.labels(self.topic, reason).inc()
+            return dead_letter_output(record, reason, str(error), self.topic, now_ns)
         self.counts["aggregated"] += 1
         return Output(topics.FINDINGS, record.key, record.value)
 
@@ -104,7 +110,7 @@ class RelayPart:
             self.topic,
             self.partition,
             fates={"aggregated": self.counts["aggregated"]},
-            reasons={"not_a_control": self.counts["rejected"]},
+            reasons={SOURCES[self.topic][0]: self.counts["rejected"]},
             source=self.source,
             lag=None if lag < 0 else lag,
         )

@@ -9,14 +9,15 @@ import orjson
 
 from streams.domain.alert import ALERT_SCHEMA, AlertTransition, decode_alert
 from streams.domain.control import CONTROL_SCHEMA, Ack, Maintenance, decode_control
+from streams.domain.deployment import DEPLOYMENT_SCHEMA, Deployment, decode_deployment
 from streams.domain.trace import Edge, decode_edge, encode_edge
 
 EDGES_SCHEMA: Final = "agents.edges/1"
 
 
 def encode_edges(edges: Iterable[Edge]) -> bytes:
-    """One record for the edges of a run, those of the same key and connection type added up. Alerts and control records
-    are those of ``agents.alerts`` and ``agents.control``, unchanged.
+    """One record for the edges of a run, those of the same key and connection type added up. Alerts, control
+    records and deployments are those of their own topics, unchanged.
     """
     sums: dict[tuple[str, str, str], Edge] = {}
     for edge in edges:
@@ -26,8 +27,8 @@ def encode_edges(edges: Iterable[Edge]) -> bytes:
     return orjson.dumps({"v": 1, "schema": EDGES_SCHEMA, "edges": rows})
 
 
-def decode_finding(value: bytes) -> AlertTransition | Ack | Maintenance | list[Edge]:
-    """A transition, edges, or a control record.
+def decode_finding(value: bytes) -> AlertTransition | Ack | Maintenance | Deployment | list[Edge]:
+    """A transition, edges, a control record, or a deployment.
 
     Raises:
         ValueError: none of them.
@@ -38,6 +39,8 @@ def decode_finding(value: bytes) -> AlertTransition | Ack | Maintenance | list[E
         return decode_alert(value)
     if schema == CONTROL_SCHEMA:
         return decode_control(value)
+    if schema == DEPLOYMENT_SCHEMA:
+        return decode_deployment(value)
     if schema != EDGES_SCHEMA:
         raise ValueError(f"not a finding: schema {schema!r}")
     return [decode_edge(orjson.dumps(row)) for row in body["edges"]]

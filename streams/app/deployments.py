@@ -1,0 +1,131 @@
+"""``streams deployments start | move | list``: what goes out where, as records of ``agents.deployments``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from typing import get_args
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import topics
+from streams.app.state import read_to_end
+from streams.domain.deployment import STRATEGIES, Deployment, State, decode_deployment, encode_deployment
+from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.gate.lifecycle import LifecycleConflict, Request, move, register
+
+SHOWN = 50
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The actions of ``streams deployments``."""
+    actions = command.add_subparsers(dest="action", required=True)
+    start = actions.add_parser("start", help="a version goes out: incidents that begin afterwards know of it")
+    start.add_argument("id", help="of the deployment; the same id with the same words again changes nothing")
+    start.add_argument("--service", required=True, help="service.name")
+    start.add_argument("--version", required=True, help="service.version")
+    start.add_argument("--environment", default="production")
+    start.add_argument("--baseline", default="", help="the version it is held against; default: what runs beside it")
+    start.add_argument("--strategy", choices=STRATEGIES, default="rolling")
+    start.add_argument("--sha", default="", help="git commit")
+    start.add_argument("--profile", default="default", help="of gates")
+    change = actions.add_parser("move", help="into another state; what is not allowed says what is")
+    change.add_argument("id")
+    change.add_argument("state", choices=get_args(State))
+    change.add_argument("--why", required=True)
+    for each in (start, change):
+        each.add_argument("--by", required=True, help="who says so")
+    listing = actions.add_parser("list", help=f"the newest {SHOWN}, newest first")
+    listing.add_argument("--service", default="")
+
+
+def run(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
+    """Does what is asked; lines to print.
+
+    Raises:
+        ConfigurationError: there is no such deployment, or the state machine does not allow it (it says what it does).
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    known = read(brokers)
+    if arguments.action == "list":
+        found = [one for one in known.values() if arguments.service in ("", one.service)]
+        return [_line(one) for one in sorted(found, key=lambda one: (-one.updated_ns, one.id))[:SHOWN]]
+    before = known.get(arguments.id)
+    try:
+        if arguments.action == "start":
+            after = register(before, _request(arguments), now_ns, arguments.by)
+        elif before is None:
+            raise ConfigurationError(f"there is no deployment {arguments.id!r}; `streams deployments list` shows them")
+        else:
+            after = move(before, arguments.state, arguments.why, arguments.by, now_ns)
+    except LifecycleConflict as error:
+        raise ConfigurationError(str(error)) from error
+    if after is not before:
+        write(brokers, after)
+    return [_line(after)]
+
+
+def read(brokers: str) -> dict[str, Deployment]:
+    """The newest record of each deployment; what is none is left out (the relay has told of it).
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    found: dict[str, Deployment] = {}
+
+    async def gather() -> None:
+        begin = {TopicPartition(topics.DEPLOYMENTS, 0): 0}
+        async for record in read_to_end(brokers, begin, max_bytes=topics.BY_NAME[topics.DEPLOYMENTS].max_record_bytes):
+            try:
+                deployment = decode_deployment(record.value or b"")
+            except ValueError:
+                continue
+            found[deployment.id] = deployment
+
+    try:
+        asyncio.run(gather())
+    except (KafkaError, TimeoutError) as error:
+        raise ServiceUnavailable(f"{topics.DEPLOYMENTS} was not read ({brokers}): {error!r}") from error
+    return found
+
+
+def write(brokers: str, deployment: Deployment) -> None:
+    """Writes one record and waits until the brokers have it.
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+
+    async def send() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
+        try:
+            await producer.start()
+            await producer.send_and_wait(topics.DEPLOYMENTS, encode_deployment(deployment), key=deployment.id.encode())
+        finally:
+            await producer.stop()
+
+    try:
+        asyncio.run(send())
+    except KafkaError as error:
+        raise ServiceUnavailable(f"{topics.DEPLOYMENTS} was not written ({brokers}): {error!r}") from error
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    said = (
+        *(arguments.service, arguments.version, arguments.environment, arguments.baseline),
+        *(arguments.strategy, arguments.sha, arguments.profile),
+    )
+    if not arguments.id or not all(said[:3]):
+        raise ConfigurationError("a deployment needs an id, a service, a version and an environment; none may be empty")
+    body_hash = hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    return Request(arguments.id, *said, idempotency_key="", request_hash=body_hash)
+
+
+def _line(one: Deployment) -> str:
+    at = datetime.fromtimestamp(one.updated_ns // 10**9, UTC).isoformat().replace("+00:00", "Z")
+    last = one.steps[-1]
+    what = f"{one.id}  {one.service} {one.version} in {one.environment}"
+    return f"{what}: {one.state} since {at} by {last.by}: {last.reason}"

@@ -1,0 +1,78 @@
+"""A deployment that is told while a worker runs is the cause of the alerts that follow it; the states are held."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from streams import topics
+from streams.domain.alert import AlertTransition, encode_alert
+from streams.domain.incident import Incident, decode_incident
+from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
+from tests.unit.correlate.test_incidents import alert
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[Pipeline]:
+    with open_pipeline(tmp_path_factory.mktemp("deployments"), cache_folder, partitions=1) as made:
+        yield made
+
+
+def deployments(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "streams", "deployments", *arguments]
+    environment = {**os.environ, **pipeline.variables, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def now(transition: AlertTransition, seconds: float) -> AlertTransition:
+    at_ns = time.time_ns() + round(seconds * 1e9)
+    return replace(transition, starts_at_ns=at_ns, at_ns=at_ns)
+
+
+def test_a_deployment_is_a_reason_of_the_incident_after_it(pipeline: Pipeline) -> None:
+    pipeline.worker("alerts").up()
+    answer = deployments(
+        pipeline, *("start", "d1", "--service", "back", "--version", "2.0", "--by", "ci", "--sha", "abc")
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "d1  back 2.0 in production: registered" in answer.stdout
+    eventually(
+        lambda: any(b"agents.deployment/1" in (r.value or b"") for r in pipeline.read(topics.FINDINGS)), "it is relayed"
+    )
+    pipeline.produce([Sent(topics.FINDINGS, b"f", encode_alert(now(alert("back", 0), 5.0)))])
+
+    def incidents() -> list[Incident]:
+        return [decode_incident(record.value or b"") for record in pipeline.read(topics.INCIDENTS)]
+
+    eventually(incidents, "an incident opens")
+    reasons = [reason for cause in incidents()[-1].causes for reason in cause.reasons]
+    assert any("it was deployed" in str(reason) for reason in reasons), reasons
+
+
+def test_states_follow_the_machine_and_repeats_change_nothing(pipeline: Pipeline) -> None:
+    start = ("start", "d2", "--service", "front", "--version", "3", "--by", "ci")
+    assert deployments(pipeline, *start).returncode == 0
+    written = len(pipeline.read(topics.DEPLOYMENTS))
+    assert deployments(pipeline, *start).returncode == 0
+    assert len(pipeline.read(topics.DEPLOYMENTS)) == written, "the same words again write nothing"
+    taken = deployments(pipeline, *start[:5], "4", *start[6:])
+    assert taken.returncode == 2
+    assert "choose a new id" in taken.stderr or "required" in taken.stderr
+    assert deployments(pipeline, "move", "d2", "rolling", "--why", "go", "--by", "ci").returncode == 0
+    refused = deployments(pipeline, "move", "d2", "rolled_back", "--why", "no", "--by", "ci")
+    assert refused.returncode == 2
+    assert "d2 is rolling: failed, rollback_requested, validating may follow, not rolled_back" in refused.stderr
+    assert (
+        "there is no deployment 'd9'"
+        in deployments(pipeline, *("move", "d9", "rolling", "--why", "go", "--by", "ci")).stderr
+    )
+    assert "d2  front 3 in production: rolling" in deployments(pipeline, "list", "--service", "front").stdout
