@@ -201,7 +201,7 @@ def test_from_the_incident_to_its_cause_to_a_trace(page: Page, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("key", "says"),
-    [("2", "AgentErrorsHigh"), ("4", "agents.memory mean"), ("5", "planning")],
+    [("2", "AgentErrorsHigh"), ("4", "after 900 windows; up to 1.7 would have been normal"), ("5", "planning")],
 )
 def test_views_by_key(page: Page, tmp_path: Path, key: str, says: str) -> None:
     page.get_by_text("open incidents").wait_for()

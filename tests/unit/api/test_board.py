@@ -23,9 +23,9 @@ LABELS = (("agent.id", "a1"), ("service.name", "planning"))
 
 def anomaly(number: int) -> bytes:
     series = Series("agents.memory", "By", "gauge", LABELS)
-    score = Score(0.99999, 1.0, 0.5, 1.5, warming_up=False)
+    score = Score(0.99999, 1.0, 0.5, 1.5, False, 900)
     return encode_anomaly(
-        Anomaly(series, number * SECOND, (number + 10) * SECOND, "mean", 9.0, score, "novelty", 0.9999)
+        Anomaly(series, number * SECOND, (number + 10) * SECOND, "mean", 9.0, score, "novelty", 0.9999, 1.7)
     )
 
 
