@@ -146,10 +146,10 @@ async function anomalies() {
     expected.style.left = `${100 * (one.lower - low) / width}%`; expected.style.width = `${100 * (one.upper - one.lower) / width}%`;
     mark.style.left = `${Math.min(99, 100 * (one.value - low) / width)}%`;
     const labels = Object.entries(one.labels).filter(([name]) => ["agent.id", "service.name"].includes(name)).map(([, value]) => value).join(" ");
-    const what = make("div", {}, `${one.name} ${one.feature}`, one.reason ? make("div", { class: "dim" }, one.reason) : "");
-    return row("", time(one.end_ns), what, labels, number(one.value), `${number(one.lower)} to ${number(one.upper)}`, make("div", { class: "band", title: "expected band and value" }, expected, mark), one.score.toFixed(4));
+    return [row("", time(one.end_ns), `${one.name} ${one.feature}`, labels, number(one.value), `${number(one.lower)} to ${number(one.upper)}`, make("div", { class: "band", title: "expected band and value" }, expected, mark), one.score.toFixed(4)),
+      one.reason ? make("tr", {}, make("td", { colspan: "7", class: "dim" }, one.reason)) : ""].filter((made) => made !== "");
   });
-  return [make("h1", {}, "Anomalies"), found.length ? table(["window", "what", "of", "value", "expected", "", "score"], rows) : empty("none")];
+  return [make("h1", {}, "Anomalies"), found.length ? table(["window", "what", "of", "value", "expected", "", "score"], rows.flat()) : empty("none")];
 }
 
 async function map() {
