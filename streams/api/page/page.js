@@ -149,7 +149,7 @@ async function anomalies() {
     return [row("", time(one.end_ns), `${one.name} ${one.feature}`, labels, number(one.value), `${number(one.lower)} to ${number(one.upper)}`, make("div", { class: "band", title: "expected band and value" }, expected, mark), one.score.toFixed(4)),
       one.reason ? make("tr", {}, make("td", { colspan: "7", class: "dim" }, one.reason)) : ""].filter((made) => made !== "");
   });
-  return [make("h1", {}, "Anomalies"), found.length ? table(["window", "what", "of", "value", "expected", "", "score"], rows.flat()) : empty("none")];
+  return [make("h1", {}, "Anomalies"), found.length ? make("div", { class: "banded" }, table(["window", "what", "of", "value", "expected", "", "score"], rows.flat())) : empty("none")];
 }
 
 async function map() {
