@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
-
 from streams import topics
-from streams.app.state import read_to_end
+from streams.app import table
 from streams.domain.control import Ack, Control, Maintenance, control_key, decode_control, encode_control
 from streams.domain.selector import Conditions
-from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.errors import ConfigurationError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -58,7 +54,7 @@ def maintain(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[s
         begin_ns = _moment_ns(arguments.begin) if arguments.begin else now_ns
         end_ns = begin_ns + lasting_ns(arguments.lasts)
         if end_ns <= now_ns:
-            raise ConfigurationError(f"it would have ended at {_shown(end_ns)}")
+            raise ConfigurationError(f"it would have ended at {shown(end_ns)}")
         made = Maintenance(arguments.name, _where(arguments.where), arguments.by, arguments.why, begin_ns, end_ns)
         say(brokers, made)
         return [_line(made)]
@@ -80,19 +76,7 @@ def say(brokers: str, control: Control) -> None:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-
-    async def send() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
-        try:
-            await producer.start()
-            await producer.send_and_wait(topics.CONTROL, encode_control(control), key=control_key(control))
-        finally:
-            await producer.stop()
-
-    try:
-        asyncio.run(send())
-    except KafkaError as error:
-        raise ServiceUnavailable(f"{topics.CONTROL} was not written ({brokers}): {error!r}") from error
+    table.write(brokers, topics.CONTROL, control_key(control), encode_control(control))
 
 
 def said(brokers: str) -> list[Control]:
@@ -101,22 +85,7 @@ def said(brokers: str) -> list[Control]:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    found: dict[bytes, Control] = {}
-
-    async def read() -> None:
-        begin = {TopicPartition(topics.CONTROL, 0): 0}
-        async for record in read_to_end(brokers, begin, max_bytes=topics.BY_NAME[topics.CONTROL].max_record_bytes):
-            try:
-                control = decode_control(record.value or b"")
-            except ValueError:
-                continue
-            found[control_key(control)] = control
-
-    try:
-        asyncio.run(read())
-    except (KafkaError, TimeoutError) as error:
-        raise ServiceUnavailable(f"{topics.CONTROL} was not read ({brokers}): {error!r}") from error
-    return list(found.values())
+    return list(table.newest(brokers, topics.CONTROL, decode_control, control_key).values())
 
 
 def lasting_ns(text: str) -> int:
@@ -153,9 +122,10 @@ def _where(texts: Sequence[str]) -> Conditions:
 
 def _line(maintenance: Maintenance) -> str:
     where = " ".join(f"{label}={value}" for label, values in maintenance.where for value in values)
-    times = f"{_shown(maintenance.starts_at_ns)} to {_shown(maintenance.ends_at_ns)}"
+    times = f"{shown(maintenance.starts_at_ns)} to {shown(maintenance.ends_at_ns)}"
     return f"{maintenance.id}  {times}  {where}  by {maintenance.by}: {maintenance.why}"
 
 
-def _shown(at_ns: int) -> str:
+def shown(at_ns: int) -> str:
+    """RFC 3339 in whole seconds, UTC: as people write and read it here."""
     return datetime.fromtimestamp(at_ns // 10**9, UTC).isoformat().replace("+00:00", "Z")

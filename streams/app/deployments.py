@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
-from datetime import UTC, datetime
 from typing import get_args
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
-
 from streams import topics
-from streams.app.state import read_to_end
+from streams.app import table
+from streams.app.control import shown
 from streams.domain.deployment import STRATEGIES, Deployment, State, decode_deployment, encode_deployment
-from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.errors import ConfigurationError
 from streams.gate.lifecycle import LifecycleConflict, Request, move, register
 
 SHOWN = 50
@@ -64,7 +60,7 @@ def run(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
     except LifecycleConflict as error:
         raise ConfigurationError(str(error)) from error
     if after is not before:
-        write(brokers, after)
+        table.write(brokers, topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after))
     return [_line(after)]
 
 
@@ -74,43 +70,8 @@ def read(brokers: str) -> dict[str, Deployment]:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    found: dict[str, Deployment] = {}
-
-    async def gather() -> None:
-        begin = {TopicPartition(topics.DEPLOYMENTS, 0): 0}
-        async for record in read_to_end(brokers, begin, max_bytes=topics.BY_NAME[topics.DEPLOYMENTS].max_record_bytes):
-            try:
-                deployment = decode_deployment(record.value or b"")
-            except ValueError:
-                continue
-            found[deployment.id] = deployment
-
-    try:
-        asyncio.run(gather())
-    except (KafkaError, TimeoutError) as error:
-        raise ServiceUnavailable(f"{topics.DEPLOYMENTS} was not read ({brokers}): {error!r}") from error
-    return found
-
-
-def write(brokers: str, deployment: Deployment) -> None:
-    """Writes one record and waits until the brokers have it.
-
-    Raises:
-        ServiceUnavailable: no broker answers, or the topic is missing.
-    """
-
-    async def send() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
-        try:
-            await producer.start()
-            await producer.send_and_wait(topics.DEPLOYMENTS, encode_deployment(deployment), key=deployment.id.encode())
-        finally:
-            await producer.stop()
-
-    try:
-        asyncio.run(send())
-    except KafkaError as error:
-        raise ServiceUnavailable(f"{topics.DEPLOYMENTS} was not written ({brokers}): {error!r}") from error
+    rows = table.newest(brokers, topics.DEPLOYMENTS, decode_deployment, lambda one: one.id.encode())
+    return {one.id: one for one in rows.values()}
 
 
 def _request(arguments: argparse.Namespace) -> Request:
@@ -125,7 +86,6 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _line(one: Deployment) -> str:
-    at = datetime.fromtimestamp(one.updated_ns // 10**9, UTC).isoformat().replace("+00:00", "Z")
     last = one.steps[-1]
     what = f"{one.id}  {one.service} {one.version} in {one.environment}"
-    return f"{what}: {one.state} since {at} by {last.by}: {last.reason}"
+    return f"{what}: {one.state} since {shown(one.updated_ns)} by {last.by}: {last.reason}"

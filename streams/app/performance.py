@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from streams import topics
-from streams.app.admin import describe_topics
-from streams.app.state import read_to_end
+from streams.app.history import records_since
 from streams.domain.trace import TraceRecord, decode_trace
-from streams.errors import ServiceUnavailable
 from streams.settings import Settings
 from streams.trace.cost import Price, costs
 from streams.trace.performance import Pattern, Performance, bottlenecks, changes, new_errors
 
-MS_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 MAX_UNSETTLED: Final = 5_000
 """A revision that comes after so many other traces counts as a trace of its own."""
@@ -127,35 +122,8 @@ async def report(settings: Settings, question: Question, prices: Mapping[str, Pr
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
     ranges = Ranges(question)
-    async for record in _records(settings, ranges.begin_ns):
-        ranges.add(record)
+    # a trace's record is never older than the end of its last span
+    async for record in records_since(settings, topics.TRACES, ranges.begin_ns):
+        ranges.add(decode_trace(record.value))
     ranges.settle()
     return orjson.dumps(answer(ranges, prices, question.limit), option=orjson.OPT_INDENT_2)
-
-
-async def _records(settings: Settings, since_ns: int) -> AsyncIterator[TraceRecord]:
-    """Records appended since then: a trace's record is never older than the end of its last span."""
-    size = topics.BY_NAME[topics.TRACES].max_record_bytes
-    partitions = dict(await describe_topics(settings))[topics.BY_NAME[topics.TRACES]]
-    if not partitions:
-        raise ServiceUnavailable(f"{topics.TRACES} is missing at {settings.brokers}: run `streams topics create`")
-    try:
-        begin = await _begin(settings.brokers, partitions, since_ns // MS_NS)
-        async for record in read_to_end(settings.brokers, begin, max_bytes=size):
-            if record.value is not None:
-                yield decode_trace(record.value)
-    except (KafkaError, TimeoutError) as error:
-        raise ServiceUnavailable(f"cannot read {topics.TRACES} at {settings.brokers}: {error}") from error
-
-
-async def _begin(brokers: str, partitions: int, since_ms: int) -> dict[TopicPartition, int]:
-    """Where each partition's records of that time begin; partitions without any are left out."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        wanted = {TopicPartition(topics.TRACES, number): max(since_ms, 0) for number in range(partitions)}
-        consumer.assign(list(wanted))
-        found = await consumer.offsets_for_times(wanted)
-        return {tp: place.offset for tp, place in found.items() if place is not None}
-    finally:
-        await consumer.stop()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from streams import topics
-from streams.app.admin import describe_topics
-from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.app.history import records_since
+from streams.errors import ConfigurationError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,50 +92,19 @@ async def _replay(settings: Settings, rehearsal: Rehearsal, since_ns: int) -> No
     from streams.domain.anomaly import decode_anomaly
     from streams.domain.window import WindowAssembler, decode_window_batch
 
-    try:
-        strange: dict[tuple[int, Series], list[Anomaly]] = defaultdict(list)
-        async for record in _records(settings, topics.ANOMALIES, since_ns):
-            anomaly = decode_anomaly(record.value or b"")
-            strange[anomaly.start_ns, anomaly.series].append(anomaly)
-        assemblers: dict[int, WindowAssembler] = defaultdict(WindowAssembler)
-        async for record in _records(settings, topics.WINDOWS, since_ns):
-            batch = decode_window_batch(record.value or b"")
-            if batch.end_ns - batch.start_ns != round(settings.pane_seconds * 1e9):
-                continue
-            whole = assemblers[record.partition].add(batch)
-            if whole is not None:
-                found = [one for series in whole.series for one in strange.get((whole.start_ns, series), ())]
-                rehearsal.apply(record.partition, whole, found)
-    except KafkaError as error:
-        raise ServiceUnavailable(f"cannot read the history at {settings.brokers}: {error}") from error
-
-
-async def _records(settings: Settings, topic: str, since_ns: int) -> AsyncIterator[ConsumerRecord]:
-    """What a topic holds now from a time on, partition by partition in order; nothing is committed."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.brokers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=topics.BY_NAME[topic].max_record_bytes,
-    )
-    await consumer.start()
-    try:
-        partitions = dict(await describe_topics(settings))[topics.BY_NAME[topic]]
-        if not partitions:
-            raise ServiceUnavailable(f"{topic} is missing at {settings.brokers}: run `streams topics create`")
-        for number in range(partitions):
-            tp = TopicPartition(topic, number)
-            consumer.assign([tp])
-            end = (await consumer.end_offsets([tp]))[tp]
-            place = (await consumer.offsets_for_times({tp: max(0, since_ns // 1_000_000)})).get(tp)
-            consumer.seek(tp, end if place is None else place.offset)
-            while await consumer.position(tp) < end:
-                for records in (await consumer.getmany(timeout_ms=500)).values():
-                    for record in records:
-                        if record.value is not None and record.offset < end:
-                            yield record
-    finally:
-        await consumer.stop()
+    strange: dict[tuple[int, Series], list[Anomaly]] = defaultdict(list)
+    async for record in records_since(settings, topics.ANOMALIES, since_ns):
+        anomaly = decode_anomaly(record.value)
+        strange[anomaly.start_ns, anomaly.series].append(anomaly)
+    assemblers: dict[int, WindowAssembler] = defaultdict(WindowAssembler)
+    async for record in records_since(settings, topics.WINDOWS, since_ns):
+        batch = decode_window_batch(record.value)
+        if batch.end_ns - batch.start_ns != round(settings.pane_seconds * 1e9):
+            continue
+        whole = assemblers[record.partition].add(batch)
+        if whole is not None:
+            found = [one for series in whole.series for one in strange.get((whole.start_ns, series), ())]
+            rehearsal.apply(record.partition, whole, found)
 
 
 def _json(rehearsal: Rehearsal) -> list[str]:

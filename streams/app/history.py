@@ -1,0 +1,47 @@
+"""What a topic still holds from a time on, read once, without a group and without a commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import topics
+from streams.app.admin import describe_topics
+from streams.app.state import read_to_end
+from streams.errors import ServiceUnavailable
+from streams.settings import Settings
+
+MS_NS = 1_000_000
+
+
+async def records_since(settings: Settings, topic: str, since_ns: int) -> AsyncIterator[ConsumerRecord]:
+    """Records appended since then, in the order of each partition.
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    partitions = dict(await describe_topics(settings))[topics.BY_NAME[topic]]
+    if not partitions:
+        raise ServiceUnavailable(f"{topic} is missing at {settings.brokers}: run `streams topics create`")
+    try:
+        begin = await _begin(settings.brokers, topic, partitions, since_ns // MS_NS)
+        async for record in read_to_end(settings.brokers, begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
+            if record.value is not None:
+                yield record
+    except (KafkaError, TimeoutError) as error:
+        raise ServiceUnavailable(f"cannot read {topic} at {settings.brokers}: {error}") from error
+
+
+async def _begin(brokers: str, topic: str, partitions: int, since_ms: int) -> dict[TopicPartition, int]:
+    """Where each partition's records of that time begin; partitions without any are left out."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        wanted = {TopicPartition(topic, number): max(since_ms, 0) for number in range(partitions)}
+        consumer.assign(list(wanted))
+        found = await consumer.offsets_for_times(wanted)
+        return {tp: place.offset for tp, place in found.items() if place is not None}
+    finally:
+        await consumer.stop()

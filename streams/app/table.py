@@ -1,0 +1,63 @@
+"""A compacted topic of one partition as a table: the newest record of each key, and one record more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import topics
+from streams.app.state import read_to_end
+from streams.errors import ServiceUnavailable
+
+Row = TypeVar("Row")
+
+
+def newest(
+    brokers: str, topic: str, decode: Callable[[bytes], Row], key_of: Callable[[Row], bytes]
+) -> dict[bytes, Row]:
+    """The newest record of each key; what ``decode`` refuses is left out (who relays the topic has told of it).
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    found: dict[bytes, Row] = {}
+
+    async def read() -> None:
+        begin = {TopicPartition(topic, 0): 0}
+        async for record in read_to_end(brokers, begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
+            try:
+                row = decode(record.value or b"")
+            except ValueError:
+                continue
+            found[key_of(row)] = row
+
+    try:
+        asyncio.run(read())
+    except (KafkaError, TimeoutError) as error:
+        raise ServiceUnavailable(f"{topic} was not read ({brokers}): {error!r}") from error
+    return found
+
+
+def write(brokers: str, topic: str, key: bytes, value: bytes) -> None:
+    """Writes one record and waits until the brokers have it.
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+
+    async def send() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
+        try:
+            await producer.start()
+            await producer.send_and_wait(topic, value, key=key)
+        finally:
+            await producer.stop()
+
+    try:
+        asyncio.run(send())
+    except KafkaError as error:
+        raise ServiceUnavailable(f"{topic} was not written ({brokers}): {error!r}") from error
