@@ -226,9 +226,9 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _config(settings: Settings, _: argparse.Namespace) -> int:
-    from streams.correlate.rules import load_rules
+    from streams.correlate.operator import usable_rules
 
-    rules = load_rules(configuration.read_thresholds(settings))
+    rules = usable_rules(configuration.read_thresholds(settings), settings.pane_seconds)
     advice = configuration.unknown_variables()
     for line in advice:
         print(f"warning: {line}")

@@ -23,9 +23,8 @@ from streams.app.rulewatch import RuleWatch
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
 from streams.correlate.notices import notices, standing
-from streams.correlate.operator import CorrelateOperator
+from streams.correlate.operator import CorrelateOperator, usable_rules
 from streams.correlate.rule import Rule
-from streams.correlate.rules import load_rules
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.incident import Incident
@@ -58,7 +57,7 @@ class Roles:
         self._rules: Sequence[Rule] = ()
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
-            self._rules = load_rules(read_thresholds(settings))
+            self._rules = usable_rules(read_thresholds(settings), settings.pane_seconds)
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
 

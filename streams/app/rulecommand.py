@@ -67,15 +67,13 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
 
 
 def _rules(path: Path, settings: Settings) -> Sequence[Rule]:
-    from streams.correlate.rehearsal import Rehearsal
-    from streams.correlate.rules import load_rules
+    from streams.correlate.operator import usable_rules
 
+    text = _text(path)
     try:
-        rules = load_rules(_text(path))
-        Rehearsal(rules, settings.pane_seconds)
+        return usable_rules(text, settings.pane_seconds)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-    return rules
 
 
 def _text(path: Path) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from streams.correlate.operator import CorrelateOperator
+from streams.correlate.operator import usable_rules
 from streams.correlate.rule import Rule
-from streams.correlate.rules import load_rules
 from streams.errors import ConfigurationError
 from streams.publish.health import Health
 
@@ -60,8 +59,7 @@ class RuleWatch:
             return
         self._mark = mark
         try:
-            rules = load_rules(self._path.read_text(encoding="utf-8"))
-            CorrelateOperator(rules, window_seconds=self._window_seconds)  # what only the operator can refuse
+            rules = usable_rules(self._path.read_text(encoding="utf-8"), self._window_seconds)
         except (ConfigurationError, OSError, UnicodeDecodeError) as error:
             _log.error("%s is not used, the rules before it stay: %s", self._path, error)
             self._tell("refused", 0)

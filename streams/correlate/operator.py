@@ -20,6 +20,7 @@ from streams.correlate.confirmation import Confirmation
 from streams.correlate.lifecycle import Reading
 from streams.correlate.limits import Limits
 from streams.correlate.rule import Rule
+from streams.correlate.rules import load_rules
 from streams.correlate.state import Restored, decode, encode
 from streams.domain.alert import AlertTransition
 from streams.domain.anomaly import Anomaly
@@ -196,3 +197,12 @@ class CorrelateOperator:
             self._limits.load(body["limits"], usable.__contains__)
             self._absence.load(body["absence"], usable.__contains__)
             self._confirmation.load(body["confirmation"], usable.__contains__)
+
+
+def usable_rules(text: str, window_seconds: float) -> tuple[Rule, ...]:
+    """Rules of a file that an operator of this base size takes.
+
+    Raises:
+        ConfigurationError: the file is wrong (``load_rules``), or a rule's window is not a multiple of the base size.
+    """
+    return CorrelateOperator(load_rules(text), window_seconds=window_seconds).rules

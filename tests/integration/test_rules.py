@@ -99,6 +99,10 @@ def test_check_and_test_say_what_is_wrong(pipeline: Pipeline) -> None:
     answer = streams(pipeline, "check", str(wrong))
     assert answer.returncode == 2
     assert f"{wrong}: rule X: statistic is 'maximum'; write" in answer.stderr
+    wrong.write_text(rules("X").replace("window_seconds: 10", "window_seconds: 15"))
+    answer = streams(pipeline, "check", str(wrong))
+    assert answer.returncode == 2
+    assert f"{wrong}: rule X: window_seconds is 15; write a multiple of 10" in answer.stderr
     answer = streams(pipeline, "test", "--rules", str(ROOT / "monitoring" / "thresholds.yml"))
     assert (answer.returncode, answer.stderr) == (0, "")
     strange = pipeline.folder / "strange.yml"
