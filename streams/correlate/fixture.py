@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import yaml
 
 from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rule import Rule
-from streams.domain.alert import SEVERITIES
+from streams.correlate.rules import load_yaml
+from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.anomaly import Anomaly, Score
 from streams.domain.fields import Fields
 from streams.domain.series import Series
 from streams.domain.sketch import LOG_GAMMA, SMALLEST
-from streams.domain.window import WindowBatch
-from streams.errors import ConfigurationError
+from streams.domain.window import QUANTILES, WindowBatch
 
 WINDOWS: Final = 150
 """Windows that a fixture lasts unless it says otherwise: 25 minutes of 10 s."""
@@ -27,6 +26,7 @@ FIRST_NS: Final = 1_700_000_000_000_000_000
 KINDS: Final = ("counter", "updowncounter", "gauge", "histogram")
 CLOCK: Final = Series("fixture.clock", "1", "gauge", ())
 """Time goes on with it, whatever the fixture's own series do."""
+_STRANGE: Final = Score(0.99995, 0.0, -1.0, 1.0, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,7 @@ def load_fixtures(text: str) -> dict[str, Fixture]:
     Raises:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
     """
-    try:
-        body = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"fixtures: not YAML: {error}") from error
-    top = Fields("fixtures", body)
+    top = Fields("fixtures", load_yaml("fixtures", text))
     top.only({"version", "fixtures"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
@@ -158,15 +154,19 @@ def failures(rules: Sequence[Rule], fixtures: Mapping[str, Fixture], window_seco
 
 def severities(rule: Rule, scene: Scene, window_seconds: float = 10.0) -> set[str]:
     """Severities that the rule fires with on a scene."""
-    operator, found = CorrelateOperator([rule], window_seconds=window_seconds), set()
+    return {transition.severity for transition in played(rule, scene, window_seconds) if transition.state == "firing"}
+
+
+def played(rule: Rule, scene: Scene, window_seconds: float = 10.0) -> Iterator[AlertTransition]:
+    """What a rule says on a scene, window by window."""
+    operator = CorrelateOperator([rule], window_seconds=window_seconds)
     for number in range(scene.windows):
-        batch, anomalies = window(scene, number, round(window_seconds * 1e9))
-        made = operator.apply(batch, anomalies) + operator.advance(batch.end_ns)
-        found |= {transition.severity for transition in made if transition.state == "firing"}
-    return found
+        batch, anomalies = _window(scene, number, round(window_seconds * 1e9))
+        yield from operator.apply(batch, anomalies)
+        yield from operator.advance(batch.end_ns)
 
 
-def window(scene: Scene, number: int, window_ns: int) -> tuple[WindowBatch, list[Anomaly]]:
+def _window(scene: Scene, number: int, window_ns: int) -> tuple[WindowBatch, list[Anomaly]]:
     """The closed window with this number, and the anomalies in it."""
     columns = {CLOCK: [float(number)]}
     columns |= {row.series: values for row in scene.rows if (values := row.at(number))}
@@ -176,29 +176,38 @@ def window(scene: Scene, number: int, window_ns: int) -> tuple[WindowBatch, list
         for row in scene.rows
         if row.anomalous and row.series in columns
     ]
-    return _batch(columns, start_ns, window_ns), anomalies
+    return closed_window(columns, start_ns, window_ns), anomalies
 
 
-_STRANGE: Final = Score(0.99995, 0.0, -1.0, 1.0, False)
-
-
-def _batch(columns: Mapping[Series, list[float]], start_ns: int, window_ns: int) -> WindowBatch:
+def closed_window(
+    columns: Mapping[Series, Sequence[float]],
+    start_ns: int,
+    window_ns: int,
+    *,
+    topic: str = "agents.metrics",
+    partition: int = 0,
+) -> WindowBatch:
+    """A closed window as it would be of these values (at least one of each series)."""
     series = sorted(columns, key=lambda one: one.id)
     values = [np.asarray(columns[one], np.float64) for one in series]
     sketches = [np.unique([_bucket(v) for v in column.tolist()], return_counts=True) for column in values]
-    figures: dict[str, Any] = {
-        "count": np.array([len(v) for v in values], np.int64),
-        "sum": np.array([v.sum() for v in values]),
-        "sum_low": np.zeros(len(values)),
-        "minimum": np.array([v.min() for v in values]),
-        "maximum": np.array([v.max() for v in values]),
-        "sum_squares": np.array([(v * v).sum() for v in values]),
-        "quantiles": np.array([np.quantile(v, (0.5, 0.95, 0.99)) for v in values]),
-        "sketch_start": np.cumsum([0, *(len(buckets) for buckets, _ in sketches)]).astype(np.int32),
-        "sketch_bucket": np.concatenate([buckets for buckets, _ in sketches]).astype(np.int32),
-        "sketch_weight": np.concatenate([weights for _, weights in sketches]).astype(np.int64),
-    }
-    return WindowBatch("agents.metrics", 0, start_ns, start_ns + window_ns, series, **figures)
+    return WindowBatch(
+        topic=topic,
+        partition=partition,
+        start_ns=start_ns,
+        end_ns=start_ns + window_ns,
+        series=series,
+        count=np.array([len(v) for v in values], np.int64),
+        sum=np.array([v.sum() for v in values], np.float64),
+        sum_low=np.zeros(len(values)),
+        minimum=np.array([v.min() for v in values], np.float64),
+        maximum=np.array([v.max() for v in values], np.float64),
+        sum_squares=np.array([(v * v).sum() for v in values], np.float64),
+        quantiles=np.array([np.quantile(v, QUANTILES) for v in values], np.float64).reshape(len(values), 3),
+        sketch_start=np.cumsum([0, *(len(buckets) for buckets, _ in sketches)]).astype(np.int32),
+        sketch_bucket=np.array([bucket for buckets, _ in sketches for bucket in buckets], np.int32),
+        sketch_weight=np.array([weight for _, weights in sketches for weight in weights], np.int64),
+    )
 
 
 def _bucket(value: float) -> int:

@@ -28,6 +28,10 @@ _KINDS: Final[tuple[RuleKind, ...]] = ("threshold", "absence", "anomaly")
 LARGEST_N: Final = 100
 
 
+class _WrittenTwice(Exception):
+    """A key of a mapping, and its line."""
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key written twice: the second would silently win."""
 
@@ -36,7 +40,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if key in seen:
-                raise ConfigurationError(f"thresholds: {key} is written twice (line {key_node.start_mark.line + 1})")
+                raise _WrittenTwice(f"{key} is written twice (line {key_node.start_mark.line + 1})")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -47,11 +51,21 @@ def load_thresholds(text: str) -> Thresholds:
     Raises:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
     """
+    return parse_thresholds(load_yaml("thresholds", text))
+
+
+def load_yaml(place: str, text: str) -> object:
+    """YAML in which no key may be written twice.
+
+    Raises:
+        ConfigurationError: it is not YAML, or a key is written twice; names ``place``.
+    """
     try:
-        body = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"thresholds: not YAML: {error}") from error
-    return parse_thresholds(body)
+        raise ConfigurationError(f"{place}: not YAML: {error}") from error
+    except _WrittenTwice as error:
+        raise ConfigurationError(f"{place}: {error}") from error
 
 
 def load_rules(text: str) -> tuple[Rule, ...]:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.correlate.fixture import window
-from streams.correlate.operator import CorrelateOperator
+from streams.correlate.fixture import played
+from streams.correlate.rule import Rule
 from streams.domain.alert import AlertTransition
 from streams.publish.alertmanager import AlertmanagerPublisher
 from streams.services import install
@@ -102,19 +102,15 @@ def complete(alert: dict[str, Any]) -> bool:
     return alert["labels"]["severity"] in OF_SEVERITY and bool(texts.get("summary")) and runbook.is_file()
 
 
-def worst(rule_name: str) -> AlertTransition:
+def worst(rule: Rule) -> AlertTransition:
     """The transition with which a rule reaches the severity its fixture names."""
-    scene = FIXTURES[rule_name].fires
-    operator, found = CorrelateOperator([rule for rule in RULES if rule.name == rule_name]), []
-    for number in range(scene.windows):
-        batch, anomalies = window(scene, number, 10_000_000_000)
-        made = operator.apply(batch, anomalies) + operator.advance(batch.end_ns)
-        found += [t for t in made if t.state == "firing" and t.severity == scene.severity]
-    return found[-1]
+    scene = FIXTURES[rule.name].fires
+    made = played(rule, scene)
+    return [t for t in made if t.state == "firing" and t.severity == scene.severity][-1]
 
 
 def test_every_alert_of_the_stream_reaches_its_receiver(peer: AlertmanagerService, hook: WebhookReceiver) -> None:
-    transitions = [worst(rule.name) for rule in RULES]
+    transitions = [worst(rule) for rule in RULES]
     expected = {t.alertname: wanted(t.alertname, t.severity) for t in transitions}
 
     async def publish() -> None:

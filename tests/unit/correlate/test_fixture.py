@@ -55,6 +55,7 @@ def test_a_rule_without_fixture_and_a_fixture_without_rule_are_found() -> None:
         ("kind: gauge", "kind: gage", "kind is 'gage'"),
         ("metric: load", "metrik: load", "metrik is not a field"),
         ("fires:", "- fires", "not YAML"),
+        ("    silent:", "    fires: {severity: high}\n    silent:", r"fixtures: fires is written twice \(line 6\)"),
     ],
 )
 def test_a_wrong_file_says_what_to_write(was: str, now: str, says: str) -> None:
