@@ -25,14 +25,13 @@ from streams.app.control import add_arguments as add_maintenance_arguments
 from streams.app.deployments import add_arguments as add_deployment_arguments
 from streams.app.gatecompare import add_arguments as add_compare_arguments
 from streams.app.rulecommand import add_arguments as add_rule_arguments
+from streams.app.textfile import text_of
 from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
 from streams.settings import Settings
 from streams.subscribe.command import add_arguments as add_alert_arguments
 from streams.trace.patterns import SHAPES
 
 EXIT_USAGE: Final = 2
-EXIT_UNDECIDED: Final = 2
-"""Of `streams gate`: a wrong argument is undecided too."""
 EXIT_UNAVAILABLE: Final = 3
 MAX_MINUTES: Final = 60 * 24 * 365
 
@@ -279,7 +278,7 @@ def _gate_check(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.gate.book import GateBook
     from streams.gate.profile import load_profiles
 
-    profiles = load_profiles(_text(settings.gates_path))
+    profiles = load_profiles(text_of(settings.gates_path))
     if arguments.profile not in profiles:
         raise ConfigurationError(f"there is no profile {arguments.profile!r}: {', '.join(sorted(profiles))}")
     book = GateBook(profiles[arguments.profile], arguments.service, arguments.environment, settings.pane_seconds)
@@ -289,7 +288,7 @@ def _gate_check(settings: Settings, arguments: argparse.Namespace) -> int:
         verdict = asyncio.run(gatecheck.check(settings, book, question, clock_ns))
     except ServiceUnavailable as error:  # nothing is known: it holds, and is not taken for a failure
         sys.stderr.write(f"streams: {error}\n")
-        return EXIT_UNDECIDED
+        return summary.EXIT_CODES["inconclusive"]
     who = (arguments.service, arguments.version, arguments.baseline or book.beside(arguments.version))
     if arguments.summary:
         with arguments.summary.open("a", encoding="utf-8") as file:
@@ -298,7 +297,7 @@ def _gate_check(settings: Settings, arguments: argparse.Namespace) -> int:
         print(orjson.dumps(summary.as_json(verdict, *who)).decode())
     else:
         print("\n".join(summary.lines(verdict, *who)))
-    return {"pass": 0, "fail": 1, "inconclusive": EXIT_UNDECIDED}[verdict.status]
+    return summary.EXIT_CODES[verdict.status]
 
 
 def _api(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -365,16 +364,9 @@ def _performance(settings: Settings, arguments: argparse.Namespace) -> int:
         arguments.baseline_version,
         arguments.limit,
     )
-    prices = load_prices(_text(arguments.prices)) if arguments.prices else {}
+    prices = load_prices(text_of(arguments.prices)) if arguments.prices else {}
     print(asyncio.run(report(settings, question, prices)).decode())
     return 0
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
 
 
 _COMMANDS: Final = {

@@ -31,7 +31,7 @@ def step(values: np.ndarray, at: int, rng: np.random.Generator) -> int:
 
 
 def drop(values: np.ndarray, at: int, rng: np.random.Generator) -> int:
-    """Work ends: everything near a tenth below the lowest seen."""
+    """Work ends: everything two spreads below the lowest seen."""
     values[at : at + LENGTH] = (
         np.nanmin(values) - 2 * _spread(values) + rng.normal(0, 0.1, len(values[at : at + LENGTH]))
     )

@@ -42,15 +42,12 @@ def files(folder: Path = FOLDER) -> dict[Path, str]:
     """What is generated: path below ``folder`` to content."""
     thresholds = load_thresholds((folder / "thresholds.yml").read_text())
     objectives = yaml.safe_load((folder / "slo.yml").read_text())
+    routes = yaml.safe_load((folder / "alertmanager/alertmanager.yml").read_text())
     rules, grafana = Path("rules"), Path("grafana/dashboards")
     boards = {grafana / f"{one.uid}.json": board.render(one, thresholds.baselines) for one in board.BOARDS}
     return boards | {
-        Path("alertmanager/channels.yml"): _HEAD.format(source="alertmanager/alertmanager.yml and source/channels.py")
-        + yaml.dump(
-            channels.configuration(yaml.safe_load((folder / "alertmanager/alertmanager.yml").read_text())),
-            Dumper=_Dumper,
-            sort_keys=False,
-            width=118,
+        Path("alertmanager/channels.yml"): _yaml(
+            "alertmanager/alertmanager.yml and source/channels.py", channels.configuration(routes)
         ),
         rules / "alerts.yml": _rules(
             "monitoring/thresholds.yml and source/alerts.py", alerts.groups(thresholds.baselines)
@@ -83,7 +80,11 @@ def everything() -> dict[Path, str]:
 
 
 def _rules(source: str, groups: list[dict[str, Any]]) -> str:
-    return _HEAD.format(source=source) + yaml.dump({"groups": groups}, Dumper=_Dumper, sort_keys=False, width=118)
+    return _yaml(source, {"groups": groups})
+
+
+def _yaml(source: str, body: dict[str, Any]) -> str:
+    return _HEAD.format(source=source) + yaml.dump(body, Dumper=_Dumper, sort_keys=False, width=118)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,6 @@ from streams.errors import ConfigurationError
 if TYPE_CHECKING:
     from streams.gate.results import Change
 
-CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
 SAID = {"pass": "nothing has become worse", "fail": "WORSE than before", "inconclusive": "undecided (hold)"}
 
 
@@ -38,7 +37,9 @@ def run(arguments: argparse.Namespace) -> tuple[int, list[str]]:
     Raises:
         ConfigurationError: a file cannot be read or holds no JSON.
     """
-    from streams.gate.results import compare_results, overall  # SciPy: a second of each start of the command
+    # SciPy: a second of each start of the command
+    from streams.gate.results import compare_results, overall
+    from streams.gate.summary import EXIT_CODES
 
     changes = compare_results(
         _result(arguments.old),
@@ -53,8 +54,8 @@ def run(arguments: argparse.Namespace) -> tuple[int, list[str]]:
             file.write("\n".join(_markdown(changes, SAID[status])) + "\n")
     if arguments.json:
         body = {"status": status, "figures": [_object(change) for change in changes]}
-        return CODES[status], [orjson.dumps(body).decode()]
-    return CODES[status], list(_lines(changes, SAID[status]))
+        return EXIT_CODES[status], [orjson.dumps(body).decode()]
+    return EXIT_CODES[status], list(_lines(changes, SAID[status]))
 
 
 def _result(path: Path) -> object:
@@ -98,10 +99,12 @@ def _lines(changes: Sequence[Change], said: str) -> Iterator[str]:
 
 
 def _markdown(changes: Sequence[Change], said: str) -> Iterator[str]:
+    from streams.gate.summary import cell, code
+
     yield f"### Benchmark: {said}\n"
     yield "| | figure | before | now | change |\n|---|---|---|---|---|"
     for change in _shown(changes):
-        name = change.name.replace("|", "\\|").replace("`", "'")
+        name = cell(code(change.name))
         yield f"| {change.verdict} | `{name}` | {_figure(change.old)} | {_figure(change.new)} |{_percent(change)} |"
     yield f"\n{_rest(changes)}"
 

@@ -14,6 +14,7 @@ import orjson
 
 from streams import topics
 from streams.app.history import records_since
+from streams.app.textfile import text_of
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 
@@ -56,7 +57,7 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
     path = arguments.rules or settings.thresholds_path
     rules = _rules(path, settings)
     if arguments.action == "test":
-        wrong = failures(rules, load_fixtures(_text(arguments.fixtures)), settings.pane_seconds)
+        wrong = failures(rules, load_fixtures(text_of(arguments.fixtures)), settings.pane_seconds)
         good = len(rules) - len({line.partition(":")[0] for line in wrong})
         return (1 if wrong else 0), [*wrong, f"{path}: {good} of {len(rules)} rules do as their fixtures say"]
     if not arguments.since > 0:
@@ -69,20 +70,11 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
 def _rules(path: Path, settings: Settings) -> Sequence[Rule]:
     from streams.correlate.operator import usable_rules
 
-    text = _text(path)
+    text = text_of(path)
     try:
         return usable_rules(text, settings.pane_seconds)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: is not UTF-8 text: {error.reason}") from error
 
 
 async def _replay(settings: Settings, rehearsal: Rehearsal, since_ns: int) -> None:

@@ -133,9 +133,9 @@ class Watch:
 
     def _stands_still(self, value: float) -> tuple[float, int]:
         """(score, windows) of a run that lasts too long: from its first such window on, as long as a finding holds."""
-        length = self.runs.length_with(value)
         if not usable(value) or self.seen < self.warmup_windows or self.seen - self.found_at < GATE_WINDOWS:
             return 0.0, 0
+        length = self.runs.length_with(value)
         tail = self.runs.tail(length)
         if tail > TAIL or self.runs.tail(length - 1 - self.hold_windows) <= TAIL:
             return 0.0, 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from streams.domain.deployment import Deployment, State, Step
 from streams.errors import StreamsError
-from streams.gate.verdict import Status
+
+if TYPE_CHECKING:  # verdicts bring SciPy: half a second of each start of the command
+    from streams.gate.verdict import Status
 
 NEXT: Final[Mapping[State, frozenset[State]]] = {
     "registered": frozenset({"baselining", "rolling", "validating", "failed", "rollback_requested"}),

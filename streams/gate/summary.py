@@ -8,6 +8,8 @@ from typing import Any, Final
 from streams.gate.verdict import GateResult, Verdict
 
 _WORDS: Final = {"pass": "passed", "fail": "FAILED", "inconclusive": "undecided"}
+EXIT_CODES: Final = {"pass": 0, "fail": 1, "inconclusive": 2}
+"""Of `streams gate`: a wrong argument is undecided too."""
 _MEANS: Final = {
     "pass": "It may go on.",
     "fail": "It must not go on.",
@@ -18,10 +20,10 @@ _MEANS: Final = {
 def markdown(verdict: Verdict, service: str, version: str, baseline: str) -> str:
     """A table of all gates with their reasons."""
     lines = [
-        f"### Gate `{_code(verdict.profile)}`: {_WORDS[verdict.status]}",
+        f"### Gate `{code(verdict.profile)}`: {_WORDS[verdict.status]}",
         "",
-        f"`{_code(service)}` version `{_code(version)}`"
-        + (f", beside version `{_code(baseline)}`" if baseline else ", no other version beside it")
+        f"`{code(service)}` version `{code(version)}`"
+        + (f", beside version `{code(baseline)}`" if baseline else ", no other version beside it")
         + f". {_MEANS[verdict.status]} Data: {_age(verdict)}.",
         "",
         "| gate | | blocks | why |",
@@ -55,16 +57,18 @@ def as_json(verdict: Verdict, service: str, version: str, baseline: str) -> dict
 
 
 def _row(gate: GateResult) -> str:
-    return f"| {_cell(gate.name)} | {_WORDS[gate.status]} | {'yes' if gate.blocking else 'no'} | {_cell(gate.reason)} |"
+    return f"| {cell(gate.name)} | {_WORDS[gate.status]} | {'yes' if gate.blocking else 'no'} | {cell(gate.reason)} |"
 
 
 def _age(verdict: Verdict) -> str:
     return "none" if verdict.age_seconds is None else f"{verdict.age_seconds:.0f} s old"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """Text that may stand between backticks."""
     return text.replace("`", "'")
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Text that may stand in a table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -147,7 +147,7 @@ async function anomalies() {
     mark.style.left = `${Math.min(99, 100 * (one.value - low) / width)}%`;
     const labels = Object.entries(one.labels).filter(([name]) => ["agent.id", "service.name"].includes(name)).map(([, value]) => value).join(" ");
     return [row("", time(one.end_ns), `${one.name} ${one.feature}`, labels, number(one.value), `${number(one.lower)} to ${number(one.upper)}`, make("div", { class: "band", title: "expected band and value" }, expected, mark), one.score.toFixed(4)),
-      one.reason ? make("tr", {}, make("td", { colspan: "7", class: "dim" }, one.reason)) : ""].filter((made) => made !== "");
+      one.reason ? make("tr", {}, make("td", { colspan: "7", class: "dim" }, one.reason)) : ""];
   });
   return [make("h1", {}, "Anomalies"), found.length ? make("div", { class: "banded" }, table(["window", "what", "of", "value", "expected", "", "score"], rows.flat())) : empty("none")];
 }
