@@ -101,6 +101,22 @@ def alertmanager(
         yield service
 
 
+@pytest.fixture
+def private_webhook() -> Iterator[WebhookReceiver]:
+    """What an Alertmanager of the test's own notifies."""
+    with WebhookReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def private_alertmanager(
+    tmp_path: Path, monitoring_packages: None, private_webhook: WebhookReceiver
+) -> Iterator[AlertmanagerService]:
+    """An Alertmanager of the test's own: killed and restarted at will, and nobody else's alerts in it."""
+    with AlertmanagerService(tmp_path / "alertmanager", webhook_url=private_webhook.url) as service:
+        yield service
+
+
 @pytest.fixture(scope="session")
 def prometheus(tmp_path_factory: pytest.TempPathFactory, monitoring_packages: None) -> Iterator[PrometheusService]:
     """One Prometheus for the session, without targets: ``set_targets`` gives it some."""

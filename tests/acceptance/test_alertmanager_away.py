@@ -75,12 +75,6 @@ class Agents(threading.Thread):
 
 
 @pytest.fixture
-def hook() -> Iterator[WebhookReceiver]:
-    with WebhookReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def second() -> Iterator[WebhookReceiver]:
     """What is told that Alertmanager is away."""
     with WebhookReceiver() as receiver:
@@ -88,34 +82,28 @@ def second() -> Iterator[WebhookReceiver]:
 
 
 @pytest.fixture
-def neighbour(tmp_path: Path, monitoring_packages: None, hook: WebhookReceiver) -> Iterator[AlertmanagerService]:
-    with AlertmanagerService(tmp_path / "alertmanager", webhook_url=hook.url) as service:
-        yield service
-
-
-@pytest.fixture
 def pipeline(
-    tmp_path: Path, cache_folder: Path, neighbour: AlertmanagerService, second: WebhookReceiver
+    tmp_path: Path, cache_folder: Path, private_alertmanager: AlertmanagerService, second: WebhookReceiver
 ) -> Iterator[Pipeline]:
     rules, address = tmp_path / "thresholds.yml", tmp_path / "address"
     rules.write_text(RULES)
     address.write_text(second.url)
-    more = {"thresholds_path": rules, "alertmanager_urls": neighbour.url}
+    more = {"thresholds_path": rules, "alertmanager_urls": private_alertmanager.url}
     more |= {"unsent_webhook_file": address, "unsent_after_seconds": 5}
     with open_pipeline(tmp_path, cache_folder, partitions=1, **SETTINGS, **more) as pipeline:
         yield pipeline
 
 
-def active(neighbour: AlertmanagerService) -> dict[str, str]:
+def active(private_alertmanager: AlertmanagerService) -> dict[str, str]:
     """Agent to start of its alert, as Alertmanager has it."""
-    alerts = [a for a in neighbour.alerts() if a["labels"]["alertname"] == "AgentMemoryHigh"]
+    alerts = [a for a in private_alertmanager.alerts() if a["labels"]["alertname"] == "AgentMemoryHigh"]
     return {alert["labels"]["agent_id"]: alert["startsAt"] for alert in alerts}
 
 
-def restarted_empty(neighbour: AlertmanagerService) -> float:
+def restarted_empty(private_alertmanager: AlertmanagerService) -> float:
     """Nothing survives, not even the log of notifications; returns when it answers."""
-    shutil.rmtree(neighbour.folder / "data")
-    neighbour.start()
+    shutil.rmtree(private_alertmanager.folder / "data")
+    private_alertmanager.start()
     return time.monotonic()
 
 
@@ -124,22 +112,25 @@ def windows_judged(worker: Worker) -> float:
 
 
 def test_alerts_are_back_after_an_outage_and_nothing_is_resolved(
-    pipeline: Pipeline, neighbour: AlertmanagerService, hook: WebhookReceiver, second: WebhookReceiver
+    pipeline: Pipeline,
+    private_alertmanager: AlertmanagerService,
+    private_webhook: WebhookReceiver,
+    second: WebhookReceiver,
 ) -> None:
     names = [f"agent-{i}" for i in range(6)]
     agents, worker = Agents(pipeline, names), pipeline.worker("all").up()
     agents.start()
 
     def notified(status: str) -> set[str]:
-        found: list[dict[str, Any]] = [a for a in hook.alerts if a["status"] == status]
+        found: list[dict[str, Any]] = [a for a in private_webhook.alerts if a["status"] == status]
         return {a["labels"]["agent_id"] for a in found if a["labels"]["alertname"] == "AgentMemoryHigh"}
 
     eventually(lambda: windows_judged(worker) > 5, "windows")
     agents.leaky = set(names[:4])
-    eventually(lambda: set(active(neighbour)) == agents.leaky, "four alerts")
-    began = active(neighbour)
+    eventually(lambda: set(active(private_alertmanager)) == agents.leaky, "four alerts")
+    began = active(private_alertmanager)
 
-    neighbour.kill()
+    private_alertmanager.kill()
     judged = windows_judged(worker)
     agents.leaky = set(names[1:5])  # one ends and one begins while nobody listens
     eventually(
@@ -149,20 +140,20 @@ def test_alerts_are_back_after_an_outage_and_nothing_is_resolved(
     assert windows_judged(worker) > judged + 6 * 20
     eventually(lambda: worker.total("streams_consumer_lag_records") == 0, "no lag while Alertmanager is away")
     assert [(a["status"], a["labels"]["alertname"]) for a in second.alerts] == [("firing", "AlertsNotDelivered")]
-    hook.clear()
-    answered = restarted_empty(neighbour)
-    eventually(lambda: set(active(neighbour)) == agents.leaky, "all active alerts", BACK_SECONDS)
+    private_webhook.clear()
+    answered = restarted_empty(private_alertmanager)
+    eventually(lambda: set(active(private_alertmanager)) == agents.leaky, "all active alerts", BACK_SECONDS)
     after_outage = time.monotonic() - answered
-    again = active(neighbour)
+    again = active(private_alertmanager)
     assert {name: again[name] for name in names[1:4]} == {name: began[name] for name in names[1:4]}
     eventually(lambda: notified("firing") >= agents.leaky, "notifications of all of them")
     assert notified("resolved") <= {names[0]}
     eventually(lambda: [a["status"] for a in second.alerts] == ["firing", "resolved"], "it is told of the return")
 
-    hook.clear()
-    neighbour.kill()  # so short that hardly a post has failed
-    answered = restarted_empty(neighbour)
-    eventually(lambda: set(active(neighbour)) == agents.leaky, "all active alerts", BACK_SECONDS)
+    private_webhook.clear()
+    private_alertmanager.kill()  # so short that hardly a post has failed
+    answered = restarted_empty(private_alertmanager)
+    eventually(lambda: set(active(private_alertmanager)) == agents.leaky, "all active alerts", BACK_SECONDS)
     after_restart = time.monotonic() - answered
     eventually(lambda: notified("firing") >= agents.leaky, "notifications of all of them")
     assert not notified("resolved")

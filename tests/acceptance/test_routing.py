@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,22 +74,10 @@ def test_amtool_takes_the_file_and_sends_every_alert_to_its_receiver(amtool: Pat
         assert set(answer.strip().split(",")) == wanted(alert, severity), (alert, severity)
 
 
-@pytest.fixture
-def hook() -> Iterator[WebhookReceiver]:
-    with WebhookReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def peer(tmp_path: Path, monitoring_packages: None, hook: WebhookReceiver) -> Iterator[AlertmanagerService]:
-    with AlertmanagerService(tmp_path / "alertmanager", webhook_url=hook.url) as service:
-        yield service
-
-
-def heard(hook: WebhookReceiver, key: Callable[[dict[str, Any]], str]) -> dict[str, set[str]]:
+def heard(private_webhook: WebhookReceiver, key: Callable[[dict[str, Any]], str]) -> dict[str, set[str]]:
     """Receivers by alert."""
     found: dict[str, set[str]] = {}
-    for request in hook.requests:
+    for request in private_webhook.requests:
         for alert in request["alerts"]:
             found.setdefault(key(alert), set()).add(request["receiver"])
     return found
@@ -109,27 +97,29 @@ def worst(rule: Rule) -> AlertTransition:
     return [t for t in made if t.state == "firing" and t.severity == scene.severity][-1]
 
 
-def test_every_alert_of_the_stream_reaches_its_receiver(peer: AlertmanagerService, hook: WebhookReceiver) -> None:
+def test_every_alert_of_the_stream_reaches_its_receiver(
+    private_alertmanager: AlertmanagerService, private_webhook: WebhookReceiver
+) -> None:
     transitions = [worst(rule) for rule in RULES]
     expected = {t.alertname: wanted(t.alertname, t.severity) for t in transitions}
 
     async def publish() -> None:
-        publisher = AlertmanagerPublisher([peer.url], clock_ns=time.time_ns, stats=CountedStats())
+        publisher = AlertmanagerPublisher([private_alertmanager.url], clock_ns=time.time_ns, stats=CountedStats())
         await publisher.start()
         try:
             for transition in transitions:
                 publisher.update(transition)
-            said = lambda: heard(hook, lambda alert: str(alert["labels"]["alertname"])) == expected  # noqa: E731
+            said = lambda: heard(private_webhook, lambda alert: str(alert["labels"]["alertname"])) == expected  # noqa: E731
             await asyncio.to_thread(eventually, said, "every alert at its receiver", 60.0)
         finally:
             await publisher.stop()
 
     asyncio.run(publish())
-    assert all(complete(alert) for alert in hook.alerts if alert["status"] == "firing")
+    assert all(complete(alert) for alert in private_webhook.alerts if alert["status"] == "firing")
 
 
 def test_every_alert_of_prometheus_reaches_its_receiver(
-    tmp_path: Path, peer: AlertmanagerService, hook: WebhookReceiver
+    tmp_path: Path, private_alertmanager: AlertmanagerService, private_webhook: WebhookReceiver
 ) -> None:
     rules, expected = [], {}
     for number, rule in enumerate(PROMETHEUS):  # a service each: a worse one of the same name would inhibit it
@@ -138,10 +128,12 @@ def test_every_alert_of_prometheus_reaches_its_receiver(
         expected[f"s{number}"] = wanted(rule["alert"], rule["labels"]["severity"]) - {"nobody"}
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": rules}]}))
     expected = {service: receivers for service, receivers in expected.items() if receivers}
-    with PrometheusService(tmp_path / "prometheus", rule_files=[tmp_path / "rules.yml"], alertmanager_url=peer.url):
+    with PrometheusService(
+        tmp_path / "prometheus", rule_files=[tmp_path / "rules.yml"], alertmanager_url=private_alertmanager.url
+    ):
         eventually(
-            lambda: heard(hook, lambda alert: str(alert["labels"]["service_name"])) == expected,
+            lambda: heard(private_webhook, lambda alert: str(alert["labels"]["service_name"])) == expected,
             "every alert at its receiver",
         )
-    assert all(complete(alert) for alert in hook.alerts if alert["status"] == "firing")
-    assert "Watchdog" in {alert["labels"]["alertname"] for alert in peer.alerts()}
+    assert all(complete(alert) for alert in private_webhook.alerts if alert["status"] == "firing")
+    assert "Watchdog" in {alert["labels"]["alertname"] for alert in private_alertmanager.alerts()}

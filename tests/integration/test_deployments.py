@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +13,7 @@ import pytest
 from streams import topics
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.incident import Incident, decode_incident
-from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
+from tests.pipeline import Pipeline, Sent, eventually, open_pipeline
 from tests.unit.correlate.test_incidents import alert
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -28,9 +26,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
 
 
 def deployments(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "streams", "deployments", *arguments]
-    environment = {**os.environ, **pipeline.variables, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return pipeline.command("deployments", *arguments)
 
 
 def now(transition: AlertTransition, seconds: float) -> AlertTransition:

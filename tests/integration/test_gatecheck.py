@@ -53,9 +53,7 @@ def publish(pipeline: Pipeline, service: str, factor: float, panes: int) -> None
 
 
 def gate(pipeline: Pipeline, service: str, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "streams", "gate", "check", "--service", service, "--version", "2", *more]
-    environment = {**os.environ, **pipeline.variables, **variables}
-    return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return pipeline.command("gate", "check", "--service", service, "--version", "2", *more, **variables)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,15 @@ from aiokafka import AIOKafkaProducer
 from streams import topics
 from streams.domain.trace import TraceRecord, encode_trace
 from streams.services.kafka import KafkaService
+from tests.pipeline import run_command
 from tests.unit.trace.drawing import EPOCH, SECOND, span
 from tests.unit.trace.reference import trace_record
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).parents[2]
 
 
 def streams(kafka: KafkaService, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "STREAMS_BROKERS": kafka.bootstrap, "STREAMS_PARTITIONS": "2"}
-    command = [sys.executable, "-m", "streams", *arguments]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return run_command(*arguments, STREAMS_BROKERS=kafka.bootstrap, STREAMS_PARTITIONS="2")
 
 
 def trace(number: int, ago_seconds: float, look_ms: float) -> TraceRecord:

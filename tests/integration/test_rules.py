@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,9 +53,7 @@ def last_states(pipeline: Pipeline) -> dict[str, str]:
 
 
 def streams(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "streams", "rules", *arguments]
-    environment = {**os.environ, **pipeline.variables}
-    return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return pipeline.command("rules", *arguments)
 
 
 def test_rules_are_reloaded_while_alerts_stay(pipeline: Pipeline) -> None:

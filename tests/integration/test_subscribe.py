@@ -32,7 +32,7 @@ from streams.settings import Settings
 from streams.subscribe import Event, Wanted, subscribe
 from streams.subscribe.signature import HEADER, TIMESTAMP_HEADER, verified
 from streams.subscribe.stream import Start
-from tests.pipeline import eventually
+from tests.pipeline import eventually, run_command
 from tests.unit.subscribe.drawing import alert, incident
 
 pytestmark = pytest.mark.integration
@@ -130,9 +130,7 @@ def test_tail_prints_incidents_with_their_cause_until_a_signal(broker: KafkaServ
 
 def test_acks_and_maintenance_are_written_and_listed(broker: KafkaService) -> None:
     def said(*arguments: str) -> str:
-        environment = {**os.environ, "STREAMS_BROKERS": broker.bootstrap}
-        line = [sys.executable, "-m", "streams", *arguments]
-        done = subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=90)
+        done = run_command(*arguments, STREAMS_BROKERS=broker.bootstrap)
         return done.stdout.strip() if done.returncode == 0 else f"{done.returncode}: {done.stderr.strip()}"
 
     by = ("--by", "ann", "--why", "upgrade")
