@@ -98,7 +98,7 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     ([*MEMORY, "metric"], None, r"rule AgentMemoryHigh: metric is missing; write a text"),
     ([*MEMORY, "kind"], "magic", r"rule AgentMemoryHigh: kind is 'magic'; write one of threshold, absence, anomaly"),
     ([*MEMORY, "windows"], 5, r"rule AgentMemoryHigh: windows is not a field; the fields are .*window_seconds"),
-    ([*MEMORY, "statistic"], "p90", r"statistic is 'p90'; write one of mean, p50, p95"),
+    ([*MEMORY, "statistic"], "p93", r"statistic is 'p93'; write one of mean, p50, p90, p95"),
     ([*MEMORY, "statistic"], "ratio", r"metric is 'agents.memory'; write numerator and denominator"),
     ([*MEMORY, "numerator"], [], r"numerator is \[\]; write it only with statistic ratio"),
     ([*MEMORY, "window_seconds"], -1, r"window_seconds is -1; write a number of at least 1"),
