@@ -227,7 +227,7 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
 def _config(settings: Settings, _: argparse.Namespace) -> int:
     from streams.correlate.operator import usable_rules
 
-    rules = usable_rules(configuration.read_thresholds(settings), settings.pane_seconds)
+    rules = usable_rules(configuration.read_text(settings, "thresholds_path"), settings.pane_seconds)
     advice = configuration.unknown_variables()
     for line in advice:
         print(f"warning: {line}")
@@ -273,12 +273,12 @@ def _gate_compare(arguments: argparse.Namespace) -> int:
 
 
 def _gate_check(settings: Settings, arguments: argparse.Namespace) -> int:
-    from streams.app import gatecheck
     from streams.gate import summary
     from streams.gate.book import GateBook
     from streams.gate.profile import load_profiles
+    from streams.records import gatecheck
 
-    profiles = load_profiles(text_of(settings.gates_path))
+    profiles = load_profiles(configuration.read_text(settings, "gates_path"))
     if arguments.profile not in profiles:
         raise ConfigurationError(f"there is no profile {arguments.profile!r}: {', '.join(sorted(profiles))}")
     book = GateBook(profiles[arguments.profile], arguments.service, arguments.environment, settings.pane_seconds)

@@ -470,17 +470,17 @@ def checked_demo_seconds(text: str) -> float:
     return seconds
 
 
-def read_thresholds(settings: Settings) -> str:
-    """The text of the rules file.
+def read_text(settings: Settings, field_name: str) -> str:
+    """The text of a file that a setting names, e.g. ``thresholds_path``.
 
     Raises:
         ConfigurationError: it cannot be read.
     """
     try:
-        return settings.thresholds_path.read_text(encoding="utf-8")
+        path: Path = getattr(settings, field_name)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
-        name = variable("thresholds_path")
-        raise ConfigurationError(f"{name}={settings.thresholds_path}: {error.strerror}: name the rules file") from error
+        raise ConfigurationError(f"{variable(field_name)}={path}: {error.strerror}: name the file") from error
 
 
 def read_headers(settings: Settings) -> dict[str, str]:

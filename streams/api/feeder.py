@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.api.tracewriter import Fetched, Retention, TraceWriter, delete
 from streams.errors import ServiceUnavailable
+from streams.records.partitions import partitions_of
 
 FETCH_RECORDS: Final = 1_000
 FETCH_WAIT_MS: Final = 500
@@ -68,7 +68,7 @@ class TraceFeeder:
             await consumer.stop()
 
     async def _positioned(self, consumer: AIOKafkaConsumer) -> TraceWriter:
-        partitions = [TopicPartition(topics.TRACES, number) for number in await _partitions(self.brokers)]
+        partitions = await partitions_of(self.brokers, [topics.TRACES])
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         writer = await asyncio.to_thread(TraceWriter, self.path, topics.TRACES)
@@ -92,18 +92,3 @@ class TraceFeeder:
             if loop.time() - pruned >= PRUNE_SECONDS:
                 pruned = loop.time()
                 await asyncio.to_thread(writer.prune, self.retention, self.clock_ns())
-
-
-async def _partitions(brokers: str) -> list[int]:
-    client = AIOKafkaAdminClient(bootstrap_servers=brokers)
-    try:
-        await client.start()
-        described = await client.describe_topics([topics.TRACES])
-    except KafkaError as error:
-        raise ServiceUnavailable(f"no broker answers at {brokers}: {error}") from error
-    finally:
-        await client.close()
-    found = sorted(p["partition"] for topic in described for p in topic["partitions"])
-    if not found:
-        raise ServiceUnavailable(f"topic {topics.TRACES} is missing: run `streams topics create`")
-    return found

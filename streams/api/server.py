@@ -22,7 +22,8 @@ from streams.api import problem
 from streams.api.board.feeder import BoardFeeder
 from streams.api.context import Context
 from streams.api.feeder import TraceFeeder
-from streams.api.routes import alerts, events, health, traces
+from streams.api.ledger import Ledger
+from streams.api.routes import alerts, control, deployments, events, gates, health, rules, traces
 from streams.api.tokens import Token, read_tokens
 from streams.api.tracewriter import Retention
 from streams.errors import ConfigurationError, StreamsError
@@ -49,11 +50,11 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        responses={code: {"model": problem.Problem} for code in (401, 403, 404, 422, 503)},
+        responses={code: {"model": problem.Problem} for code in (401, 403, 404, 409, 422, 503)},
     )
     app.state.context = context
     problem.install(app)
-    for module in (health, alerts, traces, events):
+    for module in (health, alerts, traces, events, control, deployments, gates, rules):
         app.include_router(module.router)
     _add_page(app)
 
@@ -98,7 +99,7 @@ def make_context(settings: Settings, clock_ns: Callable[[], int]) -> Context:
             f"{variable('api_host')}={settings.api_host} can be reached from elsewhere: name tokens in "
             f"{variable('api_tokens_file')}, or listen on 127.0.0.1"
         )
-    return Context(settings.brokers, settings.api_store_path, settings.trace_store_path, tokens, clock_ns)
+    return Context(settings, tokens, clock_ns, Ledger(settings.brokers))
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from streams import topics
-from streams.app import table
 from streams.domain.control import Ack, Control, Maintenance, control_key, decode_control, encode_control
 from streams.domain.selector import Conditions
 from streams.errors import ConfigurationError
+from streams.records import table
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -76,7 +77,7 @@ def say(brokers: str, control: Control) -> None:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    table.write(brokers, topics.CONTROL, control_key(control), encode_control(control))
+    asyncio.run(table.write(brokers, topics.CONTROL, control_key(control), encode_control(control)))
 
 
 def said(brokers: str) -> list[Control]:
@@ -85,7 +86,7 @@ def said(brokers: str) -> list[Control]:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    return list(table.newest(brokers, topics.CONTROL, decode_control, control_key).values())
+    return list(asyncio.run(table.newest(brokers, topics.CONTROL, decode_control, control_key)).values())
 
 
 def lasting_ns(text: str) -> int:

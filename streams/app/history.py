@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.app.admin import describe_topics
-from streams.app.state import read_to_end
 from streams.errors import ServiceUnavailable
+from streams.records.end import read_to_end
 from streams.settings import Settings
 
 MS_NS = 1_000_000

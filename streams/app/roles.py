@@ -34,7 +34,7 @@ from streams.publish.health import Health
 from streams.publish.progress import Progress
 from streams.publish.prometheus import WindowCollector
 from streams.publish.unsent import UnsentAlarm, read_url
-from streams.settings import Settings, read_thresholds
+from streams.settings import Settings, read_text
 from streams.trace.assembly import TraceOperator
 from streams.trace.hung import HungWatch
 from streams.window.operator import SECOND_NS
@@ -57,7 +57,7 @@ class Roles:
         self._rules: Sequence[Rule] = ()
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
-            self._rules = usable_rules(read_thresholds(settings), settings.pane_seconds)
+            self._rules = usable_rules(read_text(settings, "thresholds_path"), settings.pane_seconds)
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
 

@@ -21,13 +21,14 @@ from streams.app.part import Part, Restored
 from streams.app.sink import Output, Sink
 from streams.app.sourceguard import SourceGuard
 from streams.app.sourcelog import tell, tell_loss, tell_missing
-from streams.app.state import Choose, read_state, read_to_end
+from streams.app.state import Choose, read_state
 from streams.app.topicids import TopicIds
 from streams.domain.block import Block
 from streams.domain.source import STATE_MISSING, SourceLog
 from streams.errors import ConfigurationError, StateEpochError, StateError
 from streams.publish.health import Health
 from streams.publish.selftrace import SelfTracer
+from streams.records.end import read_to_end
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)

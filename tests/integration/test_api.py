@@ -16,13 +16,17 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from streams import topics
+from streams.app.control import said
 from streams.domain.alert import encode_alert
+from streams.domain.control import Ack, decode_control, encode_control
+from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import Edge, encode_edge, encode_trace
 from streams.services import install
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
 from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
+from tests.unit.api.ledger import deployment
 from tests.unit.api.test_board import anomaly
 from tests.unit.subscribe.drawing import alert, incident
 from tests.unit.trace.drawing import span
@@ -58,6 +62,10 @@ class Api(ChildProcess):
         answer.raise_for_status()
         return answer.json()
 
+    def post(self, path: str, body: Any) -> tuple[int, Any]:
+        answer = httpx.post(f"{self.url}/api/v1/{path}", json=body, timeout=60, trust_env=False)
+        return answer.status_code, answer.json()
+
     def ready(self) -> bool:
         try:
             ready = httpx.get(f"{self.url}/health/ready", timeout=5, trust_env=False).status_code == 200
@@ -75,6 +83,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
                 Sent(topics.ALERTS, b"a", encode_alert(alert(fingerprint=FINGERPRINT))),
                 Sent(topics.INCIDENTS, b"i", encode_incident(incident(incident_id=INCIDENT))),
                 Sent(topics.ANOMALIES, b"s", anomaly(1)),
+                Sent(topics.DEPLOYMENTS, b"d0", encode_deployment(deployment("d0"))),
+                Sent(topics.CONTROL, b"ack/i", encode_control(Ack(INCIDENT, "ann", "on it", 5))),
                 Sent(
                     topics.EDGES, b"e", encode_edge(Edge("planning", "tools", "unset", 9, 1, 0.5, 0.3, 5, 4 * 10**18))
                 ),
@@ -106,6 +116,9 @@ def answers(api: Api) -> dict[str, Any]:
         "traces",
         f"traces/{TRACE}",
         "monitoring/stats",
+        "acks",
+        "maintenance",
+        "deployments/history",
     )
     found = {path: api.get(f"/api/v1/{path}") for path in paths}
     return {path: {k: v for k, v in body.items() if k != "as_of"} for path, body in found.items()}
@@ -117,6 +130,8 @@ def test_it_answers_what_the_topics_say_and_again_after_its_files_are_gone(
     first = answers(api)
     assert first["alerts"]["alerts"][0]["fingerprint"] == FINGERPRINT
     assert first["topology?since_seconds=0"]["edges"][0]["calls"] == 9
+    assert [one["id"] for one in first["deployments/history"]["deployments"]][-1] == "d0"
+    assert {one["target"] for one in first["acks"]["acks"]} >= {INCIDENT}
     again = Api(pipeline, tmp_path)
     again.start()
     try:
@@ -126,6 +141,23 @@ def test_it_answers_what_the_topics_say_and_again_after_its_files_are_gone(
         assert again.wait(seconds=30) == 0
     finally:
         again.kill()
+
+
+def test_what_is_said_to_it_is_on_the_topics_and_commands_go_on_with_it(pipeline: Pipeline, api: Api) -> None:
+    body = {"deployment_id": "d1", "service": "shop", "version": "2"}
+    assert api.post("deployments/start", body)[0] == 201
+    assert api.post("deployments/start", body)[0] == 200
+    assert pipeline.command("deployments", "move", "d1", "rolling", "--why", "go", "--by", "ci").returncode == 0
+    eventually(lambda: api.get("/api/v1/deployments/d1")["deployment"]["state"] == "rolling", "the API knows")
+    status, verdict = api.post("deployments/d1/validate", {})
+    assert (status, verdict["verdict"], verdict["state"]) == (200, "inconclusive", "paused")
+    assert "no data" in verdict["gates"][0]["reason"]
+    assert api.post("deployments/d1/complete", {"why": "hope"})[0] == 409
+    assert api.post("acks", {"target": FINGERPRINT, "why": "on it"})[0] == 201
+    assert decode_control(pipeline.read(topics.CONTROL)[-1].value or b"") in said(pipeline.broker.bootstrap)
+    shown = pipeline.command("deployments", "list").stdout
+    assert "d1  shop 2 in production: paused" in shown
+    eventually(lambda: api.get("/api/v1/deployments/d1")["deployment"]["state"] == "paused", "the API knows")
 
 
 def test_events_come_as_they_happen(pipeline: Pipeline, api: Api) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.api.board.writer import BoardWriter, Fetched, delete
 from streams.errors import ServiceUnavailable
+from streams.records.partitions import partitions_of
 
 FETCH_RECORDS: Final = 2_000
 FETCH_WAIT_MS: Final = 300
@@ -70,7 +70,7 @@ class BoardFeeder:
 
     async def _positioned(self, consumer: AIOKafkaConsumer) -> tuple[BoardWriter, dict[TopicPartition, int]]:
         writer = await asyncio.to_thread(BoardWriter, self.path)
-        parts = await _partitions(self.brokers, writer.sources)
+        parts = await partitions_of(self.brokers, writer.sources)
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
         if any(writer.offsets().get((tp.topic, tp.partition), 0) > end for tp, end in ends.items()):
@@ -109,19 +109,3 @@ class BoardFeeder:
     @staticmethod
     async def _at(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
         return all([await consumer.position(tp) >= end for tp, end in ends.items()])
-
-
-async def _partitions(brokers: str, names: tuple[str, ...]) -> list[TopicPartition]:
-    client = AIOKafkaAdminClient(bootstrap_servers=brokers)
-    try:
-        await client.start()
-        described = await client.describe_topics(list(names))
-    except KafkaError as error:
-        raise ServiceUnavailable(f"no broker answers at {brokers}: {error}") from error
-    finally:
-        await client.close()
-    found = [TopicPartition(t["topic"], p["partition"]) for t in described for p in t["partitions"]]
-    missing = set(names) - {tp.topic for tp in found}
-    if missing:
-        raise ServiceUnavailable(f"topic {min(missing)} is missing: run `streams topics create`")
-    return sorted(found)

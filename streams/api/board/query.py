@@ -1,4 +1,4 @@
-"""The reading side of the board: pages of alerts, incidents and anomalies, the service map, how fresh it all is."""
+"""The reading side of the board: pages of lists, the service map, what people said, how fresh it all is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from streams.api.board import schema
+from streams.domain.control import Control, decode_control
+from streams.domain.deployment import Deployment, decode_deployment
 from streams.errors import ServiceUnavailable
 
 MAX_LIMIT: Final = 1_000
@@ -24,7 +26,7 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All that is given must hold; "" = any. ``state`` is an alert's state or an incident's status."""
+    """All that is given must hold; "" = any. ``state``: of an alert or a deployment, or an incident's status."""
 
     state: str = ""
     severity: str = ""
@@ -53,6 +55,7 @@ _TABLES: Final = {
     "incidents": _Table(
         "incidents", ("incident_id",), {"state": "status", "severity": "severity", "environment": "environment"}
     ),
+    "deployments": _Table("deployments", ("id",), {n: n for n in ("state", "service", "environment")}),
     "anomalies": _Table("anomalies", ("series_id", "feature"), {n: n for n in ("metric", "service", "agent")}),
 }
 
@@ -82,7 +85,7 @@ class BoardReader:
         """Newest first.
 
         Args:
-            kind: alerts, incidents or anomalies.
+            kind: alerts, incidents, anomalies or deployments.
             asked: what must hold; a filter that the kind does not have is ignored.
             limit: 1 to 1000.
             cursor: of the page before.
@@ -123,6 +126,37 @@ class BoardReader:
         """One incident, None if it is not known."""
         row = self._db.execute("SELECT value FROM incidents WHERE incident_id = ?", (incident_id,)).fetchone()
         return None if row is None else dict(orjson.loads(row[0]))
+
+    def deployment(self, deployment_id: str) -> dict[str, Any] | None:
+        """One deployment, None if it is not known."""
+        row = self._db.execute("SELECT value FROM deployments WHERE id = ?", (deployment_id,)).fetchone()
+        return None if row is None else dict(orjson.loads(row[0]))
+
+    def started(self, asked: Asked) -> list[Deployment]:
+        """Deployments that were registered since, of a service and environment ("" = any); the newest 10,000."""
+        rows = self._db.execute(
+            "SELECT value FROM deployments WHERE started_ns >= ? AND ? IN ('', service) AND ? IN ('', environment) "
+            "ORDER BY started_ns DESC LIMIT 10000",
+            (asked.since_ns, asked.service, asked.environment),
+        )
+        return [decode_deployment(row[0]) for row in rows]
+
+    def judged(self, profile: str, service: str) -> dict[str, Any] | None:
+        """The deployment that a profile judged last, of a service ("" = any)."""
+        row = self._db.execute(
+            "SELECT value FROM deployments WHERE judged AND profile = ? AND ? IN ('', service) "
+            "ORDER BY at_ns DESC LIMIT 1",
+            (profile, service),
+        ).fetchone()
+        return None if row is None else dict(orjson.loads(row[0]))
+
+    def controls(self, kind: str, now_ns: int) -> list[Control]:
+        """Acks or maintenance that count now or will, in the order of their keys; at most 10,000."""
+        rows = self._db.execute(
+            "SELECT value FROM controls WHERE kind = ? AND (ends_ns = 0 OR ends_ns > ?) ORDER BY key LIMIT 10000",
+            (kind, now_ns),
+        )
+        return [one for one in (decode_control(row[0]) for row in rows) if not one.cleared]
 
     def edges(self, since_ns: int) -> list[dict[str, Any]]:
         """Calls between services that were seen since, at most 5,000, the most frequent first."""

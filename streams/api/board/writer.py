@@ -1,4 +1,4 @@
-"""The writing side of the board: records of four topics to rows, each exactly once.
+"""The writing side of the board: records of topics to rows, each exactly once.
 
 Rows and the offsets they came from are one transaction, so a writer that is killed goes on where the file says. Nothing
 is in the file that the topics do not give again: a file of another version, or a damaged one, is deleted.
@@ -15,10 +15,14 @@ from streams import topics
 from streams.api.board import schema
 from streams.domain.alert import decode_alert
 from streams.domain.anomaly import decode_anomaly
+from streams.domain.control import Ack, control_key, decode_control
+from streams.domain.deployment import decode_deployment
 from streams.domain.incident import decode_incident
 from streams.domain.trace import decode_edge
+from streams.gate.lifecycle import OVER
 
 _PRUNE_ROWS: Final = 5_000
+_OVER: Final = ", ".join(f"'{state}'" for state in sorted(OVER))
 
 
 class Fetched(NamedTuple):
@@ -48,6 +52,8 @@ class BoardWriter:
             topics.INCIDENTS: self._incident,
             topics.ANOMALIES: self._anomaly,
             topics.EDGES: self._edge,
+            topics.DEPLOYMENTS: self._deployment,
+            topics.CONTROL: self._control,
         }
 
     @property
@@ -90,6 +96,8 @@ class BoardWriter:
             ("incidents", "status != 'open' AND at_ns < ?"),
             ("anomalies", "at_ns < ?"),
             ("edges", "last_seen_ns < ?"),
+            ("deployments", f"state IN ({_OVER}) AND at_ns < ?"),
+            ("controls", "ends_ns != 0 AND ends_ns < ?"),
         )
         for table, condition in old:
             found = _PRUNE_ROWS
@@ -172,6 +180,25 @@ class BoardWriter:
                 *(edge.duration_seconds_sum, edge.duration_seconds_max, edge.first_seen_ns, edge.last_seen_ns),
             ),
         )
+        return True
+
+    def _deployment(self, value: bytes) -> bool:
+        found = decode_deployment(value)
+        row = (found.id, found.service, found.environment, found.state, found.profile, found.verdict is not None)
+        self._db.execute(
+            "INSERT OR REPLACE INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, found.started_ns, found.updated_ns, value),
+        )
+        return True
+
+    def _control(self, value: bytes) -> bool:
+        found = decode_control(value)
+        if isinstance(found, Ack):
+            kind, ends_ns = "ack", found.at_ns if found.cleared else found.until_ns
+        else:
+            kind, ends_ns = "maintenance", found.ends_at_ns
+        row = (control_key(found).decode(), kind, ends_ns, value)
+        self._db.execute("INSERT OR REPLACE INTO controls VALUES (?, ?, ?, ?)", row)
         return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,10 +18,12 @@ from streams.api.tokens import allows, owner, read_tokens
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
 from streams.domain.alert import encode_alert
+from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import encode_trace
 from streams.errors import ConfigurationError
 from streams.settings import Settings
+from tests.unit.api.ledger import BoardLedger, deployment
 from tests.unit.subscribe.drawing import SECOND, alert, incident
 from tests.unit.trace.drawing import span
 from tests.unit.trace.reference import trace_record
@@ -36,6 +39,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     one = encode_alert(alert(fingerprint=FINGERPRINT))
     other = encode_incident(incident(incident_id=INCIDENT))
     board.write([Fetched(topics.ALERTS, 0, 0, 5_000, one), Fetched(topics.INCIDENTS, 0, 0, 6_000, other)])
+    board.write([Fetched(topics.DEPLOYMENTS, 0, 0, 6_000, encode_deployment(deployment("shop-1")))])
     spans = [span("r", 0, 50, trace=TRACE), span("c", 1, 20, "r", trace=TRACE, error="no")]
     traces.write([FetchedTrace(0, 0, encode_trace(trace_record(TRACE, spans)))])
     board.close()
@@ -47,7 +51,8 @@ def client_of(files: tuple[Path, Path], tokens: str = "") -> TestClient:
     lines = (
         [f"{scope} {scope} {hashlib.sha256(s.encode()).hexdigest()}" for scope, s in SECRETS.items()] if tokens else []
     )
-    context = Context("127.0.0.1:1", *files, read_tokens(lines, "tokens"), lambda: 100 * SECOND)
+    settings = Settings(brokers="127.0.0.1:1", api_store_path=files[0], trace_store_path=files[1])
+    context = Context(settings, read_tokens(lines, "tokens"), lambda: 100 * SECOND, BoardLedger(files[0]))
     return TestClient(make_app(context), raise_server_exceptions=False)
 
 
@@ -57,6 +62,8 @@ def client(files: tuple[Path, Path]) -> Iterator[TestClient]:
         yield made
 
 
+NAMES = {"{fingerprint}": FINGERPRINT, "{incident_id}": INCIDENT, "{trace_id}": TRACE, "{deployment_id}": "shop-1"}
+NAMES |= {"{target}": FINGERPRINT, "{name}": "AgentMemoryHigh"}
 PATHS = (
     "/api/v1/alerts",
     f"/api/v1/alerts/{FINGERPRINT}",
@@ -67,6 +74,14 @@ PATHS = (
     "/api/v1/monitoring/stats",
     "/api/v1/traces",
     f"/api/v1/traces/{TRACE}",
+    "/api/v1/acks",
+    "/api/v1/maintenance",
+    "/api/v1/rules",
+    "/api/v1/rules/AgentMemoryHigh",
+    "/api/v1/performance-gates",
+    "/api/v1/deployments/history",
+    "/api/v1/deployments/statistics",
+    "/api/v1/deployments/shop-1",
 )
 
 
@@ -129,24 +144,48 @@ def test_without_read_models_it_says_so(tmp_path: Path) -> None:
             assert "retry-after" in answer.headers
 
 
+WRITERS = {"control": {"operate", "admin"}, "deployments": {"deploy", "admin"}}
+"""By the tag of a route: who may write there. Reading is allowed to all."""
+
+
+def operations(client: TestClient) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Every route but health: method, path with real names, tag, body."""
+    for path, described in client.get("/api/openapi.json").json()["paths"].items():
+        for method, operation in described.items():
+            if not path.startswith("/health"):
+                real = path
+                for name, value in NAMES.items():
+                    real = real.replace(name, value)
+                yield method.upper(), real, operation["tags"][0], body_of(client, operation)
+
+
+def body_of(client: TestClient, operation: dict[str, Any]) -> dict[str, Any]:
+    """The body's example in the description; {} where there is none."""
+    if "requestBody" not in operation:
+        return {}
+    name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    found: dict[str, Any] = client.get("/api/openapi.json").json()["components"]["schemas"][name]["examples"][0]
+    return found
+
+
 def test_every_route_and_every_scope(files: tuple[Path, Path]) -> None:
-    """What stands in the description needs a token, but health; reading is allowed to all scopes."""
+    """What stands in the description needs a token, but health; reading is allowed to all scopes, writing to some."""
     with client_of(files, "tokens") as client:
-        routes = client.get("/api/openapi.json").json()["paths"]
-        assert {path for path in routes if not path.startswith("/health")} == {
-            *(
-                p.replace(FINGERPRINT, "{fingerprint}").replace(INCIDENT, "{incident_id}").replace(TRACE, "{trace_id}")
-                for p in PATHS
-            ),
-            "/api/v1/stream",
-        }
-        for path in (*PATHS, "/api/v1/stream"):
-            assert client.get(path).status_code == 401, path
-            assert client.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401, path
-            assert client.get(path, headers={"Authorization": f"Basic {SECRETS['read']}"}).status_code == 401, path
-        for path in PATHS:
-            for secret in SECRETS.values():
-                assert client.get(path, headers={"Authorization": f"Bearer {secret}"}).status_code == 200, path
+        routes = list(operations(client))
+        assert {path for method, path, *_ in routes if method == "GET"} == {*PATHS, "/api/v1/stream"}
+        for method, path, tag, body in routes:
+            given = {} if method == "GET" else {"json": body}
+            for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {SECRETS['read']}"}):
+                assert client.request(method, path, headers=wrong, **given).status_code == 401, (method, path)
+            if path == "/api/v1/stream":
+                continue
+            for scope, secret in SECRETS.items():
+                may = method == "GET" or scope in WRITERS[tag]
+                status = client.request(
+                    method, path, params={"why": "x"}, headers={"Authorization": f"Bearer {secret}"}, **given
+                ).status_code
+                assert (status != 403) == may, (method, path, scope, status)
+                assert status in ({200, 201, 204, 404, 409} if may else {403}), (method, path, scope, status)
         assert client.get("/health/live").status_code == 200
         assert client.get("/").status_code == 200
 

@@ -1,4 +1,4 @@
-"""``streams gate check``: reads ``agents.windows`` itself, without side effects, and judges a version."""
+"""The verdict on a version, from ``agents.windows`` as they are now, without side effects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import topics
-from streams.app.admin import describe_topics
 from streams.domain.window import decode_window_batch
 from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
 from streams.gate.verdict import Verdict
+from streams.records.partitions import partitions_of
 from streams.settings import Settings
 
 SLACK_SECONDS: Final = 120.0
@@ -49,11 +49,9 @@ async def check(settings: Settings, book: GateBook, question: Question, clock_ns
     )
     try:
         await consumer.start()
-        partitions = dict(await describe_topics(settings))[topics.BY_NAME[topics.WINDOWS]]
-        if not partitions:
-            raise ServiceUnavailable(f"{topics.WINDOWS} is missing at {settings.brokers}: run `streams topics create`")
+        parts = await partitions_of(settings.brokers, [topics.WINDOWS])
         since_ns = begin_ns - round((book.profile.window_seconds + SLACK_SECONDS) * 1e9)
-        await _position(consumer, partitions, since_ns // 1_000_000)
+        await _position(consumer, parts, since_ns // 1_000_000)
         await _read(consumer, book)
         return await _judge(consumer, book, question, clock_ns, begin_ns)
     except KafkaError as error:
@@ -79,8 +77,7 @@ async def _judge(
     return verdict
 
 
-async def _position(consumer: AIOKafkaConsumer, partitions: int, since_ms: int) -> None:
-    parts = [TopicPartition(topics.WINDOWS, number) for number in range(partitions)]
+async def _position(consumer: AIOKafkaConsumer, parts: list[TopicPartition], since_ms: int) -> None:
     consumer.assign(parts)
     found: dict[TopicPartition, Any] = await consumer.offsets_for_times(dict.fromkeys(parts, max(since_ms, 0)))
     ends = await consumer.end_offsets(parts)
