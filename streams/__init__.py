@@ -10,6 +10,7 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
     agents.spans, otlp_spans
         -> decode -> trace -> agents.traces, agents.edges
                            -> agents.red (the key changes) -> decode -> window, as above
+    agents.windows -> detect (use of what has a limit) -> agents.capacity -> detect (forecast) -> publish (Prometheus)
     alerts, edges and agents.control (acks, maintenance), on agents.findings
         -> correlate -> agents.incidents -> publish (Alertmanager)
 
@@ -19,7 +20,8 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
 2. ``streams.window``: columns become closed windows of event time on ``agents.windows``.
 3. ``streams.trace``: spans become traces on ``agents.traces``, edges of the service map on ``agents.edges``, and
    rate, error and duration samples on ``agents.red``.
-4. ``streams.detect``: closed windows become findings on ``agents.anomalies``.
+4. ``streams.detect``: closed windows become findings on ``agents.anomalies``; what they use of resources that have a
+   limit meets on ``agents.capacity`` and becomes a forecast of when the limit is reached.
 5. ``streams.correlate``: windows and findings become alerts with a life on ``agents.alerts``; these and the calls on
    ``agents.findings`` become incidents with a ranked cause on ``agents.incidents``; acks and maintenance come there
    from ``agents.control``, ``agents.deployments``.

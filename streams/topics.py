@@ -50,6 +50,7 @@ EDGES: Final = "agents.edges"
 ANOMALIES: Final = "agents.anomalies"
 ALERTS: Final = "agents.alerts"
 FINDINGS: Final = "agents.findings"
+CAPACITY: Final = "agents.capacity"
 INCIDENTS: Final = "agents.incidents"
 CONTROL: Final = "agents.control"
 DEPLOYMENTS: Final = "agents.deployments"
@@ -59,6 +60,7 @@ STATE: Final = "streams.state"
 _MB: Final = 1_048_576
 
 # agents.findings has one partition: alerts of all partitions become incidents in one place.
+# agents.capacity has one partition: limits of the whole system are held against the sum of all partitions.
 # otlp_metrics has one partition: collectors send without a key, and a running total whose points are spread over
 # partitions would be counted once in each.
 TOPICS: Final[tuple[Topic, ...]] = (
@@ -87,6 +89,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     ),
     Topic(ALERTS, "fingerprint", "source", 30 * DAY_SECONDS, False, True, _MB, "alerts role", "api, users"),
     Topic(FINDINGS, "any", 1, DAY_SECONDS, False, True, 4 * _MB, "alerts and traces roles", "alerts role"),
+    Topic(CAPACITY, "topic/partition/chunk", 1, DAY_SECONDS, False, True, _MB, "alerts role", "alerts role"),
     Topic(
         CONTROL,
         "ack/target or maintenance/id",

@@ -81,7 +81,7 @@ def _agents(baselines: Mapping[str, Baseline]) -> list[Alert]:
 
 def _services(baselines: Mapping[str, Baseline]) -> list[Alert]:
     p95, p99, cpu, disk = (baselines[name] for name in ("api_p95", "api_p99", "cpu", "disk"))
-    growth = baselines["kg_growth"]
+    growth, lead = baselines["kg_growth"], baselines["capacity_lead"]
     return [
         *_above(
             "ApiLatencyP95High",
@@ -122,7 +122,31 @@ def _services(baselines: Mapping[str, Baseline]) -> list[Alert]:
             [("warning", growth.warning, "15m")],
             "The knowledge graph of {{ $labels.service_name }} grew by {{ $value | humanize }} nodes in an hour",
         ),
+        _exhaustion("high", f"{_TO_LIMIT} < {lead.critical:g}", lead.critical),
+        _exhaustion(
+            "warning",
+            f"{_TO_LIMIT} >= {lead.critical:g} < {lead.warning:g} "
+            'and ignoring (bound) agents_capacity_seconds_to_limit{bound="latest"} < Inf',
+            lead.warning,
+        ),
     ]
+
+
+_TO_LIMIT: Final = 'agents_capacity_seconds_to_limit{bound="expected"}'
+
+
+def _exhaustion(severity: str, expr: str, limit: float) -> Alert:
+    """Hours before: expected soon; earlier only where the slow end of the interval reaches the limit too."""
+    return Alert(
+        "CapacityExhaustion",
+        expr,
+        severity,
+        "15m",
+        "{{ $labels.resource }} of {{ $labels.environment }} {{ $labels.service_name }} {{ $labels.agent_id }} "
+        "reaches its limit in {{ $value | humanizeDuration }}",
+        f"Forecast within {limit / 3600:g} hours. Limits are under capacity in monitoring/thresholds.yml.",
+        team="agents",
+    )
 
 
 def _above(name: str, expr: str, levels: list[tuple[str, float, str]], summary: str) -> list[Alert]:

@@ -15,9 +15,11 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.operator import CorrelateOperator
+from streams.detect.capacity import Users
 from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import encode_anomaly
+from streams.domain.capacity import encode_uses
 from streams.domain.source import Seat, Source, SourceLog, first_seat
 from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch
 from streams.errors import StateError, StateVersionError
@@ -52,6 +54,7 @@ class AlertsPart:
             were open before a restart. told: whether Alertmanager knows everything so far; while it does not, the
             snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so that a worker that dies
             now reads again what nobody was told.
+        users: what uses resources that have a limit, in windows of ``step_ns``.
     """
 
     topic: str
@@ -63,6 +66,8 @@ class AlertsPart:
     snapshot_every: int
     pane_ns: int
     detector: str
+    users: Users = field(default_factory=lambda: Users(()))
+    step_ns: int = 0
     health: Health = field(default_factory=unobserved)
     told: Callable[[], bool] = lambda: True
     committable: int | None = None
@@ -163,15 +168,21 @@ class AlertsPart:
             self.counts.rejected += 1
             self.health.dead_letters.labels(self.topic, "not_a_window").inc()
             return [dead_letter_output(record, "not_a_window", str(error), self.topic, now_ns)]
+        used = self._used(body)
         if body.end_ns - body.start_ns != self.pane_ns:
-            return []
+            return used
         batch = self._assembler.add(body)
         if batch is None:
             self._begun.setdefault((body.topic, body.partition, body.start_ns), record.offset)
-            return []
+            return used
         source, start_ns = (batch.topic, batch.partition), batch.start_ns
         self._begun = {k: offset for k, offset in self._begun.items() if k[:2] != source or k[2] > start_ns}
-        return self._window(batch)
+        return used + self._window(batch)
+
+    def _used(self, body: WindowBatch) -> list[Output]:
+        """What a record of windows says of capacity: of each record by itself, the parts meet in their topic."""
+        uses = self.users.of(body) if body.end_ns - body.start_ns == self.step_ns else None
+        return [Output(topics.CAPACITY, uses.source.encode(), encode_uses(uses))] if uses else []
 
     def _window(self, batch: WindowBatch) -> list[Output]:
         detect = self.detectors.get(batch.topic)

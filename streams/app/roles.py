@@ -9,9 +9,10 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from streams import topics
-from streams.app import alerts, incidents, metrics, rekey, relay, traces
+from streams.app import alerts, capacity, incidents, metrics, rekey, relay, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
+from streams.app.capacity import CapacityPart
 from streams.app.export import self_tracer, trace_export
 from streams.app.factory import make_runtime
 from streams.app.incidents import IncidentsPart
@@ -25,8 +26,11 @@ from streams.app.traces import TracesPart
 from streams.correlate.notices import notices, standing
 from streams.correlate.operator import CorrelateOperator, usable_rules
 from streams.correlate.rule import Rule
+from streams.correlate.rules import load_thresholds
+from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
+from streams.domain.capacity import Capacity, Resource
 from streams.domain.incident import Incident
 from streams.publish.access import Access
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
@@ -55,11 +59,15 @@ class Roles:
         self._tracer = self_tracer(settings, version("agent-streams"))
         self._marks = settings.incident_markers == "on"
         self._rules: Sequence[Rule] = ()
+        self._resources: Sequence[Resource] = ()
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
-            self._rules = usable_rules(read_text(settings, "thresholds_path"), settings.pane_seconds)
+            text = read_text(settings, "thresholds_path")
+            self._rules = usable_rules(text, settings.pane_seconds)
+            self._resources = load_thresholds(text).capacity
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
+        self._step_ns = capacity.step_seconds(settings.window_seconds) * SECOND_NS
 
     async def start(self) -> None:
         """Starts the publishers (Alertmanager, OTLP) that have an address to send to."""
@@ -98,7 +106,10 @@ class Roles:
         made: dict[str, tuple[tuple[str, ...], Any]] = {
             "metrics": (metrics.SOURCES, self._metrics),
             "traces": ((*traces.SOURCES, *rekey.SOURCES), self._traces),
-            "alerts": ((*alerts.SOURCES, *incidents.SOURCES, *relay.SOURCES), self._alerts),
+            "alerts": (
+                (*alerts.SOURCES, *incidents.SOURCES, *relay.SOURCES, *capacity.SOURCES),
+                self._alerts,
+            ),
         }
         self.runtimes = [
             make_runtime(self._settings, name, *made[name], choose, self._health, self._release, self._tracer)
@@ -130,8 +141,10 @@ class Roles:
             part.assembled = self._export.take
         return part
 
-    def _alerts(self, topic: str, partition: int) -> AlertsPart | IncidentsPart | RelayPart:
+    def _alerts(self, topic: str, partition: int) -> AlertsPart | CapacityPart | IncidentsPart | RelayPart:
         settings = self._settings
+        if topic in capacity.SOURCES:
+            return CapacityPart(topic, partition, CapacityOperator(self._resources, self._step_ns), self._health)
         if topic in relay.SOURCES:
             return RelayPart(topic, partition, self._health)
         if topic in incidents.SOURCES:
@@ -146,6 +159,8 @@ class Roles:
             snapshot_every=settings.state_snapshot_windows,
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
+            users=Users(self._resources),
+            step_ns=self._step_ns,
             health=self._health,
             told=self._told,
         )
@@ -213,6 +228,11 @@ class Roles:
         for severity in SEVERITIES:
             firing = sum(1 for t in active if t.state == "firing" and t.severity == severity)
             self._health.alerts_firing.labels(severity).set(firing)
+
+    def capacities(self) -> list[Capacity]:
+        """What is used of what has a limit, as values, where this worker adds it up. As :meth:`progress`."""
+        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        return [c for part in parts if isinstance(part, CapacityPart) for c in part.operator.capacities()]
 
     def progress(self) -> list[Progress]:
         """All partitions of this worker, as values. Call it in the event loop's thread: it reads live state."""

@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 import orjson
 
+from streams.domain.capacity import Resource
 from streams.domain.selector import OPERATORS, Selector
 
 RuleKind = Literal["threshold", "absence", "anomaly", "novelty"]
@@ -149,6 +150,7 @@ class Thresholds:
 
     rules: tuple[Rule, ...]
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    capacity: tuple[Resource, ...] = ()
 
 
 def shortened(rule: Rule, ratio: float) -> Rule:

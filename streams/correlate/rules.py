@@ -10,6 +10,8 @@ import yaml
 from streams.correlate import template
 from streams.correlate.rule import SIDES, STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Thresholds
 from streams.domain.alert import SEVERITIES
+from streams.domain.capacity import STATISTICS as USES
+from streams.domain.capacity import Resource
 from streams.domain.fields import Fields
 from streams.domain.selector import OPERATORS, Selector, read_selectors, read_where
 from streams.errors import ConfigurationError
@@ -48,7 +50,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_thresholds(text: str) -> Thresholds:
-    """Rules and baselines from YAML.
+    """Rules, baselines and capacity from YAML.
 
     Raises:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
@@ -78,14 +80,16 @@ def load_rules(text: str) -> tuple[Rule, ...]:
 def parse_thresholds(body: object) -> Thresholds:
     """The same from a mapping that is already parsed."""
     top = Fields("thresholds", body)
-    top.only({"version", "rules", "baselines"})
+    top.only({"version", "rules", "baselines", "capacity"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
     rules = Fields("thresholds: rules", top.body.get("rules"))
     baselines = Fields("thresholds: baselines", top.body.get("baselines", {}))
+    capacity = Fields("thresholds: capacity", top.body.get("capacity", {}))
     return Thresholds(
         tuple(parse_rule(str(name), item) for name, item in rules.body.items()),
         {str(name): _baseline(str(name), item) for name, item in baselines.body.items()},
+        tuple(_resource(str(name), item) for name, item in capacity.body.items()),
     )
 
 
@@ -198,3 +202,17 @@ def _baseline(name: str, body: object) -> Baseline:
         raise fields.wrong("warning", f"baseline, warning and critical in order of badness ({direction} is better)")
     unit, metric = fields.text("unit"), fields.text("metric", default="")
     return Baseline(name, unit, direction, normal, warning, critical, metric)
+
+
+def _resource(name: str, body: object) -> Resource:
+    fields = Fields(f"capacity {name}", body)
+    fields.only({"metric", "where", "statistic", "limit", "group_by", "period_seconds"})
+    statistic = next(s for s in USES if s == fields.choice("statistic", USES))
+    limit = fields.number("limit")
+    if limit <= 0:
+        raise fields.wrong("limit", "a number above 0")
+    period_seconds = fields.number("period_seconds", default=0, least=0)
+    if (statistic == "increase") != (period_seconds > 0):
+        raise fields.wrong("period_seconds", "how long a budget lasts, with statistic increase and only there")
+    selector = Selector(fields.text("metric"), read_where(fields, fields.body.get("where", {})))
+    return Resource(name, selector, statistic, limit, tuple(sorted(fields.texts("group_by"))), period_seconds)
