@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, HTTPException, Request
 
+from streams.api.agents.query import AgentReader
 from streams.api.board.query import BoardReader
 from streams.api.ledger import Ledger
 from streams.api.tokens import Token, allows, owner
@@ -46,6 +48,24 @@ class Context:
     judge: Judge = check
     caught_up: Mapping[str, asyncio.Event] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def agents_path(self) -> Path:
+        """The read model of agents, beside the board."""
+        board = self.settings.api_store_path
+        return board.with_name(f"{board.stem}-agents{board.suffix}")
+
+    def from_agents(self, ask: Callable[[AgentReader], T]) -> T:
+        """Asks the agents' read model on a connection of its own.
+
+        Raises:
+            ServiceUnavailable: there is none yet.
+        """
+        reader = AgentReader(self.agents_path)
+        try:
+            return ask(reader)
+        finally:
+            reader.close()
 
     def from_board(self, ask: Callable[[BoardReader], T]) -> T:
         """Asks the board on a connection of its own.

@@ -9,6 +9,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -19,12 +20,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
 from streams.api import problem
-from streams.api.board.feeder import BoardFeeder
+from streams.api.agents.schema import KEPT_SECONDS
+from streams.api.agents.writer import AgentWriter
+from streams.api.board.writer import BoardWriter
 from streams.api.context import Context
-from streams.api.feeder import TraceFeeder
+from streams.api.feeder import Feeder
 from streams.api.ledger import Ledger
+from streams.api.routes import agents as agent_routes
 from streams.api.routes import alerts, control, deployments, events, gates, health, rules, traces
 from streams.api.tokens import Token, read_tokens
+from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracewriter import Retention
 from streams.errors import ConfigurationError, StreamsError
 from streams.settings import Settings, variable
@@ -54,7 +59,7 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
     )
     app.state.context = context
     problem.install(app)
-    for module in (health, alerts, traces, events, control, deployments, gates, rules):
+    for module in (health, alerts, agent_routes, traces, events, control, deployments, gates, rules):
         app.include_router(module.router)
     _add_page(app)
 
@@ -116,15 +121,17 @@ def serve(settings: Settings) -> int:
     """
     clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
     context = make_context(settings, clock_ns)
-    board = BoardFeeder(settings.brokers, settings.api_store_path, settings.api_store_seconds, clock_ns)
+    board = Feeder(settings.brokers, settings.api_store_path, BoardWriter, settings.api_store_seconds, clock_ns)
+    opened = partial(AgentWriter, pane_seconds=settings.pane_seconds)
+    agents = Feeder(settings.brokers, context.agents_path, opened, KEPT_SECONDS, clock_ns, KEPT_SECONDS)
     retention = Retention(settings.trace_store_seconds, settings.trace_store_bytes)
     spans = TraceFeeder(settings.brokers, settings.trace_store_path, retention, clock_ns)
-    context.caught_up = {"board": board.caught_up}
+    context.caught_up = {"board": board.caught_up, "agents": agents.caught_up}
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        jobs = {"board": board.run, "traces": spans.run}
+        jobs = {"board": board.run, "agents": agents.run, "traces": spans.run}
         tasks = [asyncio.create_task(_kept(name, job, stop, context)) for name, job in jobs.items()]
         try:
             yield

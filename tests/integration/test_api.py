@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,22 @@ from streams.domain.control import Ack, decode_control, encode_control
 from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import Edge, encode_edge, encode_trace
+from streams.domain.window import encode_window_batch
 from streams.services import install
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
 from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
 from tests.unit.api.ledger import deployment
 from tests.unit.api.test_board import anomaly
+from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import alert, incident
 from tests.unit.trace.drawing import span
 from tests.unit.trace.reference import trace_record
 
 pytestmark = pytest.mark.integration
 FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
+AGENT = (series("agents.memory", "2", **{"agent.id": "planner-1", "agent.type": "planning"}), [2e7])
+"""In a window that ends ten minutes after the start, so that it is alive for that long."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
@@ -83,6 +88,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
                 Sent(topics.ALERTS, b"a", encode_alert(alert(fingerprint=FINGERPRINT))),
                 Sent(topics.INCIDENTS, b"i", encode_incident(incident(incident_id=INCIDENT))),
                 Sent(topics.ANOMALIES, b"s", anomaly(1)),
+                Sent(topics.WINDOWS, b"w", encode_window_batch(window(int(time.time() // 10) + 60, [AGENT]))),
                 Sent(topics.DEPLOYMENTS, b"d0", encode_deployment(deployment("d0"))),
                 Sent(topics.CONTROL, b"ack/i", encode_control(Ack(INCIDENT, "ann", "on it", 5))),
                 Sent(
@@ -119,6 +125,7 @@ def answers(api: Api) -> dict[str, Any]:
         "acks",
         "maintenance",
         "deployments/history",
+        "monitoring/agents",
     )
     found = {path: api.get(f"/api/v1/{path}") for path in paths}
     return {path: {k: v for k, v in body.items() if k != "as_of"} for path, body in found.items()}
@@ -131,6 +138,7 @@ def test_it_answers_what_the_topics_say_and_again_after_its_files_are_gone(
     assert first["alerts"]["alerts"][0]["fingerprint"] == FINGERPRINT
     assert first["topology?since_seconds=0"]["edges"][0]["calls"] == 9
     assert [one["id"] for one in first["deployments/history"]["deployments"]][-1] == "d0"
+    assert [(a["agent_id"], a["status"]) for a in first["monitoring/agents"]["agents"]] == [("planner-1", "alive")]
     assert {one["target"] for one in first["acks"]["acks"]} >= {INCIDENT}
     again = Api(pipeline, tmp_path)
     again.start()

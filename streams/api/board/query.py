@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -60,6 +61,22 @@ _TABLES: Final = {
 }
 
 
+def opened(path: Path, wanted: int, what: str) -> sqlite3.Connection:
+    """A connection to a read model that cannot write.
+
+    Raises:
+        ServiceUnavailable: there is none yet, or of another version.
+    """
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise ServiceUnavailable(f"{what} is not there yet ({error})") from error
+    if version != wanted:
+        raise ServiceUnavailable(f"{what} has version {version}, not {wanted}")
+    return db
+
+
 class BoardReader:
     """A connection that cannot write; of one thread."""
 
@@ -69,13 +86,7 @@ class BoardReader:
         Raises:
             ServiceUnavailable: there is none yet, or of another version.
         """
-        try:
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            raise ServiceUnavailable(f"the board is not there yet ({error})") from error
-        if version != schema.VERSION:
-            raise ServiceUnavailable(f"the board has version {version}, not {schema.VERSION}")
+        self._db = opened(path, schema.VERSION, "the board")
 
     def close(self) -> None:
         """Ends the connection."""
@@ -103,7 +114,7 @@ class BoardReader:
         order = ("at_ns", *table.keys)
         if cursor:
             where.append(f"({', '.join(order)}) < ({', '.join('?' * len(order))})")
-            values += _position(cursor, len(order))
+            values += position(cursor, len(order))
         columns = ", ".join((*order, "value"))
         descending = ", ".join(f"{column} DESC" for column in order)
         rows = self._db.execute(
@@ -175,16 +186,36 @@ class BoardReader:
         is_open = self._db.execute("SELECT severity, count(*) FROM incidents WHERE status = 'open' GROUP BY severity")
         return {"alerts": dict(firing.fetchall()), "incidents": dict(is_open.fetchall())}
 
+    def firing(self, agents: Sequence[str]) -> dict[str, int]:
+        """Alerts that fire, by agent; of at most 1,000 agents."""
+        marks = ", ".join("?" * len(agents))
+        rows = self._db.execute(
+            f"SELECT agent, count(*) FROM alerts WHERE state = 'firing' AND agent IN ({marks}) "  # noqa: S608 - marks
+            "GROUP BY agent",
+            agents,
+        )
+        return dict(rows.fetchall())
+
     def appended_ns(self) -> int:
         """When the newest record in the tables was written to its topic; 0: there is none."""
         return int(self._db.execute("SELECT coalesce(max(appended_ns), 0) FROM offsets").fetchone()[0])
 
 
-def _position(cursor: str, size: int) -> list[Any]:
+def position(cursor: str, size: int) -> list[Any]:
+    """What a cursor holds.
+
+    Raises:
+        ValueError: it is none of a list with so many columns of order.
+    """
     try:
         found = orjson.loads(bytes.fromhex(cursor))
     except ValueError:
         found = None
-    if not isinstance(found, list) or len(found) != size or not all(isinstance(part, str | int) for part in found):
+    if not isinstance(found, list) or len(found) != size or not all(_holds(part) for part in found):
         raise ValueError("cursor: give the next_cursor of a page of this list")
     return found
+
+
+def _holds(part: object) -> bool:
+    """Whether a column can be this: SQLite's integers have 64 bits."""
+    return isinstance(part, str | float) or (isinstance(part, int) and -(1 << 63) <= part < 1 << 63)

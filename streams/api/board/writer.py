@@ -35,6 +35,34 @@ class Fetched(NamedTuple):
     value: bytes | None
 
 
+class Places:
+    """The table ``offsets`` of a file: where each partition goes on, in the same transaction as its rows."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def offsets(self) -> dict[tuple[str, int], int]:
+        """(topic, partition) -> the offset to go on from."""
+        rows = self._db.execute("SELECT topic, partition, next_offset FROM offsets").fetchall()
+        return {(topic, partition): offset for topic, partition, offset in rows}
+
+    def advance(self, records: Sequence[Fetched], take: Callable[[Fetched], None]) -> None:
+        """Gives ``take`` each record that is new, in their order; the caller holds the transaction."""
+        done = self.offsets()
+        places: dict[tuple[str, int], tuple[int, int]] = {}
+        for record in records:
+            place = (record.topic, record.partition)
+            if record.offset >= done.get(place, 0):
+                take(record)
+                done[place] = record.offset + 1
+                places[place] = (record.offset + 1, record.timestamp_ms * 1_000_000)
+        self._db.executemany(
+            "INSERT INTO offsets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset, "
+            "appended_ns = max(appended_ns, excluded.appended_ns)",
+            [(*place, *values) for place, values in places.items()],
+        )
+
+
 class BoardWriter:
     """The only writer of a file.
 
@@ -46,7 +74,8 @@ class BoardWriter:
     def __init__(self, path: Path) -> None:
         """Opens or makes the file; its folder exists."""
         self.written = self.unreadable = self.outdated = self.pruned = 0
-        self._db = opened(path)
+        self._db = opened(path, schema.VERSION, schema.TABLES)
+        self._places = Places(self._db)
         self._takers: Mapping[str, Callable[[bytes], bool]] = {
             topics.ALERTS: self._alert,
             topics.INCIDENTS: self._incident,
@@ -67,26 +96,13 @@ class BoardWriter:
 
     def offsets(self) -> dict[tuple[str, int], int]:
         """(topic, partition) -> the offset to go on from."""
-        rows = self._db.execute("SELECT topic, partition, next_offset FROM offsets").fetchall()
-        return {(topic, partition): offset for topic, partition, offset in rows}
+        return self._places.offsets()
 
     def write(self, records: Sequence[Fetched]) -> None:
         """Takes records in the order of each partition, in one transaction; those it has already are passed over."""
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
-            done = self.offsets()
-            places: dict[tuple[str, int], tuple[int, int]] = {}
-            for record in records:
-                place = (record.topic, record.partition)
-                if record.offset >= done.get(place, 0):
-                    self._take(record.topic, record.value)
-                    done[place] = record.offset + 1
-                    places[place] = (record.offset + 1, record.timestamp_ms * 1_000_000)
-            self._db.executemany(
-                "INSERT INTO offsets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset, "
-                "appended_ns = max(appended_ns, excluded.appended_ns)",
-                [(*place, *values) for place, values in places.items()],
-            )
+            self._places.advance(records, self._take)
 
     def prune(self, seconds: float, now_ns: int) -> None:
         """Deletes what is older than so many seconds; what is open stays."""
@@ -110,9 +126,9 @@ class BoardWriter:
                 self.pruned += found
         self._db.execute("PRAGMA incremental_vacuum").fetchall()
 
-    def _take(self, topic: str, value: bytes | None) -> None:
+    def _take(self, record: Fetched) -> None:
         try:
-            new = self._takers[topic](value or b"")
+            new = self._takers[record.topic](record.value or b"")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             self.unreadable += 1
             return
@@ -208,14 +224,14 @@ def delete(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """A connection to a file of this version; any other file is deleted first."""
-    if path.exists() and _version(path) != schema.VERSION:
+def opened(path: Path, version: int, tables: str) -> sqlite3.Connection:
+    """A connection to a file of this version with these tables; any other file is deleted first."""
+    if path.exists() and _version(path) != version:
         delete(path)
     fresh = not path.exists()
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     if fresh:
-        db.executescript(schema.TABLES)
+        db.executescript(tables)
     db.execute("PRAGMA synchronous = NORMAL")
     return db
 

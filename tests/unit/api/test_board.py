@@ -167,7 +167,7 @@ def test_counts_and_a_file_that_is_not_there(path: Path, tmp_path: Path, writer:
     writer.write([*log(topics.ALERTS, encode_alert(alert())), *log(topics.INCIDENTS, encode_incident(incident()))])
     reader = BoardReader(path)
     assert reader.counts() == {"alerts": {"high": 1}, "incidents": {"high": 1}}
-    for cursor in ("x", "5b5d", "7b7d", "00"):
+    for cursor in ("x", "5b5d", "7b7d", "00", b'[9223372036854775808,"a",1]'.hex()):
         with pytest.raises(ValueError, match="next_cursor"):
             reader.page("alerts", Asked(), cursor=cursor)
     reader.close()

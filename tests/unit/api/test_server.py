@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from streams import topics
+from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
 from streams.api.server import SECURITY, make_app, make_context
@@ -21,14 +22,17 @@ from streams.domain.alert import encode_alert
 from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import encode_trace
+from streams.domain.window import encode_window_batch
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 from tests.unit.api.ledger import BoardLedger, deployment
+from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import SECOND, alert, incident
 from tests.unit.trace.drawing import span
 from tests.unit.trace.reference import trace_record
 
 FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
+AGENT = "shop/planner-1"
 SECRETS = {scope: f"secret-of-{scope}" for scope in ("read", "operate", "deploy", "admin")}
 
 
@@ -42,6 +46,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     board.write([Fetched(topics.DEPLOYMENTS, 0, 0, 6_000, encode_deployment(deployment("shop-1")))])
     spans = [span("r", 0, 50, trace=TRACE), span("c", 1, 20, "r", trace=TRACE, error="no")]
     traces.write([FetchedTrace(0, 0, encode_trace(trace_record(TRACE, spans)))])
+    agents = AgentWriter(folder / "board-agents.sqlite3", 10.0)
+    rows = [(series("agents.memory", "2", "shop", **{"agent.id": AGENT}), [1e6])]
+    agents.write([Fetched(topics.WINDOWS, 0, 0, 6_000, encode_window_batch(window(9, rows)))])
+    agents.close()
     board.close()
     traces.close()
     return folder / "board.sqlite3", folder / "traces.sqlite3"
@@ -63,7 +71,7 @@ def client(files: tuple[Path, Path]) -> Iterator[TestClient]:
 
 
 NAMES = {"{fingerprint}": FINGERPRINT, "{incident_id}": INCIDENT, "{trace_id}": TRACE, "{deployment_id}": "shop-1"}
-NAMES |= {"{target}": FINGERPRINT, "{name}": "AgentMemoryHigh"}
+NAMES |= {"{agent_id}": AGENT, "{target}": FINGERPRINT, "{name}": "AgentMemoryHigh"}
 PATHS = (
     "/api/v1/alerts",
     f"/api/v1/alerts/{FINGERPRINT}",
@@ -74,6 +82,8 @@ PATHS = (
     "/api/v1/monitoring/stats",
     "/api/v1/traces",
     f"/api/v1/traces/{TRACE}",
+    "/api/v1/monitoring/agents",
+    f"/api/v1/monitoring/agents/{AGENT}",
     "/api/v1/acks",
     "/api/v1/maintenance",
     "/api/v1/rules",
@@ -102,6 +112,10 @@ def test_what_is_in_them(client: TestClient) -> None:
     assert client.get("/api/v1/alerts").json()["alerts"][0]["alertname"] == "AgentErrorsHigh"
     assert client.get("/api/v1/incidents?status=open").json()["incidents"][0]["title"] == "planning fails"
     assert client.get("/api/v1/incidents?status=resolved").json()["incidents"] == []
+    (one,) = client.get("/api/v1/monitoring/agents").json()["agents"]
+    assert (one["agent_id"], one["status"], one["memory_bytes"], one["alerts_firing"]) == (AGENT, "alive", 1e6, 0)
+    (pane,) = client.get(f"/api/v1/monitoring/agents/{AGENT}").json()["panes"]
+    assert (pane["start"], pane["memory_bytes"]) == ("1970-01-01T00:01:30.000Z", 1e6)
     (trace,) = client.get("/api/v1/traces?status=error").json()["traces"]
     assert (trace["trace_id"], trace["span_count"], trace["duration_ms"]) == (TRACE, 2, 50.0)
     whole = client.get(f"/api/v1/traces/{TRACE}").json()["trace"]
@@ -116,6 +130,11 @@ def test_what_is_in_them(client: TestClient) -> None:
         ("/api/v1/alerts/short", 422),
         (f"/api/v1/incidents/{'0' * 16}", 404),
         (f"/api/v1/traces/{'0' * 32}", 404),
+        ("/api/v1/monitoring/agents/none", 404),
+        ("/api/v1/monitoring/agents?window=7", 422),
+        ("/api/v1/monitoring/agents?sort=name", 422),
+        ("/api/v1/monitoring/agents?cursor=zz", 422),
+        ("/api/v1/monitoring/agents?sort=steps&window=3600", 422),
         ("/api/v1/traces/xyz", 422),
         ("/api/v1/alerts?limit=0", 422),
         ("/api/v1/alerts?limit=1001", 422),

@@ -11,17 +11,20 @@ import pytest
 from fastapi.testclient import TestClient
 
 from streams import topics
-from streams.api.board.writer import BoardWriter
+from streams.api.agents.writer import AgentWriter
+from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
 from streams.api.server import make_app
 from streams.domain.control import decode_control
 from streams.domain.deployment import decode_deployment
+from streams.domain.window import encode_window_batch
 from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
 from streams.gate.verdict import GateResult, Status, Verdict
 from streams.records.gatecheck import Question
 from streams.settings import Settings
 from tests.unit.api.ledger import BoardLedger
+from tests.unit.gate.windows import series, window
 
 SECOND = 10**9
 BODY = {"deployment_id": "shop-2", "service": "shop", "version": "2", "baseline_version": "1", "strategy": "canary"}
@@ -59,6 +62,10 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     board = tmp_path / "board.sqlite3"
     BoardWriter(board).close()
+    agents = AgentWriter(tmp_path / "board-agents.sqlite3", 10.0)
+    rows = [(series("agents.memory", "2", **{"agent.id": "planner-1"}), [1e6])]
+    agents.write([Fetched(topics.WINDOWS, 0, 0, 6_000, encode_window_batch(window(9, rows)))])
+    agents.close()
     ledger = BoardLedger(board)
     context = Context(Settings(api_store_path=board), (), lambda: 0, ledger)
     with TestClient(make_app(context), raise_server_exceptions=False) as client:
@@ -211,6 +218,7 @@ def test_examples_are_what_is_answered(scene: Scene) -> None:
     checked = 0
     for path, operations in described.items():
         real = path.replace("{deployment_id}", "shop-2").replace("{name}", "AgentMemoryHigh")
+        real = real.replace("{agent_id}", "planner-1")
         for method, operation in operations.items():
             content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
             if "example" in content and (method == "get" or path.endswith("validate")):
@@ -218,7 +226,7 @@ def test_examples_are_what_is_answered(scene: Scene) -> None:
                 missing = list(_missing(content["example"], answer, real))
                 assert missing == []
                 checked += 1
-    assert checked >= 9
+    assert checked >= 11
 
 
 def _missing(example: Any, answer: Any, where: str) -> Iterator[str]:
