@@ -42,7 +42,8 @@ def ack_of(arguments: argparse.Namespace, now_ns: int) -> Ack:
         ConfigurationError: an argument cannot be.
     """
     until_ns = now_ns + lasting_ns(arguments.lasts) if getattr(arguments, "lasts", "") else 0
-    return Ack(arguments.target, arguments.by, arguments.why, now_ns, until_ns, cleared=arguments.action == "unack")
+    cleared, verdict = arguments.action == "unack", getattr(arguments, "verdict", "")
+    return Ack(arguments.target, arguments.by, arguments.why, now_ns, until_ns, cleared, verdict)
 
 
 def maintain(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:

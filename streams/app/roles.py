@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
@@ -23,10 +24,12 @@ from streams.app.relay import RelayPart
 from streams.app.rulewatch import RuleWatch
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
+from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import notices, standing
 from streams.correlate.operator import CorrelateOperator, usable_rules
 from streams.correlate.rule import Rule
 from streams.correlate.rules import load_thresholds
+from streams.correlate.weights import Weights
 from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
@@ -60,11 +63,13 @@ class Roles:
         self._marks = settings.incident_markers == "on"
         self._rules: Sequence[Rule] = ()
         self._resources: Sequence[Resource] = ()
+        self._weights = Weights()
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
             text = read_text(settings, "thresholds_path")
             self._rules = usable_rules(text, settings.pane_seconds)
-            self._resources = load_thresholds(text).capacity
+            thresholds = load_thresholds(text)
+            self._resources, self._weights = thresholds.capacity, thresholds.weights
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
         self._step_ns = capacity.step_seconds(settings.window_seconds) * SECOND_NS
@@ -148,7 +153,17 @@ class Roles:
         if topic in relay.SOURCES:
             return RelayPart(topic, partition, self._health)
         if topic in incidents.SOURCES:
-            return IncidentsPart(topic, partition, self._tell, self._retell, self._told, self._health)
+            return IncidentsPart(
+                topic,
+                partition,
+                self._tell,
+                self._retell,
+                alert=self._notify,
+                resume_alerts=self._resume,
+                told=self._told,
+                health=self._health,
+                operator=IncidentOperator(self._weights),
+            )
         return AlertsPart(
             topic,
             partition,
@@ -220,7 +235,7 @@ class Roles:
             self._publisher.forget([t.fingerprint for t in part.correlate.active()])
         elif isinstance(part, IncidentsPart) and self._publisher is not None:
             told = [n for incident in part.operator.open() for n in standing(incident, markers=True)]
-            self._publisher.forget([notice.fingerprint for notice in told])
+            self._publisher.forget([notice.fingerprint for notice in (*told, *part.active())])
 
     def _show_firing(self) -> None:
         parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
@@ -228,6 +243,16 @@ class Roles:
         for severity in SEVERITIES:
             firing = sum(1 for t in active if t.state == "firing" and t.severity == severity)
             self._health.alerts_firing.labels(severity).set(firing)
+        self._show_incidents([part for part in parts if isinstance(part, IncidentsPart)])
+
+    def _show_incidents(self, parts: Sequence[IncidentsPart]) -> None:
+        found = [incident for part in parts for incident in part.operator.open()]
+        for severity in SEVERITIES:
+            self._health.incidents_open.labels(severity).set(sum(i.severity == severity for i in found))
+        flapping = Counter(m.alertname for i in found for m in i.members if m.suppressed == "flapping")
+        self._health.alerts_flapping.clear()
+        for name, count in flapping.items():
+            self._health.alerts_flapping.labels(name).set(count)
 
     def capacities(self) -> list[Capacity]:
         """What is used of what has a limit, as values, where this worker adds it up. As :meth:`progress`."""

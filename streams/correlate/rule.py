@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 import orjson
 
+from streams.correlate.weights import Weights
 from streams.domain.capacity import Resource
 from streams.domain.selector import OPERATORS, Selector
 
@@ -151,6 +152,7 @@ class Thresholds:
     rules: tuple[Rule, ...]
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     capacity: tuple[Resource, ...] = ()
+    weights: Weights = field(default_factory=Weights)
 
 
 def shortened(rule: Rule, ratio: float) -> Rule:

@@ -9,6 +9,7 @@ import yaml
 
 from streams.correlate import template
 from streams.correlate.rule import SIDES, STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Thresholds
+from streams.correlate.weights import read_weights
 from streams.domain.alert import SEVERITIES
 from streams.domain.capacity import STATISTICS as USES
 from streams.domain.capacity import Resource
@@ -80,7 +81,7 @@ def load_rules(text: str) -> tuple[Rule, ...]:
 def parse_thresholds(body: object) -> Thresholds:
     """The same from a mapping that is already parsed."""
     top = Fields("thresholds", body)
-    top.only({"version", "rules", "baselines", "capacity"})
+    top.only({"version", "rules", "baselines", "capacity", "incidents"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
     rules = Fields("thresholds: rules", top.body.get("rules"))
@@ -90,6 +91,7 @@ def parse_thresholds(body: object) -> Thresholds:
         tuple(parse_rule(str(name), item) for name, item in rules.body.items()),
         {str(name): _baseline(str(name), item) for name, item in baselines.body.items()},
         tuple(_resource(str(name), item) for name, item in capacity.body.items()),
+        read_weights(top.body.get("incidents", {})),
     )
 
 

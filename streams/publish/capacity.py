@@ -9,8 +9,8 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from streams.domain.capacity import Capacity
-from streams.publish.catalogue import HealthMetric
 from streams.publish.names import label_set
+from streams.publish.ownmetrics import HealthMetric
 
 USED: Final = HealthMetric(
     "agents_capacity_used_ratio",

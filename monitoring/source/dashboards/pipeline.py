@@ -17,6 +17,9 @@ INCIDENTS: Final = Board(
                 one("Not told to Alertmanager", "stat", "max by (peer) (streams_alerts_unsent)", "{{peer}}", width=6),
                 one("Dropped", "stat", "sum(streams_alerts_dropped_total)", width=6,
                     about="Beyond the publisher's bound."),
+                one("Open incidents", "stat", "sum by (severity) (streams_incidents_open)", "{{severity}}", width=12),
+                one("Flapping now", "table", "topk(10, sum by (alertname) (streams_alerts_flapping))", width=12,
+                    rare=True, about="Suppressed because they come back again and again."),
             ),
         ),
         (
@@ -36,6 +39,28 @@ INCIDENTS: Final = Board(
                 one("Time of posts, p95", "timeseries", "histogram_quantile(0.95, sum by (le, peer) "
                     "(rate(streams_alertmanager_post_duration_seconds_bucket[5m])))", "{{peer}}", unit="s"),
                 one("Prometheus' own alerts", "table", 'ALERTS{alertstate="firing",alertname!="Watchdog"}', rare=True),
+            ),
+        ),
+        (
+            "What alerting is worth",
+            (
+                one("Alerts per incident", "timeseries", "sum(increase(streams_alert_episodes_total[6h])) / "
+                    'sum(increase(streams_incidents_total{change="opened"}[6h]))', "alerts", rare=True,
+                    about="Over six hours. Near 1: nothing belongs together, or the calls are not traced."),
+                one("Notifications saved", "timeseries",
+                    "sum by (reason) (increase(streams_alerts_suppressed_total[1h]))", "{{reason}}", rare=True,
+                    about="Alerts that nobody had to be told of on their own, by reason."),
+                one("Found useful", "table", 'sum by (alertname) (streams_alerts_judged_total{verdict="useful"}) / '
+                    "sum by (alertname) (streams_alerts_judged_total)", unit="percentunit", rare=True,
+                    about="Of those that somebody judged: streams alerts ack ... --verdict useful or noise."),
+                one("Time to detect, median", "timeseries", "histogram_quantile(0.5, sum by (le, severity) "
+                    "(rate(streams_alert_detection_seconds_bucket[1h])))", "{{severity}}", unit="s", rare=True,
+                    about="From the first bad window until the alert fires; most of it is the rule's own for."),
+                one("Until handled and until resolved, median", "timeseries", "histogram_quantile(0.5, "
+                    "sum by (le, until) (rate(streams_incident_seconds_bucket[6h])))", "{{until}}", unit="s", rare=True,
+                    about="Handled: all that fires in it is acked or in maintenance."),
+                one("Incidents", "timeseries", "sum by (change) (increase(streams_incidents_total[1h]))", "{{change}}",
+                    rare=True),
             ),
         ),
     ),

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from monitoring.source.reference.page import code, page, table
 from streams.publish.capacity import CAPACITY
-from streams.publish.catalogue import HEALTH, METRICS, WINDOW_HEALTH, HealthMetric, Metric
+from streams.publish.catalogue import METRICS, Metric
 from streams.publish.names import label_name
+from streams.publish.ownmetrics import HEALTH, WINDOW_HEALTH, HealthMetric
 from streams.publish.progress import PROGRESS
 
 

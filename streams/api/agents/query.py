@@ -27,7 +27,8 @@ _COUNTS: Final = ("steps", "failed_steps", "predictions", "correct_predictions")
 _PANES: Final = (
     "SELECT agent_id, start_ns, sum(memory_bytes) AS memory_bytes, sum(cpu_ratio) AS cpu_ratio, "
     "sum(sessions) AS sessions, avg(free_energy) AS free_energy, "
-    "sum(steps) AS steps, sum(failed_steps) AS failed_steps, sum(predictions) AS predictions, sum(correct_predictions) AS correct_predictions FROM panes"
+    "sum(steps) AS steps, sum(failed_steps) AS failed_steps, sum(predictions) AS predictions, "
+    "sum(correct_predictions) AS correct_predictions FROM panes"
 )
 """What several records say of one agent in one window is put together; to be grouped."""
 _ONE: Final = "WHERE agent_id = ? AND start_ns >= ?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Another version in the file: it is deleted and read again from the topics. Raise it with any change below."""
 
 TABLES: Final = f"""
@@ -13,8 +13,8 @@ PRAGMA journal_mode = WAL;
 BEGIN;
 -- An episode of an alert: from its first transition to its end. value: the newest record, JSON.
 CREATE TABLE alerts (
-    fingerprint TEXT NOT NULL, starts_at_ns INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL,
-    severity TEXT NOT NULL, alertname TEXT NOT NULL, service TEXT NOT NULL, agent TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, starts_at_ns INTEGER NOT NULL, seq INTEGER NOT NULL, revision INTEGER NOT NULL,
+    state TEXT NOT NULL, severity TEXT NOT NULL, alertname TEXT NOT NULL, service TEXT NOT NULL, agent TEXT NOT NULL,
     environment TEXT NOT NULL, at_ns INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (fingerprint, starts_at_ns)
 ) STRICT;
 CREATE INDEX alerts_by_time ON alerts (at_ns, fingerprint, starts_at_ns);

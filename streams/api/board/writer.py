@@ -139,7 +139,7 @@ class BoardWriter:
         alert = decode_alert(value)
         labels = alert.identity
         row = (
-            *(alert.fingerprint, alert.starts_at_ns, alert.seq, alert.state, alert.severity, alert.alertname),
+            *(alert.fingerprint, alert.starts_at_ns, *alert.place, alert.state, alert.severity, alert.alertname),
             *(labels.get("service.name", ""), labels.get("agent.id", ""), labels.get("environment", "")),
             *(alert.at_ns, value),
         )
@@ -150,9 +150,10 @@ class BoardWriter:
         )
         return (
             self._db.execute(
-                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "seq = excluded.seq, state = excluded.state, severity = excluded.severity, at_ns = excluded.at_ns, "
-                "value = excluded.value WHERE excluded.seq > alerts.seq",
+                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "seq = excluded.seq, revision = excluded.revision, state = excluded.state, "
+                "severity = excluded.severity, at_ns = excluded.at_ns, value = excluded.value "
+                "WHERE (excluded.seq, excluded.revision) > (alerts.seq, alerts.revision)",
                 row,
             ).rowcount
             > 0

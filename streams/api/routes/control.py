@@ -44,6 +44,7 @@ class NewAck(Body):
     target: Annotated[str, Field(pattern="^[0-9a-f]{16}$", description="fingerprint of an alert, or incident id")]
     why: Why
     for_seconds: Annotated[int, Field(ge=0, le=31_536_000, description="0 = until it ends")] = 0
+    verdict: Annotated[Literal["", "useful", "noise"], Field(description="was it worth it? Counted by alertname")] = ""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"target": "abababababababab", "why": "on it", "for_seconds": 3600}]}
@@ -88,7 +89,7 @@ async def acknowledge(shared: Shared, by: Operator, body: NewAck) -> dict[str, A
     """Takes an alert or an incident on; again replaces it."""
     now_ns = shared.clock_ns()
     until_ns = now_ns + body.for_seconds * 10**9 if body.for_seconds else 0
-    made = Ack(body.target, by, body.why, now_ns, until_ns)
+    made = Ack(body.target, by, body.why, now_ns, until_ns, verdict=body.verdict)
     await _say(shared, made)
     return shared.stamped(ack=_ack(made))
 

@@ -11,6 +11,7 @@ import yaml
 
 from streams.correlate.rule import shortened
 from streams.correlate.rules import load_rules, load_thresholds, parse_thresholds
+from streams.correlate.weights import Weights
 from streams.domain.alert import SEVERITIES
 from streams.domain.selector import Selector
 from streams.errors import ConfigurationError
@@ -95,7 +96,7 @@ def changed(path: list[Any], value: Any) -> Any:
 MEMORY = ["rules", "AgentMemoryHigh"]
 WRONG: list[tuple[list[Any], Any, str]] = [
     (["version"], 2, r"thresholds: version is 2; write 1"),
-    (["rulez"], {}, r"thresholds: rulez is not a field; the fields are baselines, capacity, rules, version"),
+    (["rulez"], {}, r"thresholds: rulez is not a field; the fields are baselines, capacity, incidents, rules, version"),
     ([*MEMORY, "metric"], None, r"rule AgentMemoryHigh: metric is missing; write a text"),
     ([*MEMORY, "kind"], "magic", r"rule AgentMemoryHigh: kind is 'magic'; write one of threshold, absence, anomaly"),
     ([*MEMORY, "windows"], 5, r"rule AgentMemoryHigh: windows is not a field; the fields are .*window_seconds"),
@@ -194,3 +195,24 @@ def test_limits_of_capacity_are_those_of_the_rules_and_baselines() -> None:
 def test_a_wrong_resource_says_what_to_write(line: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(f"capacity r: {says}")):
         load_thresholds(f"version: 1\nrules: {{}}\ncapacity:\n  r: {line}\n")
+
+
+def test_weights_are_settings_of_the_file() -> None:
+    shipped = load_thresholds(TEXT).weights
+    assert shipped == Weights()
+    body = {"version": 1, "rules": {}, "incidents": {"join": 0.7, "cap_alerts": 5, "linking_labels": ["host.name"]}}
+    assert parse_thresholds(body).weights == Weights(join=0.7, cap_alerts=5, linking_labels=("host.name",))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"joins": 0.6}, "joins is not a field"),
+        ({"join": "much"}, "join is 'much'; write a number of at least 0"),
+        ({"cap_alerts": 0}, "cap_alerts is 0; write a whole number of at least 1"),
+        ({"security_alerts": "all"}, "security_alerts is 'all'; write a list of texts"),
+    ],
+)
+def test_a_weight_that_cannot_be_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse_thresholds({"version": 1, "rules": {}, "incidents": given})

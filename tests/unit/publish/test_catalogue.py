@@ -13,9 +13,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.utils import floatToGoString
 
 from streams.publish.capacity import CAPACITY
-from streams.publish.catalogue import HEALTH, METRICS, WINDOW_HEALTH
+from streams.publish.catalogue import METRICS
 from streams.publish.health import Health, make_health
 from streams.publish.names import label_name
+from streams.publish.ownmetrics import HEALTH, WINDOW_HEALTH
 from streams.publish.progress import PROGRESS, Progress, ProgressCollector
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics_catalogue.txt"
