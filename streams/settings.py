@@ -354,6 +354,10 @@ class Settings:
         allowed="empty, or a path",
         check=lambda _: True,
     )
+    api_requests_per_second: float = _number(
+        20.0, "Of one token, or one address without; five seconds' worth at once.", unit="1/s", low=0.1, high=100_000
+    )
+    api_body_bytes: int = _number(65_536, "Larger bodies are refused.", unit="By", low=1_024, high=1_048_576)
     api_store_path: Path = _path(".streams/board.sqlite3", "The read model of alerts and incidents that it keeps.")
     api_store_seconds: float = _number(
         2_592_000.0, "What ended before this long is deleted from it.", unit=_SECONDS, low=60, high=315_360_000

@@ -14,7 +14,7 @@ from fastapi import Depends, HTTPException, Request
 from streams.api.agents.query import AgentReader
 from streams.api.board.query import BoardReader
 from streams.api.ledger import Ledger
-from streams.api.tokens import Token, allows, owner
+from streams.api.tokens import Token, allows, bearer
 from streams.api.tracequery import TraceReader
 from streams.gate.book import GateBook
 from streams.gate.verdict import Verdict
@@ -128,8 +128,7 @@ def needs(scope: str) -> Any:
         tokens = context(request).tokens
         if not tokens:
             return LOCAL
-        kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-        token = owner(tokens, secret.strip()) if kind.lower() == "bearer" else None
+        token = bearer(tokens, request.headers.get("Authorization", ""))
         if token is None:
             raise HTTPException(401, "send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         if not allows(token, scope):

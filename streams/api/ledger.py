@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.errors import ServiceUnavailable
 from streams.records import table
 
 Row = TypeVar("Row")
@@ -24,6 +28,8 @@ class Ledger:
 
     brokers: str
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _producer: AIOKafkaProducer | None = None
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def newest(
         self, topic: str, decode: Callable[[bytes], Row], key_of: Callable[[Row], bytes]
@@ -41,4 +47,24 @@ class Ledger:
         Raises:
             ServiceUnavailable: no broker answers, or the topic is missing.
         """
-        await table.write(self.brokers, topic, key, value)
+        try:
+            await (await self._started()).send_and_wait(topic, value, key=key)
+        except KafkaError as error:
+            raise ServiceUnavailable(f"{topic} was not written ({self.brokers}): {error!r}") from error
+
+    async def close(self) -> None:
+        """Ends the connection to the brokers."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                made = AIOKafkaProducer(bootstrap_servers=self.brokers, acks="all", request_timeout_ms=10_000)
+                try:
+                    await made.start()
+                except KafkaError:
+                    await made.stop()
+                    raise
+                self._producer = made
+            return self._producer

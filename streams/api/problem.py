@@ -50,6 +50,10 @@ def install(app: FastAPI) -> None:
     async def misconfigured(_: Request, error: ConfigurationError) -> JSONResponse:
         return problem(503, str(error))
 
+    @app.exception_handler(Exception)
+    async def broken(_: Request, __: Exception) -> JSONResponse:
+        return problem(500, "this is an error of ours; the log has it")
+
     @app.exception_handler(ServiceUnavailable)
     async def unavailable(_: Request, error: ServiceUnavailable) -> JSONResponse:
         return problem(503, str(error), {"Retry-After": "2"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 
 from streams.api import problem
@@ -26,6 +25,7 @@ from streams.api.board.writer import BoardWriter
 from streams.api.context import Context
 from streams.api.feeder import Feeder
 from streams.api.ledger import Ledger
+from streams.api.locks import Locks, is_loopback
 from streams.api.routes import agents as agent_routes
 from streams.api.routes import alerts, control, deployments, events, gates, health, rules, traces
 from streams.api.tokens import Token, read_tokens
@@ -36,13 +36,6 @@ from streams.settings import Settings, variable
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 5.0
-SECURITY: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src "
-    "'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-}
 
 
 def make_app(context: Context, lifespan: Any = None) -> FastAPI:
@@ -55,7 +48,7 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        responses={code: {"model": problem.Problem} for code in (401, 403, 404, 409, 422, 503)},
+        responses={code: {"model": problem.Problem} for code in (401, 403, 404, 409, 413, 422, 429, 503)},
     )
     app.state.context = context
     problem.install(app)
@@ -63,13 +56,7 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
         app.include_router(module.router)
     _add_page(app)
 
-    @app.middleware("http")
-    async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        answer = await follow(request)
-        for name, value in SECURITY.items():
-            answer.headers.setdefault(name, value)
-        return answer
-
+    app.add_middleware(Locks, context=context)
     return app
 
 
@@ -99,18 +86,12 @@ def make_context(settings: Settings, clock_ns: Callable[[], int]) -> Context:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{name}={settings.api_tokens_file}: {type(error).__name__}") from None
         tokens = read_tokens(lines, name)
-    if not tokens and not _is_loopback(settings.api_host):
+    if not tokens and not is_loopback(settings.api_host):
         raise ConfigurationError(
             f"{variable('api_host')}={settings.api_host} can be reached from elsewhere: name tokens in "
             f"{variable('api_tokens_file')}, or listen on 127.0.0.1"
         )
     return Context(settings, tokens, clock_ns, Ledger(settings.brokers))
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def serve(settings: Settings) -> int:
@@ -137,7 +118,7 @@ def serve(settings: Settings) -> int:
             yield
         finally:
             stop.set()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, context.ledger.close(), return_exceptions=True)
 
     log.info("serving http://%s:%d", settings.api_host, settings.api_port)
     server = _Server(

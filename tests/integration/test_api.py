@@ -19,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 from streams import topics
 from streams.app.control import said
 from streams.domain.alert import encode_alert
+from streams.domain.audit import decode_entry
 from streams.domain.control import Ack, decode_control, encode_control
 from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
@@ -163,6 +164,13 @@ def test_what_is_said_to_it_is_on_the_topics_and_commands_go_on_with_it(pipeline
     assert api.post("deployments/d1/complete", {"why": "hope"})[0] == 409
     assert api.post("acks", {"target": FINGERPRINT, "why": "on it"})[0] == 201
     assert decode_control(pipeline.read(topics.CONTROL)[-1].value or b"") in said(pipeline.broker.bootstrap)
+    entries = [decode_entry(record.value or b"") for record in pipeline.read(topics.AUDIT)]
+    asked = [(one.path.rpartition("/")[2], one.by, one.status) for one in entries if one.status]
+    assert asked == [
+        *(("start", "local", 201), ("start", "local", 200), ("validate", "local", 200)),
+        *(("complete", "local", 409), ("acks", "local", 201)),
+    ]
+    assert len({one.id for one in entries}) == len(asked) == len(entries) / 2
     shown = pipeline.command("deployments", "list").stdout
     assert "d1  shop 2 in production: paused" in shown
     eventually(lambda: api.get("/api/v1/deployments/d1")["deployment"]["state"] == "paused", "the API knows")

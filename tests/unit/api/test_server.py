@@ -14,7 +14,8 @@ from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
-from streams.api.server import SECURITY, make_app, make_context
+from streams.api.locks import SECURITY
+from streams.api.server import make_app, make_context
 from streams.api.tokens import allows, owner, read_tokens
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
@@ -59,9 +60,11 @@ def client_of(files: tuple[Path, Path], tokens: str = "") -> TestClient:
     lines = (
         [f"{scope} {scope} {hashlib.sha256(s.encode()).hexdigest()}" for scope, s in SECRETS.items()] if tokens else []
     )
-    settings = Settings(brokers="127.0.0.1:1", api_store_path=files[0], trace_store_path=files[1])
+    settings = Settings(
+        brokers="127.0.0.1:1", api_requests_per_second=1e5, api_store_path=files[0], trace_store_path=files[1]
+    )
     context = Context(settings, read_tokens(lines, "tokens"), lambda: 100 * SECOND, BoardLedger(files[0]))
-    return TestClient(make_app(context), raise_server_exceptions=False)
+    return TestClient(make_app(context), "http://127.0.0.1:8180", raise_server_exceptions=False)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     agents.close()
     ledger = BoardLedger(board)
     context = Context(Settings(api_store_path=board), (), lambda: 0, ledger)
-    with TestClient(make_app(context), raise_server_exceptions=False) as client:
+    with TestClient(make_app(context), "http://localhost", raise_server_exceptions=False) as client:
         made = Scene(client, ledger)
         context.clock_ns, context.judge = lambda: made.now_ns, made.judge
         yield made
