@@ -47,7 +47,7 @@ _WORDS: Final = (
 )
 _SECRET_NAME: Final = re.compile(
     rf"(?i)(?:.*[._ -]|.*(?-i:[a-z](?=[A-Z]))|[a-z]*?)(?:{_WORDS})(?:[._ -]?(?:\d+|value|hash|text|header|string))?"
-    r"|(?:.*[._ -])?(?:token|authorization|(?:set[._ -])?cookies?|otp|pin|cvv|cvc|ssn)"
+    r"|(?:.*[._ -]|.*(?-i:[a-z](?=[A-Z])))?(?:token|authorization|(?:set[._ -])?cookies?|otp|pin|cvv|cvc|ssn)"
 )
 _MARKED: Final = r"(?!\[redacted:)"
 _PAIR: Final = re.compile(

@@ -260,6 +260,15 @@ class Settings:
         allowed="http(s) addresses, separated by commas",
         check=lambda urls: all(_is_http_url(url) for url in urls),
     )
+    capture_content: str = _word(
+        "off", "Whether prompts, answers and arguments of tools are kept where agents send them.", "on", "off"
+    )
+    redaction_allow: tuple[str, ...] = _setting(
+        (),
+        "Names of attributes and labels whose values are not redacted.",
+        allowed="names",
+        check=lambda names: all(names),
+    )
     incident_markers: str = _word(
         "on",
         "Whether alerts that an incident explains are marked, so that Alertmanager inhibits them.",

@@ -8,7 +8,10 @@ import string
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from agents_emitter import Emitter
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+from agents_emitter import Emitter, events
 
 CONTENT_NAMES = (
     *("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments"),
@@ -144,7 +147,105 @@ def identity(garden: Garden) -> dict[str, Any]:
     }
 
 
-def readings(records: list[bytes], garden: Garden) -> Iterator[str]:
-    """Every trace that is in some record, as often as it is there."""
-    for record in records:
-        yield from garden.seen_in(record)
+def records(garden: Garden, count: int, now_ns: int) -> Iterator[tuple[str, bytes]]:
+    """(topic, value) as others than our emitter send them, every third of a shape that cannot be used."""
+    for number in range(count):
+        topic, value = FORMS[number % len(FORMS)](garden, now_ns + number)
+        yield topic, value[:-4] if number % 3 == 2 else value
+
+
+def _resource(garden: Garden) -> dict[str, str]:
+    return {"service.name": garden.secret().text, "gen_ai.agent.id": garden.secret().text, **dict([garden.named()])}
+
+
+def _attributes(garden: Garden) -> dict[str, Any]:
+    return {
+        **dict([garden.named(), garden.named()]),
+        "gen_ai.tool.name": garden.secret().text,
+        "k": [garden.secret().text],
+    }
+
+
+def _span_of(garden: Garden, now_ns: int) -> dict[str, Any]:
+    return {
+        "traceId": f"{now_ns:032x}",
+        "spanId": f"{now_ns:016x}",
+        "parentSpanId": "",
+        "name": garden.inside().text,
+        "kind": 1,
+        "startTimeUnixNano": now_ns,
+        "endTimeUnixNano": now_ns + 1000,
+        "status": {"code": 2, "message": garden.inside().text},
+        "attributes": _attributes(garden),
+        "events": [{"timeUnixNano": now_ns, "name": garden.secret().text, "attributes": _attributes(garden)}],
+        "links": [{"traceId": "05" * 16, "spanId": "06" * 8, "attributes": _attributes(garden)}],
+    }
+
+
+def _single(garden: Garden, now_ns: int) -> tuple[str, bytes]:
+    labels = {**dict([garden.named(), garden.named()]), garden.secret().text: "x"}
+    value = events.encode_single("shell.steps", 1.0, time_unix_nano=now_ns, labels=labels, resource=_resource(garden))
+    return events.METRICS_TOPIC, value
+
+
+def _batch(garden: Garden, now_ns: int) -> tuple[str, bytes]:
+    labels = (garden.named(), garden.named())
+    series = [events.SeriesDefinition("shell.queue", "1", "gauge", labels)]
+    head = events.encode_metric_head(_resource(garden), series, garden.secret().text)
+    return events.METRICS_TOPIC, events.encode_metric_batch(
+        head, seq=0, dropped_total=0, base_time_unix_nano=now_ns, index=[0], offset_ns=[0], value=[1.0]
+    )
+
+
+def _spans(garden: Garden, now_ns: int) -> tuple[str, bytes]:
+    rows = [_span_of(garden, now_ns)]
+    return events.SPANS_TOPIC, events.encode_span_batch(
+        _resource(garden), rows, producer=garden.secret().text, seq=now_ns % 10**6
+    )
+
+
+def _logs(garden: Garden, now_ns: int) -> tuple[str, bytes]:
+    row = {"timeUnixNano": now_ns, "severityNumber": 9, "body": garden.inside().text, "attributes": _attributes(garden)}
+    row["attributes"]["logger.name"] = garden.secret().text
+    return events.LOGS_TOPIC, events.encode_log_batch(_resource(garden), [row], producer=garden.secret().text, seq=0)
+
+
+def _otlp_resource(garden: Garden, message: Any) -> None:
+    for name, value in _resource(garden).items():
+        message.attributes.add(key=name).value.string_value = value
+
+
+def _otlp_attributes(garden: Garden, attributes: Any) -> None:
+    for name, value in _attributes(garden).items():
+        if isinstance(value, str):
+            attributes.add(key=name).value.string_value = value
+        else:
+            for item in value:
+                attributes.add(key=name).value.array_value.values.add(string_value=item)
+
+
+def _otlp_spans(garden: Garden, now_ns: int) -> tuple[str, bytes]:
+    data = TracesData()
+    group = data.resource_spans.add()
+    _otlp_resource(garden, group.resource)
+    span = group.scope_spans.add().spans.add(trace_id=f"{now_ns:016x}".encode(), span_id=bytes([1] * 8), kind=1)
+    span.name, span.start_time_unix_nano, span.end_time_unix_nano = garden.secret().text, now_ns, now_ns + 5
+    _otlp_attributes(garden, span.attributes)
+    span.status.code, span.status.message = 2, garden.inside().text
+    _otlp_attributes(garden, span.events.add(name=garden.secret().text, time_unix_nano=now_ns).attributes)
+    return "otlp_spans", data.SerializeToString()
+
+
+def _otlp_metrics(garden: Garden, now_ns: int) -> tuple[str, bytes]:
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    _otlp_resource(garden, group.resource)
+    point = group.scope_metrics.add().metrics.add(name="shell.load").gauge.data_points.add(as_double=1.0)
+    point.time_unix_nano = now_ns
+    _otlp_attributes(garden, point.attributes)
+    return "otlp_metrics", request.SerializeToString()
+
+
+FORMS: tuple[Callable[[Garden, int], tuple[str, bytes]], ...] = (
+    *(_single, _batch, _spans, _logs, _otlp_spans, _otlp_metrics, _spans),
+)

@@ -19,6 +19,7 @@ from streams.app.factory import make_runtime
 from streams.app.incidents import IncidentsPart
 from streams.app.metrics import MetricsPartition
 from streams.app.part import Part
+from streams.app.redact import redactor_of
 from streams.app.rekey import RekeyPart
 from streams.app.relay import RelayPart
 from streams.app.rulewatch import RuleWatch
@@ -73,6 +74,7 @@ class Roles:
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
         self._step_ns = capacity.step_seconds(settings.window_seconds) * SECOND_NS
+        self._redactor = redactor_of(settings, health)
 
     async def start(self) -> None:
         """Starts the publishers (Alertmanager, OTLP) that have an address to send to."""
@@ -126,14 +128,16 @@ class Roles:
         spec = self._spec
         if topic == topics.RED:
             spec = metrics.red_spec(spec)
-        part = MetricsPartition(topic, partition, spec, self._settings.state_snapshot_windows, self._health)
+        part = MetricsPartition(
+            topic, partition, spec, self._settings.state_snapshot_windows, self._health, redactor=self._redactor
+        )
         self._collector.add(part.fold)
         return part
 
     def _traces(self, topic: str, partition: int) -> TracesPart | RekeyPart:
         settings = self._settings
         if topic in rekey.SOURCES:
-            return RekeyPart(topic, partition, settings.partitions, self._health)
+            return RekeyPart(topic, partition, settings.partitions, self._health, self._redactor)
         operator = TraceOperator(
             quiet_seconds=settings.trace_quiet_seconds,
             cap_seconds=settings.trace_cap_seconds,
@@ -141,7 +145,15 @@ class Roles:
             max_open_traces=settings.open_trace_limit,
         )
         hung = HungWatch(round(settings.trace_hung_seconds * SECOND_NS))
-        part = TracesPart(topic, partition, operator, self._health, partitions=settings.partitions, hung=hung)
+        part = TracesPart(
+            topic,
+            partition,
+            operator,
+            self._health,
+            partitions=settings.partitions,
+            hung=hung,
+            redactor=self._redactor,
+        )
         if self._export is not None:
             part.assembled = self._export.take
         return part

@@ -18,6 +18,7 @@ from streams import topics
 from streams.app.garbage import building
 from streams.app.outbox import Outbox, untraced
 from streams.app.part import Part, Restored
+from streams.app.redact import redactor_of
 from streams.app.sink import Output, Sink
 from streams.app.sourceguard import SourceGuard
 from streams.app.sourcelog import tell, tell_loss, tell_missing
@@ -66,7 +67,7 @@ class Runtime:
         self._health, self._release, self._tracer = health, release, tracer
         self._clock_ns, self._monotonic = clock_ns, monotonic
         largest_bytes = topics.BY_NAME[topics.STATE].max_record_bytes - 4096
-        self.sink = Sink(app, largest_bytes, health.delivery_retries.labels(role).inc)
+        self.sink = Sink(app, largest_bytes, redactor_of(settings, health), health.delivery_retries.labels(role).inc)
         names = (*self.sources, topics.STATE)
         self._ids = ids or TopicIds(settings.brokers, names, settings.request_timeout_seconds)
         self._guard = SourceGuard(self.sources, self._ids.ask, monotonic=monotonic)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
+from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.domain.block import LogRecord
 from streams.domain.keys import partitions_of
@@ -29,11 +30,17 @@ class Output(NamedTuple):
 
 
 class Sink:
-    """Delivery of outputs, in order between calls. ``retried`` is called after each attempt that failed."""
+    """Delivery of outputs, in order between calls; dead letters are redacted here, whoever sets them aside.
 
-    def __init__(self, app: Any, max_bytes: int, retried: Callable[[], None] = lambda: None) -> None:
+    ``retried`` is called after each attempt that failed.
+    """
+
+    def __init__(
+        self, app: Any, max_bytes: int, redactor: Redactor, retried: Callable[[], None] = lambda: None
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._redactor = redactor
         self._retried = retried
 
     async def deliver(self, outputs: Iterable[Output]) -> list[int]:
@@ -45,7 +52,7 @@ class Sink:
         Raises:
             PublishRefused: a record is larger than the broker takes: sending it again cannot help.
         """
-        pending = list(outputs)
+        pending = [self._redacted(one) if one.topic == topics.DEAD_LETTERS else one for one in outputs]
         for output in pending:
             size = len(output.value or b"")
             if size > self._max_bytes:
@@ -58,6 +65,14 @@ class Sink:
                 self._retried()
                 await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
                 attempt += 1
+
+    def _redacted(self, letter: Output) -> Output:
+        record = self._redactor.record
+        return letter._replace(
+            key=letter.key and record(letter.key),
+            value=letter.value and record(letter.value),
+            headers=tuple((name, record(value) if name == "detail" else value) for name, value in letter.headers),
+        )
 
     async def _send(self, outputs: list[Output]) -> list[int]:
         """Fills the producer's batches itself: a record then costs no future and no hash of its own."""
@@ -114,7 +129,7 @@ class Sink:
 
 
 def dead_letter_output(record: ConsumerRecord | LogRecord, reason: str, detail: str, topic: str, now_ns: int) -> Output:
-    """A record for the dead-letter topic: original bytes, reason, where it was."""
+    """A record for the dead-letter topic: original bytes (the sink redacts them), reason, where it was."""
     letter = dead_letter(
         key=record.key,
         value=record.value,

@@ -14,10 +14,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from streams.decode import attributes, labels, reasons
 from streams.decode.gather import Gather, target_of
+from streams.decode.numbering import Numbering
 from streams.decode.numbers import MAX_INT64, integer, optional_time_ns
 from streams.decode.reasons import Refused, show
 from streams.domain.columns import BatchId
-from streams.domain.series import Series, SeriesTable
+from streams.domain.series import Series
 
 NAME: Final = "agents.log.records"
 SEVERITIES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
@@ -53,7 +54,7 @@ _SYNONYMS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL", "NOTICE": "INFO", "E
 class LogReader:
     """Counts the logs of one record into a gather."""
 
-    def __init__(self, record: int, append_ns: int, gather: Gather, table: SeriesTable) -> None:
+    def __init__(self, record: int, append_ns: int, gather: Gather, table: Numbering) -> None:
         self._record = record
         self._append_ns = append_ns
         self._gather = gather
@@ -74,7 +75,8 @@ class LogReader:
             raise Refused(reasons.BAD_TYPE, "logs is a list, resource an object")
         batch = batch_of(self._record, body)
         if batch is not None:
-            self._gather.batches.append(batch)
+            producer = self._table.redactor.identity(batch.producer)
+            self._gather.batches.append(batch._replace(producer=producer))
         inherited = labels.of_resource(resource)
         return sum(self._read_json(log, inherited, "") for log in logs)
 

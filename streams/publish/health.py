@@ -20,6 +20,7 @@ class Health:
     """
 
     dead_letters: Counter
+    redactions: Counter
     window_emit_delay: Histogram
     windows_closed: Counter
     rebalances: Counter

@@ -26,6 +26,9 @@ _PARTITION: Final = ("topic", "partition")
 
 HEALTH: Final[dict[str, HealthMetric]] = {
     "dead_letters": HealthMetric("streams_dead_letters", "counter", "Records set aside.", ("topic", "reason")),
+    "redactions": HealthMetric(
+        "streams_redactions", "counter", "Texts that arrived with something to hide, by what it was.", ("rule",)
+    ),
     # progress
     "window_emit_delay": HealthMetric(
         "streams_window_emit_delay_seconds",
