@@ -241,6 +241,7 @@ class IncidentOperator:
         joiner = mine if mine.fingerprint in newer.members else other
         for fingerprint in newer.members:
             self._case_of[fingerprint] = older.incident_id
+        self.suppression.merged(newer.incident_id, newer.members, self.now_ns)
         older.take(newer, joiner.fingerprint, f"{why} ({strength:.2f})")
         if newer.last is None:  # nobody has heard of it
             del self.cases[newer.incident_id]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
@@ -63,6 +64,13 @@ class Suppression:
         for name in [n for n, m in self._maintenance.items() if m.ends_at_ns <= now_ns]:
             del self._maintenance[name]
         return any(before_ns < at_ns <= now_ns for at_ns in times)
+
+    def merged(self, incident_id: str, fingerprints: Iterable[str], now_ns: int) -> None:
+        """The incident has become part of another: its ack goes on for the alerts it was given for, and no further."""
+        ack = self._acks.pop(incident_id, None)
+        if ack is not None:
+            for fingerprint in fingerprints:
+                self.take(replace(ack, target=fingerprint, at_ns=now_ns))
 
     def ended(self, incident_id: str) -> None:
         """The incident is over: its ack does not hold for one that comes back."""
