@@ -15,6 +15,7 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.operator import CorrelateOperator
+from streams.detect.bands import BandOperator
 from streams.detect.capacity import Users
 from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.alert import AlertTransition, encode_alert
@@ -54,6 +55,7 @@ class AlertsPart:
             were open before a restart. told: whether Alertmanager knows everything so far; while it does not, the
             snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so that a worker that dies
             now reads again what nobody was told.
+        make_bands: a new operator of expected values, one per source topic.
         users: what uses resources that have a limit, in windows of ``step_ns``.
     """
 
@@ -66,6 +68,7 @@ class AlertsPart:
     snapshot_every: int
     pane_ns: int
     detector: str
+    make_bands: Callable[[], BandOperator]
     users: Users = field(default_factory=lambda: Users(()))
     step_ns: int = 0
     health: Health = field(default_factory=unobserved)
@@ -73,6 +76,7 @@ class AlertsPart:
     committable: int | None = None
     counts: AlertCounts = field(default_factory=AlertCounts)
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
+    bands: dict[str, BandOperator] = field(default_factory=dict)
     correlate: CorrelateOperator = field(init=False)
     source: Source = field(default_factory=Source)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
@@ -99,6 +103,9 @@ class AlertsPart:
         for topic, data in body["detect"].items():
             self.detectors[topic] = self.make_detect()
             self._restored("detect", self.detectors[topic].restore(data.encode()).reason)
+        for topic, data in body.get("bands", {}).items():  # bodies from before there were bands have none
+            self.bands[topic] = self.make_bands()
+            self._restored("bands", self.bands[topic].restore(data.encode()))
         self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
         self._applied = seat.applied
         self._ends = body["ends"]
@@ -188,6 +195,10 @@ class AlertsPart:
         detect = self.detectors.get(batch.topic)
         if detect is None:
             detect = self.detectors[batch.topic] = self.make_detect()
+        bands = self.bands.get(batch.topic)
+        if bands is None:
+            bands = self.bands[batch.topic] = self.make_bands()
+        bands.apply(batch)
         found = detect.apply(batch)
         self.counts.scored += found.scored
         self.counts.warming_up += found.warming_up
@@ -241,6 +252,7 @@ class AlertsPart:
     def _snapshot(self, results: list[Output]) -> Step:
         body = {
             "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
+            "bands": {topic: bands.snapshot().decode() for topic, bands in self.bands.items()},
             "correlate": self.correlate.snapshot().decode(),
             "ends": self._ends,
         }

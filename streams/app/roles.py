@@ -25,17 +25,21 @@ from streams.app.relay import RelayPart
 from streams.app.rulewatch import RuleWatch
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
+from streams.correlate.bounds import Bounds
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import notices, standing
 from streams.correlate.operator import CorrelateOperator, usable_rules
 from streams.correlate.rule import Rule
 from streams.correlate.rules import load_thresholds
 from streams.correlate.weights import Weights
+from streams.detect.bands import BandOperator
 from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.capacity import Capacity, Resource
+from streams.domain.expected import Expected
 from streams.domain.incident import Incident
+from streams.domain.selector import Selector
 from streams.publish.access import Access
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.publish.health import Health
@@ -65,12 +69,13 @@ class Roles:
         self._rules: Sequence[Rule] = ()
         self._resources: Sequence[Resource] = ()
         self._weights = Weights()
+        self._banded: Sequence[Selector] = ()
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
             text = read_text(settings, "thresholds_path")
             self._rules = usable_rules(text, settings.pane_seconds)
             thresholds = load_thresholds(text)
-            self._resources, self._weights = thresholds.capacity, thresholds.weights
+            self._resources, self._banded, self._weights = thresholds.capacity, thresholds.bands, thresholds.weights
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
         self._step_ns = capacity.step_seconds(settings.window_seconds) * SECOND_NS
@@ -186,6 +191,7 @@ class Roles:
             snapshot_every=settings.state_snapshot_windows,
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
+            make_bands=self._bands,
             users=Users(self._resources),
             step_ns=self._step_ns,
             health=self._health,
@@ -200,6 +206,9 @@ class Roles:
             warmup_windows=settings.detector_warmup_windows,
             window_seconds=settings.pane_seconds,
         )
+
+    def _bands(self) -> BandOperator:
+        return BandOperator(self._banded, Bounds(self._rules), self._spec.pane_ns)
 
     def _correlate(self) -> CorrelateOperator:
         return CorrelateOperator(self._rules, window_seconds=self._settings.pane_seconds)
@@ -270,6 +279,12 @@ class Roles:
         """What is used of what has a limit, as values, where this worker adds it up. As :meth:`progress`."""
         parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
         return [c for part in parts if isinstance(part, CapacityPart) for c in part.operator.capacities()]
+
+    def expected(self) -> list[Expected]:
+        """What is expected of the series that this worker judges, as values. As :meth:`progress`."""
+        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        bands = [bands for part in parts if isinstance(part, AlertsPart) for bands in part.bands.values()]
+        return [one for operator in bands for one in operator.expected()]
 
     def progress(self) -> list[Progress]:
         """All partitions of this worker, as values. Call it in the event loop's thread: it reads live state."""

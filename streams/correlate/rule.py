@@ -153,6 +153,7 @@ class Thresholds:
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     capacity: tuple[Resource, ...] = ()
     weights: Weights = field(default_factory=Weights)
+    bands: tuple[Selector, ...] = ()
 
 
 def shortened(rule: Rule, ratio: float) -> Rule:

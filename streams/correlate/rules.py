@@ -51,7 +51,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_thresholds(text: str) -> Thresholds:
-    """Rules, baselines and capacity from YAML.
+    """Rules, baselines, capacity and bands from YAML.
 
     Raises:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
@@ -81,7 +81,7 @@ def load_rules(text: str) -> tuple[Rule, ...]:
 def parse_thresholds(body: object) -> Thresholds:
     """The same from a mapping that is already parsed."""
     top = Fields("thresholds", body)
-    top.only({"version", "rules", "baselines", "capacity", "incidents"})
+    top.only({"version", "rules", "baselines", "bands", "capacity", "incidents"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
     rules = Fields("thresholds: rules", top.body.get("rules"))
@@ -92,6 +92,7 @@ def parse_thresholds(body: object) -> Thresholds:
         {str(name): _baseline(str(name), item) for name, item in baselines.body.items()},
         tuple(_resource(str(name), item) for name, item in capacity.body.items()),
         read_weights(top.body.get("incidents", {})),
+        read_selectors(top, "bands") if "bands" in top.body else (),
     )
 
 

@@ -14,12 +14,15 @@ from streams.correlate.operator import CorrelateOperator
 from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
 from streams.domain.capacity import Capacity, Outlook, decode_uses, encode_uses
+from streams.domain.expected import Expected
 from streams.domain.window import encode_window_batch, split
 from streams.publish.capacity import CapacityCollector
 from streams.publish.deadletter import read_dead_letter
+from streams.publish.expected import BANDS, ExpectedCollector
 from tests.unit.detect.test_capacity import AGENTS, STEP_NS, part
 from tests.unit.window_batches import WINDOW, batch, series
 from tests.wiring.line import Line, Record
+from tests.wiring.test_parts import bands
 
 
 def uses() -> list[Record]:
@@ -73,6 +76,7 @@ def test_windows_of_the_step_say_what_they_use_record_by_record() -> None:
             snapshot_every=10,
             pane_ns=WINDOW,
             detector="novelty",
+            make_bands=bands,
             users=Users((AGENTS,)),
             step_ns=STEP_NS,
         ),
@@ -103,3 +107,12 @@ def test_what_prometheus_reads() -> None:
     assert (
         registry.get_sample_value("agents_capacity_seconds_to_limit", {"resource": "disk", "bound": "latest"}) is None
     )
+
+
+def test_what_prometheus_reads_of_bands() -> None:
+    one = Expected(series("m", agent__id="a1"), "p95", 3.0, 2.0, 1.0, 4.0, True)
+    registry = CollectorRegistry()
+    registry.register(ExpectedCollector(lambda: [one]))
+    where = {"metric": "m", "feature": "p95", "agent_id": "a1"}
+    values = [registry.get_sample_value(metric.name, where) for metric in BANDS]
+    assert values == [3.0, 2.0, 1.0, 4.0, 1.0]

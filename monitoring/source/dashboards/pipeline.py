@@ -6,6 +6,9 @@ from typing import Final
 
 from monitoring.source.dashboards.panel import Board, many, one
 
+B: Final = 'metric=~"$metric",service_name=~"$service",agent_id=~"$agent"'
+"""Label matchers of the variables of the anomalies."""
+
 INCIDENTS: Final = Board(
     "agents-incidents",
     "Incidents and Alerts",
@@ -77,7 +80,7 @@ ANOMALIES: Final = Board(
                 one("Verdicts", "timeseries", "sum by (detector, verdict) (rate(streams_detector_verdicts_total[5m]))",
                     "{{detector}} {{verdict}}", unit="ops", width=12),
                 one("Share that is anomalous", "timeseries",
-                    'sum(rate(streams_detector_verdicts_total{verdict="anomalous"}[15m])) / '
+                    'sum(rate(streams_detector_verdicts_total{verdict="anomaly"}[15m])) / '
                     "sum(rate(streams_detector_verdicts_total[15m]))", "anomalous", unit="percentunit", width=12,
                     rare=True,
                     about="The operating point is one false alarm per series and week: 0.0017 % of windows."),
@@ -85,11 +88,35 @@ ANOMALIES: Final = Board(
                 one("Windows that closed", "stat",
                     'sum(increase(streams_windows_closed_total{window_seconds="10"}[1h]))'),
                 one("Anomalies, last hour", "stat",
-                    'sum(increase(streams_detector_verdicts_total{verdict="anomalous"}[1h]))', rare=True),
+                    'sum(increase(streams_detector_verdicts_total{verdict="anomaly"}[1h]))', rare=True),
+            ),
+        ),
+        (
+            "What this hour of the week is expected to show",
+            (
+                many("Observed, expected and band", "timeseries",
+                     *((f"{name}{{{B}}}", f"{said} {{{{metric}}}} {{{{feature}}}} {{{{agent_id}}}}")
+                       for name, said in (("agents_observed", "observed"), ("agents_expected", "expected"),
+                                          ("agents_expected_lower", "lower"), ("agents_expected_upper", "upper"))),
+                     width=24, rare=True, about="Choose a metric, a service and an agent. Which series "
+                     "have a band is under bands in thresholds.yml; bands stay within the limits of its rules."),
+                one("Above the band, times its width", "table", f"topk(20, (agents_observed{{{B}}} - "
+                    f"agents_expected_upper{{{B}}}) / (agents_expected_upper{{{B}}} - "
+                    f"agents_expected_lower{{{B}}}) > 0)",
+                    width=12, rare=True),
+                one("Below the band, times its width", "table", f"topk(20, (agents_expected_lower{{{B}}} - "
+                    f"agents_observed{{{B}}}) / (agents_expected_upper{{{B}}} - agents_expected_lower{{{B}}}) > 0)",
+                    width=12, rare=True),
+                one("Share that is provisional", "stat", f"avg(agents_expected_provisional{{{B}}})", unit="percentunit",
+                    rare=True, about="Hours seen in fewer than two weeks: their band is that of all hours."),
             ),
         ),
     ),
-    variables=(),
+    variables=(
+        ("metric", "label_values(agents_expected, metric)"),
+        ("service", 'label_values(agents_expected{metric=~"$metric"}, service_name)'),
+        ("agent", 'label_values(agents_expected{metric=~"$metric",service_name=~"$service"}, agent_id)'),
+    ),
 )  # fmt: skip
 
 INTERNALS: Final = Board(

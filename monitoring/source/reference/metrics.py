@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from monitoring.source.reference.page import code, page, table
 from streams.publish.capacity import CAPACITY
 from streams.publish.catalogue import METRICS, Metric
+from streams.publish.expected import BANDS
 from streams.publish.names import label_name
 from streams.publish.ownmetrics import HEALTH, WINDOW_HEALTH, HealthMetric
 from streams.publish.progress import PROGRESS
@@ -25,8 +26,9 @@ def metrics() -> str:
         "that is not in this table is exported under its own name with all labels but ids (`default_metric` says how).",
         table(reported, (row for metric in METRICS for row in _rows(metric))),
         "## Computed about agents",
-        "Forecasts of the `capacity` of thresholds.yml: each resource with the labels that it is grouped by.",
-        table(own, map(_health, CAPACITY)),
+        "Forecasts of the `capacity` of thresholds.yml also have the labels that a resource is grouped by, what is\n"
+        "expected of its `bands` those of the series.",
+        table(own, map(_health, (*CAPACITY, *BANDS))),
         "## Of the pipeline itself",
         table(own, map(_health, health)),
     )
