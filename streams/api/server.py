@@ -48,7 +48,7 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        responses={code: {"model": problem.Problem} for code in (401, 403, 404, 409, 413, 422, 429, 503)},
+        responses={code: {"model": problem.Problem} for code in (400, 401, 403, 404, 409, 413, 422, 429, 503)},
     )
     app.state.context = context
     problem.install(app)

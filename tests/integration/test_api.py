@@ -16,6 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.apiworld import deployment
 from streams import topics
 from streams.app.control import said
 from streams.domain.alert import encode_alert
@@ -29,7 +30,6 @@ from streams.services import install
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
 from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
-from tests.unit.api.ledger import deployment
 from tests.unit.api.test_board import anomaly
 from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import alert, incident

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.apiworld import BoardLedger
 from streams.api.board.writer import BoardWriter
 from streams.api.context import Context
 from streams.api.locks import MAX_CALLERS, SECURITY, Buckets, is_loopback
@@ -18,7 +19,6 @@ from streams.api.server import make_app
 from streams.api.tokens import read_tokens
 from streams.domain.audit import Entry, decode_entry, encode_entry
 from streams.settings import Settings
-from tests.unit.api.ledger import BoardLedger
 
 SECOND = 10**9
 ACK = {"target": "ab" * 8, "why": "on it"}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.apiworld import BoardLedger, deployment
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
@@ -26,7 +27,6 @@ from streams.domain.trace import encode_trace
 from streams.domain.window import encode_window_batch
 from streams.errors import ConfigurationError
 from streams.settings import Settings
-from tests.unit.api.ledger import BoardLedger, deployment
 from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import SECOND, alert, incident
 from tests.unit.trace.drawing import span

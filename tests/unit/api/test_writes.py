@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.apiworld import BoardLedger
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
@@ -23,7 +24,6 @@ from streams.gate.book import GateBook
 from streams.gate.verdict import GateResult, Status, Verdict
 from streams.records.gatecheck import Question
 from streams.settings import Settings
-from tests.unit.api.ledger import BoardLedger
 from tests.unit.gate.windows import series, window
 
 SECOND = 10**9
