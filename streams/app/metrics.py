@@ -17,7 +17,7 @@ from streams.app.blob import BlobWriter, Snapshot
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
-from streams.decode.run import HeadCache, decode_run
+from streams.decode.run import LOG_HINTS, HeadCache, decode_run
 from streams.domain.block import Block
 from streams.domain.columns import Record, Rejected
 from streams.domain.recent import Recent
@@ -200,6 +200,9 @@ class MetricsPartition:
     def _apply(self, records: Block, now_ns: int) -> Step | None:
         self._close_gap(records)
         columns = decode_run(records, self.operator.table, self._heads, hint=self.topic)
+        if self.topic in LOG_HINTS:
+            patterns = self.health.log_patterns.labels(self.topic, str(self.partition))
+            patterns.set(len(self._heads.patterns))
         outcome = self.operator.apply(columns)
         self.fold.exemplify(columns.exemplars)
         results = [self._dead_letter(records, rejected, now_ns) for rejected in outcome.rejected]

@@ -14,9 +14,10 @@ from streams.decode import labels, reasons
 from streams.decode.cache import Generations
 from streams.decode.gather import target_of
 from streams.decode.numbering import Numbering
+from streams.decode.patterns import Patterns
 from streams.decode.reasons import Refused, show
 from streams.decode.skeleton import Skeletons
-from streams.domain.series import SeriesTable
+from streams.domain.series import LOG_RECORDS, SeriesTable
 
 SPLIT: Final = b',"seq":'
 HEAD_KEYS: Final = frozenset({"v", "schema", "resource", "series", "producer"})
@@ -56,6 +57,7 @@ class HeadCache:
         self.targets: Generations[tuple[Any, ...], int] = Generations(4 * count, size_bytes)
         self.resources: Generations[bytes, labels.Labels] = Generations(count, size_bytes)
         self.skeletons = Skeletons(count, size_bytes // 4)
+        self.patterns = Patterns()
         self._table: SeriesTable | None = None
 
     def bind(self, table: SeriesTable) -> None:
@@ -63,6 +65,7 @@ class HeadCache:
         if self._table is not table:
             for part in (self.heads, self.latest, self.targets, self.skeletons):
                 part.clear()
+            self.patterns = Patterns(series for series in table.rows if series.name == LOG_RECORDS)
             self._table = table
 
     def remember(self, key: bytes | None, head: Head) -> None:

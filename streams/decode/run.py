@@ -224,7 +224,8 @@ class _Run:
         return MetricReader(position, self._gather, self._table)
 
     def _logs(self, position: int) -> logs.LogReader:
-        return logs.LogReader(position, int(self._appended[position]), self._gather, self._table)
+        appended = int(self._appended[position])
+        return logs.LogReader(position, appended, self._gather, self._table, self._cache.patterns)
 
 
 _KNOWN: Final = frozenset(

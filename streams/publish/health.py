@@ -21,6 +21,7 @@ class Health:
 
     dead_letters: Counter
     redactions: Counter
+    log_patterns: Gauge
     window_emit_delay: Histogram
     windows_closed: Counter
     rebalances: Counter

@@ -29,6 +29,9 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "redactions": HealthMetric(
         "streams_redactions", "counter", "Texts that arrived with something to hide, by what it was.", ("rule",)
     ),
+    "log_patterns": HealthMetric(
+        "streams_log_patterns", "gauge", "Shapes of log lines that are told apart, 500 at most.", _PARTITION
+    ),
     # progress
     "window_emit_delay": HealthMetric(
         "streams_window_emit_delay_seconds",

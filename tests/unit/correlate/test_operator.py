@@ -41,6 +41,7 @@ def test_every_threshold_rule_has_a_scene() -> None:
     assert {r.name for r in RULES} - set(SCENES) == {
         "AgentSilent",
         "MetricAnomaly",
+        "LogPatternNew",
         "NewErrorType",
         "TokenSpendAnomaly",
     }
