@@ -23,6 +23,7 @@ import orjson
 from streams import settings as configuration
 from streams.app.control import add_arguments as add_maintenance_arguments
 from streams.app.deployments import add_arguments as add_deployment_arguments
+from streams.app.gatebaseline import add_arguments as add_baseline_arguments
 from streams.app.gatecompare import add_arguments as add_compare_arguments
 from streams.app.rulecommand import add_arguments as add_rule_arguments
 from streams.app.textfile import text_of
@@ -106,6 +107,7 @@ def _gate_arguments(gate: argparse.ArgumentParser) -> None:
     """The action of ``streams gate``."""
     actions = gate.add_subparsers(dest="action", required=True)
     add_compare_arguments(actions.add_parser("compare", help="two results of a benchmark: has anything become worse?"))
+    add_baseline_arguments(actions.add_parser("baseline", help="pin what a version measured, for `against: pinned`"))
     check = actions.add_parser(
         "check", help="hold a version against the gates of a profile, from the closed windows of the last hour"
     )
@@ -261,6 +263,11 @@ def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _gate(settings: Settings, arguments: argparse.Namespace) -> int:
+    if arguments.action == "baseline":
+        from streams.app import gatebaseline
+
+        print("\n".join(gatebaseline.run(settings, arguments)))
+        return 0
     return _gate_compare(arguments) if arguments.action == "compare" else _gate_check(settings, arguments)
 
 

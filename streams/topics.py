@@ -54,6 +54,7 @@ CAPACITY: Final = "agents.capacity"
 INCIDENTS: Final = "agents.incidents"
 CONTROL: Final = "agents.control"
 DEPLOYMENTS: Final = "agents.deployments"
+BASELINES: Final = "agents.baselines"
 AUDIT: Final = "agents.audit"
 DEAD_LETTERS: Final = "agents.dead-letters"
 STATE: Final = "streams.state"
@@ -104,6 +105,9 @@ TOPICS: Final[tuple[Topic, ...]] = (
     ),
     Topic(DEPLOYMENTS, "deployment id", 1, -1, True, True, _MB, "streams deployments, api", "alerts role, api"),
     Topic(INCIDENTS, "incident id", "source", 30 * DAY_SECONDS, False, True, 4 * _MB, "alerts role", "api, users"),
+    Topic(
+        BASELINES, "profile, service, environment", 1, -1, True, True, 4 * _MB, "streams gate baseline", "api, users"
+    ),
     Topic(AUDIT, "who", 1, 90 * DAY_SECONDS, False, True, _MB, "api", "operators"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),
