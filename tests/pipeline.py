@@ -73,14 +73,11 @@ class Sample(NamedTuple):
 
 
 class Worker(ChildProcess):
-    """``python -m streams worker`` as a process of its own; ``crash``: it kills itself there, ``point:passage``."""
+    """``python -m streams worker`` as a process of its own."""
 
-    def __init__(
-        self, role: str, folder: Path, variables: Mapping[str, str], *, supervised: bool = False, crash: str = ""
-    ) -> None:
+    def __init__(self, role: str, folder: Path, variables: Mapping[str, str], *, supervised: bool = False) -> None:
         self.port = free_port()
-        program = ["benchmarks.nemesis.crash", "--at", crash, "--"] if crash else ["streams"]
-        command = [sys.executable, "-m", *program, "worker", "--role", role]
+        command = [sys.executable, "-m", "streams", "worker", "--role", role]
         super().__init__(
             f"worker {role}",
             command if supervised else [*command, "--no-supervise"],
@@ -149,10 +146,10 @@ class Pipeline:
     variables: dict[str, str]
     workers: list[Worker] = field(default_factory=list)
 
-    def worker(self, role: str, *, supervised: bool = False, crash: str = "", **settings: object) -> Worker:
+    def worker(self, role: str, *, supervised: bool = False, **settings: object) -> Worker:
         """A worker that is not started yet; settings by name (``lateness_seconds=2``)."""
         more = {f"STREAMS_{name.upper()}": str(value) for name, value in settings.items()}
-        made = Worker(role, self.folder, {**self.variables, **more}, supervised=supervised, crash=crash)
+        made = Worker(role, self.folder, {**self.variables, **more}, supervised=supervised)
         self.workers.append(made)
         return made
 

@@ -128,10 +128,9 @@ def _position(cursor: str) -> tuple[int, int]:
     if not cursor:
         return (1 << 63) - 1, (1 << 63) - 1
     start, _, number = cursor.partition("-")
-    numbers = [int(part) for part in (start, number) if part.isascii() and part.isdigit() and len(part) < 20]
-    if len(numbers) < 2 or max(numbers) >= 1 << 63:
+    if not (start.isascii() and start.isdigit() and number.isascii() and number.isdigit()):
         raise ValueError(f"cursor is {cursor!r}: give the next_cursor of a page")
-    return numbers[0], numbers[1]
+    return int(start), int(number)
 
 
 def _select(asked: Filter, after: tuple[int, int], *, common: bool) -> tuple[str, list[object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,13 +10,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import topics
+from streams.app.state import read_to_end
 from streams.errors import ServiceUnavailable
-from streams.records.end import read_to_end
 
 Row = TypeVar("Row")
 
 
-async def newest(
+def newest(
     brokers: str, topic: str, decode: Callable[[bytes], Row], key_of: Callable[[Row], bytes]
 ) -> dict[bytes, Row]:
     """The newest record of each key; what ``decode`` refuses is left out (who relays the topic has told of it).
@@ -24,30 +25,39 @@ async def newest(
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
     found: dict[bytes, Row] = {}
-    begin = {TopicPartition(topic, 0): 0}
-    try:
+
+    async def read() -> None:
+        begin = {TopicPartition(topic, 0): 0}
         async for record in read_to_end(brokers, begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
             try:
                 row = decode(record.value or b"")
             except ValueError:
                 continue
             found[key_of(row)] = row
+
+    try:
+        asyncio.run(read())
     except (KafkaError, TimeoutError) as error:
         raise ServiceUnavailable(f"{topic} was not read ({brokers}): {error!r}") from error
     return found
 
 
-async def write(brokers: str, topic: str, key: bytes, value: bytes) -> None:
+def write(brokers: str, topic: str, key: bytes, value: bytes) -> None:
     """Writes one record and waits until the brokers have it.
 
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
+
+    async def send() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
+        try:
+            await producer.start()
+            await producer.send_and_wait(topic, value, key=key)
+        finally:
+            await producer.stop()
+
     try:
-        await producer.start()
-        await producer.send_and_wait(topic, value, key=key)
+        asyncio.run(send())
     except KafkaError as error:
         raise ServiceUnavailable(f"{topic} was not written ({brokers}): {error!r}") from error
-    finally:
-        await producer.stop()

@@ -1,1 +1,0 @@
-"""Topics read and written directly, without Faust and without a group: for commands and for the API."""
