@@ -12,9 +12,9 @@
 What is where: ``emitter`` the front (``holder`` keeps the process's one), ``instruments`` the calls, ``ring`` the bound
 before the sender, ``registry`` the series, ``encoders`` rings to records, ``spool`` records the broker has not
 acknowledged, ``lane`` the accounts of one topic, ``sender`` the thread, ``eventloop`` its loop, ``transport`` aiokafka,
-``lifetime`` exit and fork, ``spans``, ``propagation``, ``logs``, ``process``, ``text`` makes values safe, ``foreign``
-what another library made, ``otel`` takes it from the OpenTelemetry SDK; ``events`` is the schema and imports none of
-them.
+``lifetime`` exit and fork, ``spans``, ``propagation``, ``logs``, ``process``, ``text`` makes values safe, ``redaction``
+what must not leave, ``foreign`` what another library made, ``otel`` takes it from the OpenTelemetry SDK; ``events`` is
+the schema and imports none of them.
 
 Importing the package loads nothing: names are resolved on first use, so ``agents_emitter.events`` stays a leaf.
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from random import Random  # noqa: TID251  ids and jitter come from an instance seeded by the operating system
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from agents_emitter import events, lifetime
 from agents_emitter.encoders import Encoder, GroupEncoder, Identity, MetricEncoder, ReadyEncoder
@@ -22,8 +22,9 @@ from agents_emitter.logs import LogHandler
 from agents_emitter.options import Options
 from agents_emitter.process import ProcessSampler
 from agents_emitter.propagation import CURRENT, HasContext, SpanContext
+from agents_emitter.redaction import RULES, Redactor
 from agents_emitter.registry import Registry
-from agents_emitter.ring import ReadyRing, Ring, SizedRing
+from agents_emitter.ring import ReadyRing, Ring, SizedRing, Tally
 from agents_emitter.sender import Sender
 from agents_emitter.spans import (
     KINDS,
@@ -41,6 +42,7 @@ from agents_emitter.text import MAX_ATTRIBUTES, MAX_LABEL_CHARS, require_name, r
 from agents_emitter.transport import Connect, connect_kafka
 
 I = TypeVar("I", bound=Instrument[Any])  # noqa: E741
+AGENT_ID: Final = "gen_ai.agent.id"
 
 
 class Emitter:
@@ -83,10 +85,16 @@ class Emitter:
     ) -> None:
         self.options = replace(options or Options(), **overrides)
         self._clock = clock_ns
-        self._agent_id = text_of(agent_id or service_name, MAX_LABEL_CHARS)
+        self._redacted = {rule: Tally() for rule in RULES}
+        self.redactor = Redactor(
+            self.options.redaction_allow,
+            content=self.options.capture_content,
+            found=lambda rule: self._redacted[rule].bump(),
+        )
+        self._agent_id = self.redactor.value(AGENT_ID, text_of(agent_id or service_name, MAX_LABEL_CHARS))
         stated: dict[str, object] = {
             "service.name": service_name,
-            "gen_ai.agent.id": self._agent_id,
+            AGENT_ID: self._agent_id,
             "agents.type": agent_type,
         }
         stated |= resource or {}
@@ -97,7 +105,7 @@ class Emitter:
         self._instruments: dict[str, Instrument[Any]] = {}
         self._random = Random(os.urandom(32))  # noqa: S311  ids must differ, not be secret
         self._state = threading.Condition()
-        self._registry = Registry(self.options.max_series)
+        self._registry = Registry(self.options.max_series, self.redactor)
         self._samples = Ring(self.options.sample_limit)
         self._spans = SizedRing(self.options.ring_spans, self.options.ring_bytes)
         self._logs = SizedRing(self.options.ring_logs, self.options.ring_bytes)
@@ -120,7 +128,8 @@ class Emitter:
         """A counter: ``add(value, **labels)``, never negative. The same name gives the same instrument.
 
         Raises:
-            ValueError: not a name or unit, or the name is taken by another kind or unit.
+            ValueError: not a name or unit, one that redaction finds something in, or the name is taken by another kind
+                or unit.
         """
         return self._instrument(Counter, name, unit)
 
@@ -139,6 +148,8 @@ class Emitter:
     def _instrument(self, kind: type[I], name: str, unit: str) -> I:
         require_name(name)
         require_unit(unit)
+        if self.redactor.text(name) != name or self.redactor.text(unit) != unit:
+            raise ValueError("a metric's name or unit looks like a secret or a person's address")
         with self._registry.lock:
             known = self._instruments.get(name)
             if known is None:
@@ -264,7 +275,8 @@ class Emitter:
             errors = dict(self._sender.errors) if self._sender else {}
             connects = self._sender.connects if self._sender else 0
             series, overflowed = len(self._registry.rows), self._registry.overflowed
-            return Stats(samples, spans, logs, errors, connects, series, overflowed, points)
+            redacted = {rule: count for rule, tally in self._redacted.items() if (count := tally.read())}
+            return Stats(samples, spans, logs, errors, connects, series, overflowed, points, redacted)
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
         """Wait until everything emitted before this call is acknowledged or dropped. Blocks: in coroutines ``aflush``.
@@ -347,14 +359,19 @@ class Emitter:
             for name, value in list(given.items())[:MAX_ATTRIBUTES]
             if value is not None
         }
-        return Identity(cleaned, self._agent_id.encode(), producer)
+        return Identity(self.redactor.attributes(cleaned), self._agent_id.encode(), producer)
 
     def _make_lanes(self) -> list[Lane]:
         identity = self._identity()
         batch = self.options.max_batch_samples
         metrics = MetricEncoder(identity, self._registry, batch)
-        spans = GroupEncoder(identity, group_of=span_group, row_of=span_row, encode_batch=events.encode_span_batch)
-        logs = GroupEncoder(identity, group_of=lambda _: b"", row_of=dict, encode_batch=events.encode_log_batch)
+        clean = self.redactor.row
+        spans = GroupEncoder(
+            identity, group_of=span_group, row_of=span_row, clean=clean, encode_batch=events.encode_span_batch
+        )
+        logs = GroupEncoder(
+            identity, group_of=lambda _: b"", row_of=dict, clean=clean, encode_batch=events.encode_log_batch
+        )
         return [
             self._lane(events.METRICS_TOPIC, self._samples, metrics, 16 * batch),
             self._lane(events.SPANS_TOPIC, self._spans, spans, 1000),

@@ -152,7 +152,7 @@ class MetricEncoder:
 
 
 class GroupEncoder:
-    """Spans or logs to batches, one for each group (trace) and resource, split at a count and an estimated size.
+    """Spans or logs to clean batches, one for each group (trace) and resource, split at a count and an estimated size.
 
     Items are ours, or :class:`agents_emitter.foreign.Foreign` ones, which bring a resource of their own.
     """
@@ -163,11 +163,13 @@ class GroupEncoder:
         *,
         group_of: Callable[[Any], bytes],
         row_of: Callable[[Any], dict[str, Any]],
+        clean: Callable[[dict[str, Any]], dict[str, Any]],
         encode_batch: Callable[..., bytes],
         max_batch_rows: int = 200,
     ) -> None:
         self._group_of = group_of
         self._row_of = row_of
+        self._clean = clean
         self._encode_batch = encode_batch
         self._max_batch_rows = max_batch_rows
         self.reset(identity)
@@ -190,7 +192,7 @@ class GroupEncoder:
             else:
                 row, key, own = self._row_of(item), self._group_of(item), NO_RESOURCE
             group = groups.setdefault((key or self.identity.key, id(own)), (own, []))
-            group[1].append((size, row))
+            group[1].append((size, self._clean(row)))
         batches = [
             self._batch(key, {**self.identity.resource, **own} if own else self.identity.resource, rows, dropped_total)
             for (key, _), (own, sized) in groups.items()

@@ -92,7 +92,9 @@ class Instrument(Generic[B]):
 
     def labels(self, /, **labels: object) -> B:
         """The series with these labels, to be kept and called in hot paths."""
-        row, exact = self._registry.number(self.name, self.unit, self.kind, label_pairs(labels))
+        redactor = self._registry.redactor
+        pairs = redactor.pairs(label_pairs({redactor.text(name): value for name, value in labels.items()}))
+        row, exact = self._registry.number(self.name, self.unit, self.kind, pairs)
         bound = self.bound_type(self._ring, row, self._clock)
         if exact and len(self._cache) < 2 * self._registry.limit and _cacheable(labels):
             self._cache[tuple(labels.items())] = bound

@@ -31,6 +31,9 @@ class Options:
         exit_timeout_seconds: how long the process may wait for delivery when it ends.
         process_interval_seconds: how often the own process is sampled and a heartbeat is sent; 0 for never.
         max_record_bytes: a larger record is dropped and counted (``too_large``).
+        capture_content: prompts, answers, arguments and results of tools, system instructions are sent; by default they
+            are replaced (``agents_emitter.redaction``).
+        redaction_allow: names of attributes and labels whose values are sent as they are, whatever is in them.
         kafka: more arguments for ``AIOKafkaProducer`` (``security_protocol``, ``ssl_context``, ``sasl_*``).
     """
 
@@ -50,6 +53,8 @@ class Options:
     exit_timeout_seconds: float = 3.0
     process_interval_seconds: float = 10.0
     max_record_bytes: int = 900_000
+    capture_content: bool = False
+    redaction_allow: tuple[str, ...] = ()
     kafka: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,7 +65,7 @@ class Options:
         """
         for name in self.__slots__:
             number = getattr(self, name)
-            if name not in ("kafka", "process_interval_seconds") and number <= 0:
+            if type(number) in (int, float) and name != "process_interval_seconds" and number <= 0:
                 raise ValueError(f"{name} must be positive, got {number!r}")
         if self.process_interval_seconds < 0:
             raise ValueError(f"process_interval_seconds must not be negative, got {self.process_interval_seconds!r}")

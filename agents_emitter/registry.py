@@ -10,6 +10,7 @@ import threading
 from typing import Final
 
 from agents_emitter.events import Kind, SeriesDefinition
+from agents_emitter.redaction import Redactor
 
 PAGE_SERIES: Final = 128
 PAGE_BYTES: Final = 128 * 1024
@@ -23,14 +24,15 @@ def definition_bytes(series: SeriesDefinition) -> int:
 
 
 class Registry:
-    """Numbers label sets.
+    """Numbers label sets, without what redaction finds in them.
 
     Bounded: at ``limit`` series a new label set gets its metric's overflow series (label ``otel.metric.overflow``),
     one for each metric on top of the limit; ``overflowed`` counts the calls.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, redactor: Redactor | None = None) -> None:
         self.limit = limit
+        self.redactor = redactor or Redactor()
         self.rows: list[SeriesDefinition] = []
         self.row_bytes: list[int] = []
         self.page_of: list[int] = []

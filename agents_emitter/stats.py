@@ -47,6 +47,7 @@ class Stats:
         errors: failed attempts and caught exceptions by name: of the broker, and of calls that were shielded.
         connects: times the producer was made; more than one means the connection was lost.
         series: label sets registered; overflowed: calls that went to an overflow series.
+        redacted_by_rule: replacements in labels, spans, logs and the resource, by rule of ``agents_emitter.redaction``.
     """
 
     samples: KindStats
@@ -57,6 +58,7 @@ class Stats:
     series: int
     overflowed: int
     points: KindStats = KindStats(0, 0, 0, 0, 0, 0)
+    redacted_by_rule: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def emitted(self) -> int:

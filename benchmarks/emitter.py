@@ -7,6 +7,9 @@ that a busy machine disturbs little; p99 is wall time of single calls, waiting f
 Ours includes the time stamp and the bounded buffer; delivery goes to a transport that only counts, in the background
 thread as in production. The SDK aggregates in process, without exporting; its spans go to a batch processor with an
 exporter that does nothing.
+
+``redact_*``: what redaction adds in the background thread to one span of a model call (ten attributes, one of them new
+each time) and to one log whose text is new each time.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import gc
 import json
 import time
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -25,6 +29,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from agents_emitter import Emitter
+from agents_emitter.redaction import Redactor
 from agents_emitter.transport import Transport
 
 LABELS = {"step_type": "plan", "outcome": "success"}
@@ -114,6 +119,24 @@ def sdk_calls(meters: MeterProvider, tracers: TracerProvider) -> dict[str, Call]
     }
 
 
+def redactions() -> dict[str, Call]:
+    redactor, number = Redactor(), count()
+    model = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4"}
+    usage = {"gen_ai.usage.input_tokens": 812, "gen_ai.usage.output_tokens": 133, "gen_ai.response.model": "gpt-4"}
+    where = {"server.address": "openai.example", "server.port": 443, "error.type": "timeout"}
+    span = {"name": "chat gpt-4", "kind": 3, "status": {"code": 0}}
+
+    def redact_span() -> None:
+        attributes = {**model, **usage, **where, "gen_ai.conversation.id": f"conversation-{next(number)}"}
+        redactor.row({**span, "attributes": attributes})
+
+    def redact_log() -> None:
+        body = f"GET /v1/tasks/{next(number)} took 12.5 ms, status 200: retrying in 3 seconds, attempt 2 of 4 for a"
+        redactor.row({"body": body, "attributes": {"logger.name": "agent.plan", "code.function.name": "ask"}})
+
+    return {"redact_span": redact_span, "redact_log": redact_log}
+
+
 def measure(calls: int, repeats: int) -> list[dict[str, Any]]:
     """One row per kind of call."""
     emitter = Emitter(None, connect=connect, service_name="benchmark", process_interval_seconds=0)
@@ -137,6 +160,8 @@ def measure(calls: int, repeats: int) -> list[dict[str, Any]]:
             }
         )
         emitter.flush()
+    for name, call in redactions().items():
+        rows.append({"call": name, "sender_ns": round(best_ns(call, lambda: None, calls // 10, repeats))})
     emitter.close()
     tracers.shutdown()
     meters.shutdown()

@@ -30,9 +30,9 @@ from streams.app import rekey, traces
 from streams.app.blob import choose
 from streams.app.factory import make_runtime
 from streams.app.rekey import RekeyPart
-from streams.app.state import read_to_end
 from streams.app.traces import TracesPart
 from streams.app.warmup import warm_up_spans
+from streams.records.end import read_to_end
 from streams.settings import Settings
 from streams.trace.assembly import TraceOperator
 

@@ -23,6 +23,7 @@ import orjson
 from streams import settings as configuration
 from streams.app.control import add_arguments as add_maintenance_arguments
 from streams.app.deployments import add_arguments as add_deployment_arguments
+from streams.app.gatebaseline import add_arguments as add_baseline_arguments
 from streams.app.gatecompare import add_arguments as add_compare_arguments
 from streams.app.rulecommand import add_arguments as add_rule_arguments
 from streams.app.textfile import text_of
@@ -106,6 +107,7 @@ def _gate_arguments(gate: argparse.ArgumentParser) -> None:
     """The action of ``streams gate``."""
     actions = gate.add_subparsers(dest="action", required=True)
     add_compare_arguments(actions.add_parser("compare", help="two results of a benchmark: has anything become worse?"))
+    add_baseline_arguments(actions.add_parser("baseline", help="pin what a version measured, for `against: pinned`"))
     check = actions.add_parser(
         "check", help="hold a version against the gates of a profile, from the closed windows of the last hour"
     )
@@ -227,7 +229,7 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
 def _config(settings: Settings, _: argparse.Namespace) -> int:
     from streams.correlate.operator import usable_rules
 
-    rules = usable_rules(configuration.read_thresholds(settings), settings.pane_seconds)
+    rules = usable_rules(configuration.read_text(settings, "thresholds_path"), settings.pane_seconds)
     advice = configuration.unknown_variables()
     for line in advice:
         print(f"warning: {line}")
@@ -261,6 +263,11 @@ def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _gate(settings: Settings, arguments: argparse.Namespace) -> int:
+    if arguments.action == "baseline":
+        from streams.app import gatebaseline
+
+        print("\n".join(gatebaseline.run(settings, arguments)))
+        return 0
     return _gate_compare(arguments) if arguments.action == "compare" else _gate_check(settings, arguments)
 
 
@@ -273,12 +280,12 @@ def _gate_compare(arguments: argparse.Namespace) -> int:
 
 
 def _gate_check(settings: Settings, arguments: argparse.Namespace) -> int:
-    from streams.app import gatecheck
     from streams.gate import summary
     from streams.gate.book import GateBook
     from streams.gate.profile import load_profiles
+    from streams.records import gatecheck
 
-    profiles = load_profiles(text_of(settings.gates_path))
+    profiles = load_profiles(configuration.read_text(settings, "gates_path"))
     if arguments.profile not in profiles:
         raise ConfigurationError(f"there is no profile {arguments.profile!r}: {', '.join(sorted(profiles))}")
     book = GateBook(profiles[arguments.profile], arguments.service, arguments.environment, settings.pane_seconds)

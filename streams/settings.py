@@ -260,6 +260,15 @@ class Settings:
         allowed="http(s) addresses, separated by commas",
         check=lambda urls: all(_is_http_url(url) for url in urls),
     )
+    capture_content: str = _word(
+        "off", "Whether prompts, answers and arguments of tools are kept where agents send them.", "on", "off"
+    )
+    redaction_allow: tuple[str, ...] = _setting(
+        (),
+        "Names of attributes and labels whose values are not redacted.",
+        allowed="names",
+        check=lambda names: all(names),
+    )
     incident_markers: str = _word(
         "on",
         "Whether alerts that an incident explains are marked, so that Alertmanager inhibits them.",
@@ -354,6 +363,10 @@ class Settings:
         allowed="empty, or a path",
         check=lambda _: True,
     )
+    api_requests_per_second: float = _number(
+        20.0, "Of one token, or one address without; five seconds' worth at once.", unit="1/s", low=0.1, high=100_000
+    )
+    api_body_bytes: int = _number(65_536, "Larger bodies are refused.", unit="By", low=1_024, high=1_048_576)
     api_store_path: Path = _path(".streams/board.sqlite3", "The read model of alerts and incidents that it keeps.")
     api_store_seconds: float = _number(
         2_592_000.0, "What ended before this long is deleted from it.", unit=_SECONDS, low=60, high=315_360_000
@@ -470,17 +483,17 @@ def checked_demo_seconds(text: str) -> float:
     return seconds
 
 
-def read_thresholds(settings: Settings) -> str:
-    """The text of the rules file.
+def read_text(settings: Settings, field_name: str) -> str:
+    """The text of a file that a setting names, e.g. ``thresholds_path``.
 
     Raises:
         ConfigurationError: it cannot be read.
     """
     try:
-        return settings.thresholds_path.read_text(encoding="utf-8")
+        path: Path = getattr(settings, field_name)
+        return path.read_text(encoding="utf-8")
     except OSError as error:
-        name = variable("thresholds_path")
-        raise ConfigurationError(f"{name}={settings.thresholds_path}: {error.strerror}: name the rules file") from error
+        raise ConfigurationError(f"{variable(field_name)}={path}: {error.strerror}: name the file") from error
 
 
 def read_headers(settings: Settings) -> dict[str, str]:

@@ -50,15 +50,19 @@ EDGES: Final = "agents.edges"
 ANOMALIES: Final = "agents.anomalies"
 ALERTS: Final = "agents.alerts"
 FINDINGS: Final = "agents.findings"
+CAPACITY: Final = "agents.capacity"
 INCIDENTS: Final = "agents.incidents"
 CONTROL: Final = "agents.control"
 DEPLOYMENTS: Final = "agents.deployments"
+BASELINES: Final = "agents.baselines"
+AUDIT: Final = "agents.audit"
 DEAD_LETTERS: Final = "agents.dead-letters"
 STATE: Final = "streams.state"
 
 _MB: Final = 1_048_576
 
 # agents.findings has one partition: alerts of all partitions become incidents in one place.
+# agents.capacity has one partition: limits of the whole system are held against the sum of all partitions.
 # otlp_metrics has one partition: collectors send without a key, and a running total whose points are spread over
 # partitions would be counted once in each.
 TOPICS: Final[tuple[Topic, ...]] = (
@@ -87,11 +91,24 @@ TOPICS: Final[tuple[Topic, ...]] = (
     ),
     Topic(ALERTS, "fingerprint", "source", 30 * DAY_SECONDS, False, True, _MB, "alerts role", "api, users"),
     Topic(FINDINGS, "any", 1, DAY_SECONDS, False, True, 4 * _MB, "alerts and traces roles", "alerts role"),
+    Topic(CAPACITY, "topic/partition/chunk", 1, DAY_SECONDS, False, True, _MB, "alerts role", "alerts role"),
     Topic(
-        CONTROL, "ack/target or maintenance/id", 1, -1, True, True, _MB, "streams alerts, maintenance", "alerts role"
+        CONTROL,
+        "ack/target or maintenance/id",
+        1,
+        -1,
+        True,
+        True,
+        _MB,
+        "streams alerts, maintenance, api",
+        "alerts role, api",
     ),
-    Topic(DEPLOYMENTS, "deployment id", 1, -1, True, True, _MB, "streams deployments", "alerts role"),
+    Topic(DEPLOYMENTS, "deployment id", 1, -1, True, True, _MB, "streams deployments, api", "alerts role, api"),
     Topic(INCIDENTS, "incident id", "source", 30 * DAY_SECONDS, False, True, 4 * _MB, "alerts role", "api, users"),
+    Topic(
+        BASELINES, "profile, service, environment", 1, -1, True, True, 4 * _MB, "streams gate baseline", "api, users"
+    ),
+    Topic(AUDIT, "who", 1, 90 * DAY_SECONDS, False, True, _MB, "api", "operators"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),
 )

@@ -73,11 +73,14 @@ class Sample(NamedTuple):
 
 
 class Worker(ChildProcess):
-    """``python -m streams worker`` as a process of its own."""
+    """``python -m streams worker`` as a process of its own; ``crash``: it kills itself there, ``point:passage``."""
 
-    def __init__(self, role: str, folder: Path, variables: Mapping[str, str], *, supervised: bool = False) -> None:
+    def __init__(
+        self, role: str, folder: Path, variables: Mapping[str, str], *, supervised: bool = False, crash: str = ""
+    ) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "streams", "worker", "--role", role]
+        program = ["benchmarks.nemesis.crash", "--at", crash, "--"] if crash else ["streams"]
+        command = [sys.executable, "-m", *program, "worker", "--role", role]
         super().__init__(
             f"worker {role}",
             command if supervised else [*command, "--no-supervise"],
@@ -146,10 +149,10 @@ class Pipeline:
     variables: dict[str, str]
     workers: list[Worker] = field(default_factory=list)
 
-    def worker(self, role: str, *, supervised: bool = False, **settings: object) -> Worker:
+    def worker(self, role: str, *, supervised: bool = False, crash: str = "", **settings: object) -> Worker:
         """A worker that is not started yet; settings by name (``lateness_seconds=2``)."""
         more = {f"STREAMS_{name.upper()}": str(value) for name, value in settings.items()}
-        made = Worker(role, self.folder, {**self.variables, **more}, supervised=supervised)
+        made = Worker(role, self.folder, {**self.variables, **more}, supervised=supervised, crash=crash)
         self.workers.append(made)
         return made
 

@@ -49,7 +49,8 @@ class _Exporter:
         known, found = self._known
         if resource is None or resource is known:
             return found if resource is known else {}
-        found = mapping({name: v for name, v in resource.attributes.items() if name not in self._emitter.stated})
+        own = {name: v for name, v in resource.attributes.items() if name not in self._emitter.stated}
+        found = self._emitter.redactor.attributes(mapping(own))
         self._known = (resource, found)
         return found
 
@@ -174,7 +175,10 @@ class KafkaMetricExporter(_Exporter, MetricExporter):
         if self._shut:
             return MetricExportResult.FAILURE
         limit = self._emitter.options.max_record_bytes - len(self._emitter.resource["gen_ai.agent.id"]) * 4
-        found = points.requests(metrics_data, lambda r: {**self._emitter.resource, **self.resource(r)}, limit)
+        emitter = self._emitter
+        found = points.requests(
+            metrics_data, lambda r: {**emitter.resource, **self.resource(r)}, limit, emitter.redactor
+        )
         taken = [self._emitter.offer_points(Ready(value, count)) for value, count in found]
         return MetricExportResult.SUCCESS if all(taken) else MetricExportResult.FAILURE
 

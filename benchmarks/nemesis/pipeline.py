@@ -157,6 +157,7 @@ def examine(arena: Arena, webhook: WebhookReceiver | None) -> tuple[list[Verdict
     made = [
         checker.Transition(a.fingerprint, a.seq, a.identity[LANE], a.state, a.starts_at_ns, repr(a).encode())
         for a in alerts
+        if a.alertname == ALERT and not a.revision  # what is told again of an incident's members is not an episode
     ]
     verdicts.append(checker.check_alerts(alive, made))
     if webhook is not None:

@@ -42,17 +42,46 @@ class Alert(NamedTuple):
 
 
 def groups(baselines: Mapping[str, Baseline]) -> list[Group]:
-    """Alert groups: services by their baselines, the pipeline, the watchdog."""
+    """Alert groups: all agents together and services by their baselines, the pipeline, the watchdog."""
     return [
+        {"name": "agents", "rules": [alert.rule() for alert in _agents(baselines)]},
         {"name": "services", "rules": [alert.rule() for alert in _services(baselines)]},
         {"name": "pipeline", "rules": [alert.rule() for alert in PIPELINE]},
         {"name": "watchdog", "rules": [WATCHDOG.rule()]},
     ]
 
 
+def _agents(baselines: Mapping[str, Baseline]) -> list[Alert]:
+    """Totals over all agents are Prometheus': the events of an agent are in one partition, those of all are not."""
+    active, interactions = baselines["active_agents"], baselines["user_interactions"]
+    inference = baselines["inference_rate"]
+    return [
+        *_above(
+            "AgentCoordinationLimit",
+            "sum by (environment) (agents_active)",
+            [("critical", active.critical, "1m"), ("warning", active.warning, "5m")],
+            "{{ $value | humanize }} agents are active in {{ $labels.environment }}",
+        ),
+        _below_usual(
+            "InferenceRateLow",
+            ("agents_inference_operations_total", "10m"),
+            inference.critical,
+            ("warning", "10m"),
+            "Only {{ $value | humanize }} inferences a second in {{ $labels.environment }}",
+        ),
+        _below_usual(
+            "InteractionRateLow",
+            ("agents_interactions_total", "30m"),
+            interactions.critical,
+            ("info", "30m"),
+            "Only {{ $value | humanize }} interactions a second in {{ $labels.environment }}",
+        ),
+    ]
+
+
 def _services(baselines: Mapping[str, Baseline]) -> list[Alert]:
     p95, p99, cpu, disk = (baselines[name] for name in ("api_p95", "api_p99", "cpu", "disk"))
-    growth = baselines["kg_growth"]
+    growth, lead = baselines["kg_growth"], baselines["capacity_lead"]
     return [
         *_above(
             "ApiLatencyP95High",
@@ -93,7 +122,31 @@ def _services(baselines: Mapping[str, Baseline]) -> list[Alert]:
             [("warning", growth.warning, "15m")],
             "The knowledge graph of {{ $labels.service_name }} grew by {{ $value | humanize }} nodes in an hour",
         ),
+        _exhaustion("high", f"{_TO_LIMIT} < {lead.critical:g}", lead.critical),
+        _exhaustion(
+            "warning",
+            f"{_TO_LIMIT} >= {lead.critical:g} < {lead.warning:g} "
+            'and ignoring (bound) agents_capacity_seconds_to_limit{bound="latest"} < Inf',
+            lead.warning,
+        ),
     ]
+
+
+_TO_LIMIT: Final = 'agents_capacity_seconds_to_limit{bound="expected"}'
+
+
+def _exhaustion(severity: str, expr: str, limit: float) -> Alert:
+    """Hours before: expected soon; earlier only where the slow end of the interval reaches the limit too."""
+    return Alert(
+        "CapacityExhaustion",
+        expr,
+        severity,
+        "15m",
+        "{{ $labels.resource }} of {{ $labels.environment }} {{ $labels.service_name }} {{ $labels.agent_id }} "
+        "reaches its limit in {{ $value | humanizeDuration }}",
+        f"Forecast within {limit / 3600:g} hours. Limits are under capacity in monitoring/thresholds.yml.",
+        team="agents",
+    )
 
 
 def _above(name: str, expr: str, levels: list[tuple[str, float, str]], summary: str) -> list[Alert]:
@@ -105,6 +158,16 @@ def _above(name: str, expr: str, levels: list[tuple[str, float, str]], summary: 
         made.append(Alert(name, condition, severity, wait, summary, f"The limit is {limit:g}, for {wait}.", "agents"))
         worse = limit
     return made
+
+
+def _below_usual(name: str, counter: tuple[str, str], limit: float, when: tuple[str, str], summary: str) -> Alert:
+    """Less than the limit where a week ago (or, with less history, a day ago) it was more."""
+    (metric, window), (severity, wait) = counter, when
+    week, day = (f"sum by (environment) (rate({metric}[1h] offset {ago}))" for ago in ("1w", "1d"))
+    usual = f"({week} or {day})"
+    now = f"(sum by (environment) (rate({metric}[{window}])) or 0 * {usual})"
+    text = f"A week ago (or a day, with less history) it was more than {limit:g} a second at this hour."
+    return Alert(name, f"{now} < {limit:g} and {usual} > {limit:g}", severity, wait, summary, text, "agents")
 
 
 PIPELINE: Final = (
@@ -203,6 +266,14 @@ PIPELINE: Final = (
         "10m",
         "Windows close, but no detector looks at them",
         "The alerts role is down, or reads nothing.",
+    ),
+    Alert(
+        "RulesRefused",
+        "min by (instance) (streams_rules_last_reload_successful) == 0",
+        "warning",
+        "1m",
+        "The worker at {{ $labels.instance }} refuses the rules file and goes on with the rules it had",
+        "`streams rules check FILE` says what to write. A worker that starts with this file will not start.",
     ),
     Alert(
         "SeriesBudgetExceeded",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +11,20 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, HTTPException, Request
 
+from streams.api.agents.query import AgentReader
 from streams.api.board.query import BoardReader
-from streams.api.tokens import Token, allows, owner
+from streams.api.ledger import Ledger
+from streams.api.tokens import Token, allows, bearer
 from streams.api.tracequery import TraceReader
+from streams.gate.book import GateBook
+from streams.gate.verdict import Verdict
+from streams.records.gatecheck import Question, check
+from streams.settings import Settings
 
 T = TypeVar("T")
+Judge = Callable[[Settings, GateBook, Question, Callable[[], int]], Awaitable[Verdict]]
+LOCAL = "local"
+"""Who asks where there are no tokens: somebody on this machine."""
 
 
 @dataclass
@@ -23,21 +32,40 @@ class Context:
     """One per app.
 
     Attributes:
-        brokers: for the stream of events.
-        board, traces: the read models' files.
+        settings: where the brokers, the read models, the rules and the profiles of gates are.
         tokens: who may ask; empty: everybody (the address is then loopback, see ``streams.api.server``).
         clock_ns: now.
+        ledger: where what is said is written.
+        judge: the verdict on a version, see :func:`streams.records.gatecheck.check`.
         caught_up: by name of a feeder: set when it has read what was there at the start.
         failures: by name of a feeder: why it is not running.
     """
 
-    brokers: str
-    board: Path
-    traces: Path
+    settings: Settings
     tokens: tuple[Token, ...]
     clock_ns: Callable[[], int]
+    ledger: Ledger
+    judge: Judge = check
     caught_up: Mapping[str, asyncio.Event] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def agents_path(self) -> Path:
+        """The read model of agents, beside the board."""
+        board = self.settings.api_store_path
+        return board.with_name(f"{board.stem}-agents{board.suffix}")
+
+    def from_agents(self, ask: Callable[[AgentReader], T]) -> T:
+        """Asks the agents' read model on a connection of its own.
+
+        Raises:
+            ServiceUnavailable: there is none yet.
+        """
+        reader = AgentReader(self.agents_path)
+        try:
+            return ask(reader)
+        finally:
+            reader.close()
 
     def from_board(self, ask: Callable[[BoardReader], T]) -> T:
         """Asks the board on a connection of its own.
@@ -45,7 +73,7 @@ class Context:
         Raises:
             ServiceUnavailable: there is no board yet.
         """
-        reader = BoardReader(self.board)
+        reader = BoardReader(self.settings.api_store_path)
         try:
             return ask(reader)
         finally:
@@ -57,7 +85,7 @@ class Context:
         Raises:
             ServiceUnavailable: there is none yet.
         """
-        reader = TraceReader(self.traces)
+        reader = TraceReader(self.settings.trace_store_path)
         try:
             return ask(reader)
         finally:
@@ -68,11 +96,15 @@ class Context:
         appended_ns = self.from_board(lambda board: board.appended_ns())
         partial = [name for name, event in self.caught_up.items() if not event.is_set()]
         return {
-            "as_of": rfc3339(self.clock_ns()),
+            **self.stamped(),
             "newest_record": rfc3339(appended_ns) if appended_ns else None,
             "partial": bool(partial or self.failures),
             **content,
         }
+
+    def stamped(self, **content: Any) -> dict[str, Any]:
+        """Content with the time of the answer: of what was written, which no read model needs to know yet."""
+        return {"as_of": rfc3339(self.clock_ns()), **content}
 
 
 def rfc3339(ns: int) -> str:
@@ -90,17 +122,17 @@ Shared = Annotated[Context, Depends(context)]
 
 
 def needs(scope: str) -> Any:
-    """A dependency: 401 without a valid token, 403 where it may not."""
+    """A dependency: 401 without a valid token, 403 where it may not; gives the token's name."""
 
-    def check(request: Request) -> None:
+    def caller(request: Request) -> str:
         tokens = context(request).tokens
         if not tokens:
-            return
-        kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-        token = owner(tokens, secret.strip()) if kind.lower() == "bearer" else None
+            return LOCAL
+        token = bearer(tokens, request.headers.get("Authorization", ""))
         if token is None:
             raise HTTPException(401, "send Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         if not allows(token, scope):
             raise HTTPException(403, f"this needs the scope {scope}")
+        return token.name
 
-    return Depends(check)
+    return Depends(caller)

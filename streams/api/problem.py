@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from streams.errors import ServiceUnavailable
+from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.gate.lifecycle import LifecycleConflict
 
 
 class Problem(BaseModel):
@@ -40,6 +41,18 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         return problem(422, "; ".join(_where(one) for one in error.errors()[:5]))
+
+    @app.exception_handler(LifecycleConflict)
+    async def conflict(_: Request, error: LifecycleConflict) -> JSONResponse:
+        return problem(409, str(error))
+
+    @app.exception_handler(ConfigurationError)
+    async def misconfigured(_: Request, error: ConfigurationError) -> JSONResponse:
+        return problem(503, str(error))
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, __: Exception) -> JSONResponse:
+        return problem(500, "this is an error of ours; the log has it")
 
     @app.exception_handler(ServiceUnavailable)
     async def unavailable(_: Request, error: ServiceUnavailable) -> JSONResponse:

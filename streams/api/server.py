@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 
 from streams.api import problem
-from streams.api.board.feeder import BoardFeeder
+from streams.api.agents.schema import KEPT_SECONDS
+from streams.api.agents.writer import AgentWriter
+from streams.api.board.writer import BoardWriter
 from streams.api.context import Context
-from streams.api.feeder import TraceFeeder
-from streams.api.routes import alerts, events, health, traces
+from streams.api.feeder import Feeder
+from streams.api.ledger import Ledger
+from streams.api.locks import Locks, is_loopback
+from streams.api.routes import agents as agent_routes
+from streams.api.routes import alerts, control, deployments, events, gates, health, rules, traces
 from streams.api.tokens import Token, read_tokens
+from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracewriter import Retention
 from streams.errors import ConfigurationError, StreamsError
 from streams.settings import Settings, variable
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS: Final = 5.0
-SECURITY: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src "
-    "'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-}
 
 
 def make_app(context: Context, lifespan: Any = None) -> FastAPI:
@@ -49,21 +48,15 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        responses={code: {"model": problem.Problem} for code in (401, 403, 404, 422, 503)},
+        responses={code: {"model": problem.Problem} for code in (400, 401, 403, 404, 409, 413, 422, 429, 503)},
     )
     app.state.context = context
     problem.install(app)
-    for module in (health, alerts, traces, events):
+    for module in (health, alerts, agent_routes, traces, events, control, deployments, gates, rules):
         app.include_router(module.router)
     _add_page(app)
 
-    @app.middleware("http")
-    async def secure(request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
-        answer = await follow(request)
-        for name, value in SECURITY.items():
-            answer.headers.setdefault(name, value)
-        return answer
-
+    app.add_middleware(Locks, context=context)
     return app
 
 
@@ -93,18 +86,12 @@ def make_context(settings: Settings, clock_ns: Callable[[], int]) -> Context:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{name}={settings.api_tokens_file}: {type(error).__name__}") from None
         tokens = read_tokens(lines, name)
-    if not tokens and not _is_loopback(settings.api_host):
+    if not tokens and not is_loopback(settings.api_host):
         raise ConfigurationError(
             f"{variable('api_host')}={settings.api_host} can be reached from elsewhere: name tokens in "
             f"{variable('api_tokens_file')}, or listen on 127.0.0.1"
         )
-    return Context(settings.brokers, settings.api_store_path, settings.trace_store_path, tokens, clock_ns)
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
+    return Context(settings, tokens, clock_ns, Ledger(settings.brokers))
 
 
 def serve(settings: Settings) -> int:
@@ -115,21 +102,23 @@ def serve(settings: Settings) -> int:
     """
     clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
     context = make_context(settings, clock_ns)
-    board = BoardFeeder(settings.brokers, settings.api_store_path, settings.api_store_seconds, clock_ns)
+    board = Feeder(settings.brokers, settings.api_store_path, BoardWriter, settings.api_store_seconds, clock_ns)
+    opened = partial(AgentWriter, pane_seconds=settings.pane_seconds)
+    agents = Feeder(settings.brokers, context.agents_path, opened, KEPT_SECONDS, clock_ns, KEPT_SECONDS)
     retention = Retention(settings.trace_store_seconds, settings.trace_store_bytes)
     spans = TraceFeeder(settings.brokers, settings.trace_store_path, retention, clock_ns)
-    context.caught_up = {"board": board.caught_up}
+    context.caught_up = {"board": board.caught_up, "agents": agents.caught_up}
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        jobs = {"board": board.run, "traces": spans.run}
+        jobs = {"board": board.run, "agents": agents.run, "traces": spans.run}
         tasks = [asyncio.create_task(_kept(name, job, stop, context)) for name, job in jobs.items()]
         try:
             yield
         finally:
             stop.set()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, context.ledger.close(), return_exceptions=True)
 
     log.info("serving http://%s:%d", settings.api_host, settings.api_port)
     server = _Server(

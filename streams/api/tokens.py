@@ -62,6 +62,12 @@ def owner(tokens: Iterable[Token], secret: str) -> Token | None:
     return found
 
 
+def bearer(tokens: Iterable[Token], header: str) -> Token | None:
+    """The token that an ``Authorization`` header names."""
+    kind, _, secret = header.partition(" ")
+    return owner(tokens, secret.strip()) if kind.lower() == "bearer" else None
+
+
 def allows(token: Token, scope: str) -> bool:
     """Whether a token may do what needs a scope."""
     return token.scope in ("admin", scope) or scope == "read"

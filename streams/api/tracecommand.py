@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from streams.api.feeder import TraceFeeder
+from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracequery import Filter, Page
 from streams.api.tracewriter import Retention
 from streams.domain.trace import TraceRecord
@@ -21,7 +21,7 @@ async def feed(settings: Settings) -> None:
     """Feeds the file of the settings until SIGINT or SIGTERM.
 
     Raises:
-        ServiceUnavailable: see :meth:`streams.api.feeder.TraceFeeder.run`.
+        ServiceUnavailable: see :meth:`streams.api.tracefeeder.TraceFeeder.run`.
     """
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -128,9 +128,10 @@ def _position(cursor: str) -> tuple[int, int]:
     if not cursor:
         return (1 << 63) - 1, (1 << 63) - 1
     start, _, number = cursor.partition("-")
-    if not (start.isascii() and start.isdigit() and number.isascii() and number.isdigit()):
+    numbers = [int(part) for part in (start, number) if part.isascii() and part.isdigit() and len(part) < 20]
+    if len(numbers) < 2 or max(numbers) >= 1 << 63:
         raise ValueError(f"cursor is {cursor!r}: give the next_cursor of a page")
-    return int(start), int(number)
+    return numbers[0], numbers[1]
 
 
 def _select(asked: Filter, after: tuple[int, int], *, common: bool) -> tuple[str, list[object]]:

@@ -15,9 +15,12 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.operator import CorrelateOperator
+from streams.detect.bands import BandOperator
+from streams.detect.capacity import Users
 from streams.detect.operator import DetectOperator, DetectResult
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import encode_anomaly
+from streams.domain.capacity import encode_uses
 from streams.domain.source import Seat, Source, SourceLog, first_seat
 from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch
 from streams.errors import StateError, StateVersionError
@@ -52,6 +55,8 @@ class AlertsPart:
             were open before a restart. told: whether Alertmanager knows everything so far; while it does not, the
             snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so that a worker that dies
             now reads again what nobody was told.
+        make_bands: a new operator of expected values, one per source topic.
+        users: what uses resources that have a limit, in windows of ``step_ns``.
     """
 
     topic: str
@@ -63,11 +68,15 @@ class AlertsPart:
     snapshot_every: int
     pane_ns: int
     detector: str
+    make_bands: Callable[[], BandOperator]
+    users: Users = field(default_factory=lambda: Users(()))
+    step_ns: int = 0
     health: Health = field(default_factory=unobserved)
     told: Callable[[], bool] = lambda: True
     committable: int | None = None
     counts: AlertCounts = field(default_factory=AlertCounts)
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
+    bands: dict[str, BandOperator] = field(default_factory=dict)
     correlate: CorrelateOperator = field(init=False)
     source: Source = field(default_factory=Source)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
@@ -94,6 +103,9 @@ class AlertsPart:
         for topic, data in body["detect"].items():
             self.detectors[topic] = self.make_detect()
             self._restored("detect", self.detectors[topic].restore(data.encode()).reason)
+        for topic, data in body.get("bands", {}).items():  # bodies from before there were bands have none
+            self.bands[topic] = self.make_bands()
+            self._restored("bands", self.bands[topic].restore(data.encode()))
         self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
         self._applied = seat.applied
         self._ends = body["ends"]
@@ -163,20 +175,30 @@ class AlertsPart:
             self.counts.rejected += 1
             self.health.dead_letters.labels(self.topic, "not_a_window").inc()
             return [dead_letter_output(record, "not_a_window", str(error), self.topic, now_ns)]
+        used = self._used(body)
         if body.end_ns - body.start_ns != self.pane_ns:
-            return []
+            return used
         batch = self._assembler.add(body)
         if batch is None:
             self._begun.setdefault((body.topic, body.partition, body.start_ns), record.offset)
-            return []
+            return used
         source, start_ns = (batch.topic, batch.partition), batch.start_ns
         self._begun = {k: offset for k, offset in self._begun.items() if k[:2] != source or k[2] > start_ns}
-        return self._window(batch)
+        return used + self._window(batch)
+
+    def _used(self, body: WindowBatch) -> list[Output]:
+        """What a record of windows says of capacity: of each record by itself, the parts meet in their topic."""
+        uses = self.users.of(body) if body.end_ns - body.start_ns == self.step_ns else None
+        return [Output(topics.CAPACITY, uses.source.encode(), encode_uses(uses))] if uses else []
 
     def _window(self, batch: WindowBatch) -> list[Output]:
         detect = self.detectors.get(batch.topic)
         if detect is None:
             detect = self.detectors[batch.topic] = self.make_detect()
+        bands = self.bands.get(batch.topic)
+        if bands is None:
+            bands = self.bands[batch.topic] = self.make_bands()
+        bands.apply(batch)
         found = detect.apply(batch)
         self.counts.scored += found.scored
         self.counts.warming_up += found.warming_up
@@ -230,6 +252,7 @@ class AlertsPart:
     def _snapshot(self, results: list[Output]) -> Step:
         body = {
             "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
+            "bands": {topic: bands.snapshot().decode() for topic, bands in self.bands.items()},
             "correlate": self.correlate.snapshot().decode(),
             "ends": self._ends,
         }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from streams import topics
-from streams.app import table
 from streams.domain.control import Ack, Control, Maintenance, control_key, decode_control, encode_control
 from streams.domain.selector import Conditions
 from streams.errors import ConfigurationError
+from streams.records import table
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -41,7 +42,8 @@ def ack_of(arguments: argparse.Namespace, now_ns: int) -> Ack:
         ConfigurationError: an argument cannot be.
     """
     until_ns = now_ns + lasting_ns(arguments.lasts) if getattr(arguments, "lasts", "") else 0
-    return Ack(arguments.target, arguments.by, arguments.why, now_ns, until_ns, cleared=arguments.action == "unack")
+    cleared, verdict = arguments.action == "unack", getattr(arguments, "verdict", "")
+    return Ack(arguments.target, arguments.by, arguments.why, now_ns, until_ns, cleared, verdict)
 
 
 def maintain(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
@@ -76,7 +78,7 @@ def say(brokers: str, control: Control) -> None:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    table.write(brokers, topics.CONTROL, control_key(control), encode_control(control))
+    asyncio.run(table.write(brokers, topics.CONTROL, control_key(control), encode_control(control)))
 
 
 def said(brokers: str) -> list[Control]:
@@ -85,7 +87,7 @@ def said(brokers: str) -> list[Control]:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    return list(table.newest(brokers, topics.CONTROL, decode_control, control_key).values())
+    return list(asyncio.run(table.newest(brokers, topics.CONTROL, decode_control, control_key)).values())
 
 
 def lasting_ns(text: str) -> int:

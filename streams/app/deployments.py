@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
+import asyncio
 from typing import get_args
 
 from streams import topics
-from streams.app import table
 from streams.app.control import shown
 from streams.domain.deployment import STRATEGIES, Deployment, State, decode_deployment, encode_deployment
 from streams.errors import ConfigurationError
-from streams.gate.lifecycle import LifecycleConflict, Request, move, register
+from streams.gate.lifecycle import LifecycleConflict, Request, move, register, request
+from streams.records import table
 
 SHOWN = 50
 
@@ -60,7 +60,7 @@ def run(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
     except LifecycleConflict as error:
         raise ConfigurationError(str(error)) from error
     if after is not before:
-        table.write(brokers, topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after))
+        asyncio.run(table.write(brokers, topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after)))
     return [_line(after)]
 
 
@@ -70,7 +70,7 @@ def read(brokers: str) -> dict[str, Deployment]:
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    rows = table.newest(brokers, topics.DEPLOYMENTS, decode_deployment, lambda one: one.id.encode())
+    rows = asyncio.run(table.newest(brokers, topics.DEPLOYMENTS, decode_deployment, lambda one: one.id.encode()))
     return {one.id: one for one in rows.values()}
 
 
@@ -81,8 +81,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     )
     if not arguments.id or not all(said[:3]):
         raise ConfigurationError("a deployment needs an id, a service, a version and an environment; none may be empty")
-    body_hash = hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
-    return Request(arguments.id, *said, idempotency_key="", request_hash=body_hash)
+    return request(arguments.id, *said)
 
 
 def _line(one: Deployment) -> str:

@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Generic, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.app.admin import describe_topics
-from streams.app.state import read_to_end
 from streams.errors import ServiceUnavailable
+from streams.records.end import read_to_end
 from streams.settings import Settings
 
 MS_NS = 1_000_000
+T = TypeVar("T")
 
 
-async def records_since(settings: Settings, topic: str, since_ns: int) -> AsyncIterator[ConsumerRecord]:
-    """Records appended since then, in the order of each partition.
+class Past(NamedTuple, Generic[T]):
+    """A record, and what its value says."""
 
-    Raises:
-        ServiceUnavailable: no broker answers, or the topic is missing.
+    record: ConsumerRecord
+    body: T
+
+
+class History(Generic[T]):
+    """The records of a topic, read by ``decode``; those it refuses (ValueError, KeyError, TypeError) are passed over.
+
+    Attributes:
+        unreadable: how many those were.
     """
+
+    def __init__(self, topic: str, decode: Callable[[bytes], T]) -> None:
+        self.topic, self._decode = topic, decode
+        self.unreadable = 0
+
+    async def since(self, settings: Settings, since_ns: int) -> AsyncIterator[Past[T]]:
+        """Records appended since then, in the order of each partition.
+
+        Raises:
+            ServiceUnavailable: no broker answers, or the topic is missing.
+        """
+        async for record in _records(settings, self.topic, since_ns):
+            try:
+                body = self._decode(record.value)
+            except (ValueError, KeyError, TypeError):
+                self.unreadable += 1
+                continue
+            yield Past(record, body)
+
+
+async def _records(settings: Settings, topic: str, since_ns: int) -> AsyncIterator[ConsumerRecord]:
     partitions = dict(await describe_topics(settings))[topics.BY_NAME[topic]]
     if not partitions:
         raise ServiceUnavailable(f"{topic} is missing at {settings.brokers}: run `streams topics create`")

@@ -7,8 +7,8 @@ in which alerts and calls are seen: the same log gives the same incidents.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
@@ -18,8 +18,11 @@ from streams.app.keeper import Keeper
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
+from streams.correlate import quality
+from streams.correlate.deployments import DeploymentAlerts
 from streams.correlate.incidents import IncidentOperator
-from streams.domain.alert import AlertTransition
+from streams.correlate.ratecap import Floods
+from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.control import Ack, Maintenance
 from streams.domain.deployment import Deployment
 from streams.domain.finding import decode_finding
@@ -46,7 +49,8 @@ class IncidentsPart:
 
     Attributes:
         notify: takes each incident, with what was told of it before, to Alertmanager's desired state; must not block.
-        resume: takes incidents that were open before a restart. told: see
+        resume: takes incidents that were open before a restart. alert, resume_alerts: the same for alerts that are made
+            here (deployments, floods). told: see
             :class:`streams.app.alerts.AlertsPart`; a snapshot waits for it, for ten times its interval at most.
         counts: findings by what they were: ``alerts``, ``edges``, ``controls``, ``deployments``,
             ``rejected``.
@@ -56,12 +60,17 @@ class IncidentsPart:
     partition: int
     notify: Callable[[Incident, Incident | None], None]
     resume: Callable[[Sequence[Incident]], None]
+    alert: Callable[[AlertTransition], None] = lambda _: None
+    resume_alerts: Callable[[Sequence[AlertTransition]], None] = lambda _: None
     told: Callable[[], bool] = lambda: True
     health: Health = field(default_factory=unobserved)
     committable: int | None = None
     operator: IncidentOperator = field(default_factory=IncidentOperator)
     source: Source = field(default_factory=Source)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_KINDS, 0))
+    deployed: DeploymentAlerts = field(default_factory=DeploymentAlerts)
+    floods: Floods = field(default_factory=Floods)
+    _standing: quality.Standing = field(default_factory=quality.Standing)
     _last: dict[str, Incident] = field(default_factory=dict)
     _applied: int = -1
     _saved_ns: int = 0
@@ -86,9 +95,18 @@ class IncidentsPart:
         if reason:
             self._discarded(reason)
         self._applied, self.source = seat.applied, seat.source
+        self.deployed.load(body.get("deployed", ()))  # older snapshots have neither
+        self.floods.load(body.get("floods", ()))
         self._last = {incident.incident_id: incident for incident in self.operator.open()}
+        for incident in self._last.values():
+            self._standing.take(incident)
         self.resume(list(self._last.values()))
+        self.resume_alerts(self.active())
         return Restored(seat.held, seat=seat)
+
+    def active(self) -> list[AlertTransition]:
+        """Alerts that are made here and fire."""
+        return [*self.deployed.active(), *self.floods.told.values()]
 
     def _discarded(self, reason: str) -> None:
         _log.warning("incidents begin anew: %s", reason)
@@ -135,25 +153,71 @@ class IncidentsPart:
             return [dead_letter_output(record, "not_a_finding", str(error), self.topic, now_ns)]
         if isinstance(finding, AlertTransition):
             self.counts["alerts"] += 1
-            return self._told(self.operator.alert(finding))
+            return self._alert(finding)
         if isinstance(finding, Ack | Maintenance):
             self.counts["controls"] += 1
+            if isinstance(finding, Ack):
+                self.health.figures(quality.of_ack(finding, self.operator.alertnames(finding.target)))
             return self._told(self.operator.control(finding))
         if isinstance(finding, Deployment):
             self.counts["deployments"] += 1
-            if finding.state in GOES_OUT:
-                self.operator.deployed(finding.service, finding.updated_ns)
-            return []
+            return self._deployment(finding)
         self.counts["edges"] += len(finding)
         return [output for edge in finding for output in self._told(self.operator.edge(edge))]
 
+    def _alert(self, transition: AlertTransition) -> list[Output]:
+        stale = self.operator.counts["stale"]
+        told = self._told(self.operator.alert(transition))
+        if self.operator.counts["stale"] == stale:
+            self.health.figures(quality.of_alert(transition))
+        return told
+
+    def _deployment(self, deployment: Deployment) -> list[Output]:
+        if deployment.state in GOES_OUT:
+            self.operator.deployed(deployment.service, deployment.updated_ns)
+        made = self.deployed.take(deployment)
+        return [*self._said(made), *(output for alert in made for output in self._alert(alert))]
+
     def _told(self, incidents: Sequence[Incident]) -> list[Output]:
+        outputs = []
         for incident in incidents:
             before = self._last.pop(incident.incident_id, None)
             self.notify(incident, before)
             if incident.status == "open":
                 self._last[incident.incident_id] = incident
-        return [Output(topics.INCIDENTS, i.incident_id.encode(), encode_incident(i)) for i in incidents]
+            self.health.figures(quality.of_incident(incident, before))
+            outputs.append(Output(topics.INCIDENTS, incident.incident_id.encode(), encode_incident(incident)))
+            outputs += self._restanding(incident)
+        return outputs + self._flooded()
+
+    def _restanding(self, incident: Incident) -> list[Output]:
+        """Records of its alerts that need no notification of their own any more, or need one again."""
+        outputs = []
+        for member, first in self._standing.take(incident):
+            if first and member.suppressed:
+                self.health.figures([quality.Figure(quality.SUPPRESSED, (member.suppressed,))])
+            last = self.operator.transition(member.fingerprint)
+            if last is not None:
+                said = replace(
+                    last,
+                    revision=incident.revision,
+                    incident_id=incident.incident_id,
+                    suppressed=member.suppressed,
+                    suppressed_by=member.suppressed_by,
+                )
+                outputs.append(Output(topics.ALERTS, said.fingerprint.encode(), encode_alert(said)))
+        return outputs
+
+    def _flooded(self) -> list[Output]:
+        operator = self.operator
+        return self._said(self.floods.changes(operator.suppression.cap.held, operator.now_ns, operator.revision))
+
+    def _said(self, alerts: Iterable[AlertTransition]) -> list[Output]:
+        outputs = []
+        for transition in alerts:
+            self.alert(transition)
+            outputs.append(Output(topics.ALERTS, transition.fingerprint.encode(), encode_alert(transition)))
+        return outputs
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """The figures as values."""
@@ -168,7 +232,11 @@ class IncidentsPart:
         )
 
     def _snapshot(self, results: list[Output]) -> Step:
-        body: dict[str, Any] = {"incidents": self.operator.snapshot().decode()}
+        body: dict[str, Any] = {
+            "incidents": self.operator.snapshot().decode(),
+            "deployed": self.deployed.dump(),
+            "floods": self.floods.dump(),
+        }
         applied = self._applied
 
         def delivered() -> None:

@@ -11,12 +11,13 @@ from typing import Final
 
 from aiokafka import ConsumerRecord
 
+from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.app.blob import BlobWriter, Snapshot
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
-from streams.decode.run import HeadCache, decode_run
+from streams.decode.run import LOG_HINTS, HeadCache, decode_run
 from streams.domain.block import Block
 from streams.domain.columns import Record, Rejected
 from streams.domain.recent import Recent
@@ -65,7 +66,7 @@ class MetricsPartition:
     source: Source = field(default_factory=Source)
     operator: WindowOperator = field(init=False)
     fold: PrometheusFold = field(init=False)
-    heads: HeadCache = field(default_factory=HeadCache)
+    redactor: Redactor = field(default_factory=Redactor)
     committable: int | None = None
     closed_total: int = 0
     _fragments: dict[Series, bytes] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class MetricsPartition:
     _series_lists: SeriesLists = field(default_factory=SeriesLists)
 
     def __post_init__(self) -> None:
+        self._heads = HeadCache(redactor=self.redactor)
         self._joined: Recent[Sequence[Series], bytes] = Recent(self._join)
         self._core = BlobWriter(f"{prefix(self.topic, self.partition)}checkpoint")
         self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
@@ -197,7 +199,10 @@ class MetricsPartition:
 
     def _apply(self, records: Block, now_ns: int) -> Step | None:
         self._close_gap(records)
-        columns = decode_run(records, self.operator.table, self.heads, hint=self.topic)
+        columns = decode_run(records, self.operator.table, self._heads, hint=self.topic)
+        if self.topic in LOG_HINTS:
+            patterns = self.health.log_patterns.labels(self.topic, str(self.partition))
+            patterns.set(len(self._heads.patterns))
         outcome = self.operator.apply(columns)
         self.fold.exemplify(columns.exemplars)
         results = [self._dead_letter(records, rejected, now_ns) for rejected in outcome.rejected]

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from streams import topics
-from streams.app.history import records_since
+from streams.app.history import History
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.settings import Settings
 from streams.trace.cost import Price, costs
@@ -121,9 +121,10 @@ async def report(settings: Settings, question: Question, prices: Mapping[str, Pr
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    ranges = Ranges(question)
+    ranges, history = Ranges(question), History(topics.TRACES, decode_trace)
     # a trace's record is never older than the end of its last span
-    async for record in records_since(settings, topics.TRACES, ranges.begin_ns):
-        ranges.add(decode_trace(record.value))
+    async for past in history.since(settings, ranges.begin_ns):
+        ranges.add(past.body)
     ranges.settle()
-    return orjson.dumps(answer(ranges, prices, question.limit), option=orjson.OPT_INDENT_2)
+    found = {**answer(ranges, prices, question.limit), "unreadable_records": history.unreadable}
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2)

@@ -17,6 +17,7 @@ from aiokafka import ConsumerRecord
 from numpy.typing import NDArray
 
 from agents_emitter.events import encode_span_batch
+from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
@@ -51,6 +52,7 @@ class RekeyPart:
     partition: int
     partitions: int
     health: Health = field(default_factory=unobserved)
+    redactor: Redactor = field(default_factory=Redactor)
     committable: int | None = None
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -60,7 +62,7 @@ class RekeyPart:
 
     def __post_init__(self) -> None:
         self._keeper = Keeper(f"rekey/{self.topic}/{self.partition}", self.partition)
-        self._decoder = SpanDecoder(SpanTables())
+        self._decoder = SpanDecoder(SpanTables(), self.redactor)
 
     def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
         """Counts and batch numbers as of the last checkpoint."""

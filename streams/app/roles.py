@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
 from streams import topics
-from streams.app import alerts, incidents, metrics, rekey, relay, traces
+from streams.app import alerts, capacity, incidents, metrics, rekey, relay, traces
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
+from streams.app.capacity import CapacityPart
 from streams.app.export import self_tracer, trace_export
 from streams.app.factory import make_runtime
 from streams.app.incidents import IncidentsPart
 from streams.app.metrics import MetricsPartition
 from streams.app.part import Part
+from streams.app.redact import redactor_of
 from streams.app.rekey import RekeyPart
 from streams.app.relay import RelayPart
 from streams.app.rulewatch import RuleWatch
 from streams.app.runtime import Runtime
 from streams.app.traces import TracesPart
+from streams.correlate.bounds import Bounds
+from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import notices, standing
 from streams.correlate.operator import CorrelateOperator, usable_rules
 from streams.correlate.rule import Rule
+from streams.correlate.rules import load_thresholds
+from streams.correlate.weights import Weights
+from streams.detect.bands import BandOperator
+from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
+from streams.domain.capacity import Capacity, Resource
+from streams.domain.expected import Expected
 from streams.domain.incident import Incident
+from streams.domain.selector import Selector
 from streams.publish.access import Access
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.publish.health import Health
 from streams.publish.progress import Progress
 from streams.publish.prometheus import WindowCollector
 from streams.publish.unsent import UnsentAlarm, read_url
-from streams.settings import Settings, read_thresholds
+from streams.settings import Settings, read_text
 from streams.trace.assembly import TraceOperator
 from streams.trace.hung import HungWatch
 from streams.window.operator import SECOND_NS
@@ -55,11 +67,19 @@ class Roles:
         self._tracer = self_tracer(settings, version("agent-streams"))
         self._marks = settings.incident_markers == "on"
         self._rules: Sequence[Rule] = ()
+        self._resources: Sequence[Resource] = ()
+        self._weights = Weights()
+        self._banded: Sequence[Selector] = ()
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
-            self._rules = usable_rules(read_thresholds(settings), settings.pane_seconds)
+            text = read_text(settings, "thresholds_path")
+            self._rules = usable_rules(text, settings.pane_seconds)
+            thresholds = load_thresholds(text)
+            self._resources, self._banded, self._weights = thresholds.capacity, thresholds.bands, thresholds.weights
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
+        self._step_ns = capacity.step_seconds(settings.window_seconds) * SECOND_NS
+        self._redactor = redactor_of(settings, health)
 
     async def start(self) -> None:
         """Starts the publishers (Alertmanager, OTLP) that have an address to send to."""
@@ -98,7 +118,10 @@ class Roles:
         made: dict[str, tuple[tuple[str, ...], Any]] = {
             "metrics": (metrics.SOURCES, self._metrics),
             "traces": ((*traces.SOURCES, *rekey.SOURCES), self._traces),
-            "alerts": ((*alerts.SOURCES, *incidents.SOURCES, *relay.SOURCES), self._alerts),
+            "alerts": (
+                (*alerts.SOURCES, *incidents.SOURCES, *relay.SOURCES, *capacity.SOURCES),
+                self._alerts,
+            ),
         }
         self.runtimes = [
             make_runtime(self._settings, name, *made[name], choose, self._health, self._release, self._tracer)
@@ -110,14 +133,16 @@ class Roles:
         spec = self._spec
         if topic == topics.RED:
             spec = metrics.red_spec(spec)
-        part = MetricsPartition(topic, partition, spec, self._settings.state_snapshot_windows, self._health)
+        part = MetricsPartition(
+            topic, partition, spec, self._settings.state_snapshot_windows, self._health, redactor=self._redactor
+        )
         self._collector.add(part.fold)
         return part
 
     def _traces(self, topic: str, partition: int) -> TracesPart | RekeyPart:
         settings = self._settings
         if topic in rekey.SOURCES:
-            return RekeyPart(topic, partition, settings.partitions, self._health)
+            return RekeyPart(topic, partition, settings.partitions, self._health, self._redactor)
         operator = TraceOperator(
             quiet_seconds=settings.trace_quiet_seconds,
             cap_seconds=settings.trace_cap_seconds,
@@ -125,17 +150,37 @@ class Roles:
             max_open_traces=settings.open_trace_limit,
         )
         hung = HungWatch(round(settings.trace_hung_seconds * SECOND_NS))
-        part = TracesPart(topic, partition, operator, self._health, partitions=settings.partitions, hung=hung)
+        part = TracesPart(
+            topic,
+            partition,
+            operator,
+            self._health,
+            partitions=settings.partitions,
+            hung=hung,
+            redactor=self._redactor,
+        )
         if self._export is not None:
             part.assembled = self._export.take
         return part
 
-    def _alerts(self, topic: str, partition: int) -> AlertsPart | IncidentsPart | RelayPart:
+    def _alerts(self, topic: str, partition: int) -> AlertsPart | CapacityPart | IncidentsPart | RelayPart:
         settings = self._settings
+        if topic in capacity.SOURCES:
+            return CapacityPart(topic, partition, CapacityOperator(self._resources, self._step_ns), self._health)
         if topic in relay.SOURCES:
             return RelayPart(topic, partition, self._health)
         if topic in incidents.SOURCES:
-            return IncidentsPart(topic, partition, self._tell, self._retell, self._told, self._health)
+            return IncidentsPart(
+                topic,
+                partition,
+                self._tell,
+                self._retell,
+                alert=self._notify,
+                resume_alerts=self._resume,
+                told=self._told,
+                health=self._health,
+                operator=IncidentOperator(self._weights),
+            )
         return AlertsPart(
             topic,
             partition,
@@ -146,6 +191,9 @@ class Roles:
             snapshot_every=settings.state_snapshot_windows,
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
+            make_bands=self._bands,
+            users=Users(self._resources),
+            step_ns=self._step_ns,
             health=self._health,
             told=self._told,
         )
@@ -158,6 +206,9 @@ class Roles:
             warmup_windows=settings.detector_warmup_windows,
             window_seconds=settings.pane_seconds,
         )
+
+    def _bands(self) -> BandOperator:
+        return BandOperator(self._banded, Bounds(self._rules), self._spec.pane_ns)
 
     def _correlate(self) -> CorrelateOperator:
         return CorrelateOperator(self._rules, window_seconds=self._settings.pane_seconds)
@@ -205,7 +256,7 @@ class Roles:
             self._publisher.forget([t.fingerprint for t in part.correlate.active()])
         elif isinstance(part, IncidentsPart) and self._publisher is not None:
             told = [n for incident in part.operator.open() for n in standing(incident, markers=True)]
-            self._publisher.forget([notice.fingerprint for notice in told])
+            self._publisher.forget([notice.fingerprint for notice in (*told, *part.active())])
 
     def _show_firing(self) -> None:
         parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
@@ -213,6 +264,27 @@ class Roles:
         for severity in SEVERITIES:
             firing = sum(1 for t in active if t.state == "firing" and t.severity == severity)
             self._health.alerts_firing.labels(severity).set(firing)
+        self._show_incidents([part for part in parts if isinstance(part, IncidentsPart)])
+
+    def _show_incidents(self, parts: Sequence[IncidentsPart]) -> None:
+        found = [incident for part in parts for incident in part.operator.open()]
+        for severity in SEVERITIES:
+            self._health.incidents_open.labels(severity).set(sum(i.severity == severity for i in found))
+        flapping = Counter(m.alertname for i in found for m in i.members if m.suppressed == "flapping")
+        self._health.alerts_flapping.clear()
+        for name, count in flapping.items():
+            self._health.alerts_flapping.labels(name).set(count)
+
+    def capacities(self) -> list[Capacity]:
+        """What is used of what has a limit, as values, where this worker adds it up. As :meth:`progress`."""
+        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        return [c for part in parts if isinstance(part, CapacityPart) for c in part.operator.capacities()]
+
+    def expected(self) -> list[Expected]:
+        """What is expected of the series that this worker judges, as values. As :meth:`progress`."""
+        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        bands = [bands for part in parts if isinstance(part, AlertsPart) for bands in part.bands.values()]
+        return [one for operator in bands for one in operator.expected()]
 
     def progress(self) -> list[Progress]:
         """All partitions of this worker, as values. Call it in the event loop's thread: it reads live state."""

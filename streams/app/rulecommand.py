@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from streams import topics
-from streams.app.history import records_since
+from streams.app.history import History
 from streams.app.textfile import text_of
 from streams.errors import ConfigurationError
 from streams.settings import Settings
@@ -63,8 +63,8 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
     if not arguments.since > 0:
         raise ConfigurationError(f"--since is {arguments.since:g}; write a number of seconds above 0")
     rehearsal = Rehearsal(rules, settings.pane_seconds)
-    asyncio.run(_replay(settings, rehearsal, now_ns - round(arguments.since * 1e9)))
-    return 0, _json(rehearsal) if arguments.json else _table(rehearsal)
+    unreadable = asyncio.run(_replay(settings, rehearsal, now_ns - round(arguments.since * 1e9)))
+    return 0, _json(rehearsal, unreadable) if arguments.json else _table(rehearsal, unreadable)
 
 
 def _rules(path: Path, settings: Settings) -> Sequence[Rule]:
@@ -77,27 +77,28 @@ def _rules(path: Path, settings: Settings) -> Sequence[Rule]:
         raise ConfigurationError(f"{path}: {error}") from error
 
 
-async def _replay(settings: Settings, rehearsal: Rehearsal, since_ns: int) -> None:
-    """Anomalies first, by window; then the windows in the order of their partitions."""
+async def _replay(settings: Settings, rehearsal: Rehearsal, since_ns: int) -> int:
+    """Anomalies first, by window; then the windows in the order of their partitions. How many records are neither."""
     from streams.domain.anomaly import decode_anomaly
     from streams.domain.window import WindowAssembler, decode_window_batch
 
     strange: dict[tuple[int, Series], list[Anomaly]] = defaultdict(list)
-    async for record in records_since(settings, topics.ANOMALIES, since_ns):
-        anomaly = decode_anomaly(record.value)
-        strange[anomaly.start_ns, anomaly.series].append(anomaly)
+    anomalies = History(topics.ANOMALIES, decode_anomaly)
+    async for past in anomalies.since(settings, since_ns):
+        strange[past.body.start_ns, past.body.series].append(past.body)
     assemblers: dict[int, WindowAssembler] = defaultdict(WindowAssembler)
-    async for record in records_since(settings, topics.WINDOWS, since_ns):
-        batch = decode_window_batch(record.value)
+    windows = History(topics.WINDOWS, decode_window_batch)
+    async for record, batch in windows.since(settings, since_ns):
         if batch.end_ns - batch.start_ns != round(settings.pane_seconds * 1e9):
             continue
         whole = assemblers[record.partition].add(batch)
         if whole is not None:
             found = [one for series in whole.series for one in strange.get((whole.start_ns, series), ())]
             rehearsal.apply(record.partition, whole, found)
+    return anomalies.unreadable + windows.unreadable
 
 
-def _json(rehearsal: Rehearsal) -> list[str]:
+def _json(rehearsal: Rehearsal, unreadable: int) -> list[str]:
     rules: dict[str, Any] = {
         name: {
             "fired": outcome.fired,
@@ -109,10 +110,10 @@ def _json(rehearsal: Rehearsal) -> list[str]:
         }
         for name, outcome in rehearsal.outcomes.items()
     }
-    return [orjson.dumps({"windows": rehearsal.windows, "rules": rules}).decode()]
+    return [orjson.dumps({"windows": rehearsal.windows, "unreadable_records": unreadable, "rules": rules}).decode()]
 
 
-def _table(rehearsal: Rehearsal) -> list[str]:
+def _table(rehearsal: Rehearsal, unreadable: int) -> list[str]:
     lines = [f"{rehearsal.windows} windows; alerts that would have fired:"]
     for name, outcome in rehearsal.outcomes.items():
         if outcome.fired:
@@ -122,4 +123,5 @@ def _table(rehearsal: Rehearsal) -> list[str]:
             more = f" and {outcome.fired - SHOWN_TIMES} more" if outcome.fired > SHOWN_TIMES else ""
             lines.append(f"{name:28} {outcome.fired:5} of {len(outcome.groups)} groups, {outcome.worst}: {shown}{more}")
     silent = [name for name, outcome in rehearsal.outcomes.items() if not outcome.fired]
-    return [*lines, f"silent: {', '.join(silent) or 'none'}"]
+    remarks = [f"{unreadable} records could not be read and do not count"] if unreadable else []
+    return [*lines, f"silent: {', '.join(silent) or 'none'}", *remarks]

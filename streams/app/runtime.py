@@ -18,16 +18,18 @@ from streams import topics
 from streams.app.garbage import building
 from streams.app.outbox import Outbox, untraced
 from streams.app.part import Part, Restored
+from streams.app.redact import redactor_of
 from streams.app.sink import Output, Sink
 from streams.app.sourceguard import SourceGuard
 from streams.app.sourcelog import tell, tell_loss, tell_missing
-from streams.app.state import Choose, read_state, read_to_end
+from streams.app.state import Choose, read_state
 from streams.app.topicids import TopicIds
 from streams.domain.block import Block
 from streams.domain.source import STATE_MISSING, SourceLog
 from streams.errors import ConfigurationError, StateEpochError, StateError
 from streams.publish.health import Health
 from streams.publish.selftrace import SelfTracer
+from streams.records.end import read_to_end
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ class Runtime:
         self._health, self._release, self._tracer = health, release, tracer
         self._clock_ns, self._monotonic = clock_ns, monotonic
         largest_bytes = topics.BY_NAME[topics.STATE].max_record_bytes - 4096
-        self.sink = Sink(app, largest_bytes, health.delivery_retries.labels(role).inc)
+        self.sink = Sink(app, largest_bytes, redactor_of(settings, health), health.delivery_retries.labels(role).inc)
         names = (*self.sources, topics.STATE)
         self._ids = ids or TopicIds(settings.brokers, names, settings.request_timeout_seconds)
         self._guard = SourceGuard(self.sources, self._ids.ask, monotonic=monotonic)

@@ -13,6 +13,7 @@ from aiokafka import ConsumerRecord
 from numpy.typing import NDArray
 
 from agents_emitter.events import encode_tick
+from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
@@ -70,6 +71,7 @@ class TracesPart:
     names: Names = field(default_factory=Names)
     source: Source = field(default_factory=Source)
     assembled: Callable[[bytes], None] | None = None
+    redactor: Redactor = field(default_factory=Redactor)
     hung: HungWatch = field(default_factory=lambda: HungWatch(HUNG_NS))
     _applied: int = -1
     _counted: int = -1
@@ -78,7 +80,7 @@ class TracesPart:
     def __post_init__(self) -> None:
         self._keeper = Keeper(f"traces/{self.topic}/{self.partition}", self.partition)
         tables = self.operator.tables
-        self._decoder = SpanDecoder(tables)
+        self._decoder = SpanDecoder(tables, self.redactor)
         self._pace, self._name = Pace(), f"{self.topic}/{self.partition}"
         self._blocks = Blocks(Red(tables, self.names), self._name)
         self._patterns = PatternSamples(self._name, self.names.numbers)

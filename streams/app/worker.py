@@ -23,7 +23,11 @@ from streams.app.pause import EXIT_STALLED, PauseSelector, guarded_loop
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
 from streams.app.warmup import warm_up, warm_up_spans
+from streams.domain.capacity import Capacity
+from streams.domain.expected import Expected
 from streams.errors import ConfigurationError, ServiceUnavailable, Stalled, StateEpochError, StateError
+from streams.publish.capacity import CapacityCollector
+from streams.publish.expected import ExpectedCollector
 from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
 from streams.publish.progress import Progress, ProgressCollector
@@ -71,6 +75,9 @@ class Worker:
         if "traces" in self.roles.names:
             warm_up_spans()
         self.registry.register(ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
+        if "alerts" in self.roles.names:
+            self.registry.register(CapacityCollector(InLoop[list[Capacity]](self.roles.capacities, loop, [])))
+            self.registry.register(ExpectedCollector(InLoop[list[Expected]](self.roles.expected, loop, [])))
         server = self._server()
         if server is not None:
             server.start()

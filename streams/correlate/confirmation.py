@@ -56,10 +56,16 @@ class Confirmation:
     def apply(self, anomalies: Sequence[Anomaly]) -> Iterator[tuple[Rule, Key, Reading]]:
         """Take in anomalies; a reading for each group they touched, in order of time, rule and labels."""
         for anomaly in sorted(anomalies, key=lambda a: (a.start_ns, a.series.name, a.series.labels, a.feature)):
-            for rule in self.rules:
+            for rule in self._takers(anomaly):
                 key = _key(rule, anomaly)
                 if self._note(rule, key, anomaly):
                     yield rule, key, self.groups[key].read(rule.confirm[1], anomaly.end_ns)
+
+    def _takers(self, anomaly: Anomaly) -> list[Rule]:
+        """Rules that name this kind of series and side; where there are none, those that name no series."""
+        sided = [rule for rule in self.rules if _on_side(rule, anomaly)]
+        named = [rule for rule in sided if any(selector.matches(anomaly.series) for selector in rule.selectors)]
+        return named or [rule for rule in sided if not rule.selectors]
 
     def _note(self, rule: Rule, key: Key, anomaly: Anomaly) -> bool:
         group = self.groups.get(key)
@@ -109,6 +115,11 @@ class Confirmation:
         for name, labels, *fields in state:
             if name in self._by_name and usable(name):
                 self.groups[name, tuple((label, value) for label, value in labels)] = Strange(*fields)
+
+
+def _on_side(rule: Rule, anomaly: Anomaly) -> bool:
+    above = anomaly.value > anomaly.score.expected
+    return not rule.side or above == (rule.side == "above")
 
 
 def _key(rule: Rule, anomaly: Anomaly) -> Key:

@@ -26,6 +26,12 @@ FIRST_NS: Final = 1_700_000_000_000_000_000
 KINDS: Final = ("counter", "updowncounter", "gauge", "histogram")
 CLOCK: Final = Series("fixture.clock", "1", "gauge", ())
 """Time goes on with it, whatever the fixture's own series do."""
+_ROW: Final = frozenset(
+    {
+        *("metric", "kind", "unit", "labels", "values", "add_per_window"),
+        *("every", "from_window", "until_window", "anomalous"),
+    }
+)
 _STRANGE: Final = Score(0.99995, 0.0, -1.0, 1.0, False)
 
 
@@ -37,7 +43,7 @@ class Row:
         values: value -> how often it comes in each window.
         add_per_window: what each value grows by from window to window.
         every: it comes in each n-th window only.
-        until_window: it ends there (0: it does not end).
+        from_window: it begins there. until_window: it ends there (0: it does not end).
         anomalous: a detector calls each of its windows an anomaly.
     """
 
@@ -45,12 +51,14 @@ class Row:
     values: Mapping[float, int]
     add_per_window: float = 0.0
     every: int = 1
+    from_window: int = 0
     until_window: int = 0
     anomalous: bool = False
 
     def at(self, number: int) -> list[float]:
         """Its values in a window, none where it is absent."""
-        if number % self.every or (self.until_window and number >= self.until_window):
+        over = self.until_window and number >= self.until_window
+        if number % self.every or number < self.from_window or over:
             return []
         return [value + number * self.add_per_window for value, times in self.values.items() for _ in range(times)]
 
@@ -106,7 +114,7 @@ def _scene(fixture: Fields, which: str) -> Scene:
 
 def _row(place: str, body: object) -> Row:
     fields = Fields(f"{place}: series", body)
-    fields.only({"metric", "kind", "unit", "labels", "values", "add_per_window", "every", "until_window", "anomalous"})
+    fields.only(_ROW)
     labels = Fields(f"{fields.place}: labels", fields.body.get("labels", {})).body
     pairs = tuple(sorted((str(key), str(value)) for key, value in labels.items()))
     kind = fields.choice("kind", KINDS, default="counter")
@@ -115,6 +123,7 @@ def _row(place: str, body: object) -> Row:
         _values(fields),
         fields.number("add_per_window", default=0.0),
         fields.integer("every", default=1, least=1),
+        fields.integer("from_window", default=0, least=0),
         fields.integer("until_window", default=0, least=0),
         fields.body.get("anomalous", False) is True,
     )

@@ -17,6 +17,7 @@ import orjson
 from streams.correlate.affinity import Episode, Together, episode, link
 from streams.correlate.callgraph import CallGraph
 from streams.correlate.casefile import CaseFile, restored_case
+from streams.correlate.ratecap import RateCap
 from streams.correlate.suppression import Suppression
 from streams.correlate.weights import Weights
 from streams.domain.alert import AlertTransition
@@ -66,7 +67,7 @@ class IncidentOperator:
         self.together = Together(max_pairs)
         self.cases: OrderedDict[str, CaseFile] = OrderedDict()
         self.deployments: OrderedDict[str, int] = OrderedDict()
-        self.suppression = Suppression()
+        self.suppression = Suppression(RateCap(self.weights.cap_alerts, self.weights.cap_seconds))
         self._case_of: dict[str, str] = {}
         self._at: dict[str, dict[str, None]] = {}
         self._sequences: OrderedDict[str, int] = OrderedDict()
@@ -177,6 +178,7 @@ class IncidentOperator:
             return set()
         case = self.cases[name]
         member = case.members[transition.fingerprint]
+        self.suppression.cap.ended(member.transition)
         if case.ended(transition):
             self.counts["resolved"] += 1
             self.suppression.ended(name)
@@ -186,6 +188,17 @@ class IncidentOperator:
             if not any(m.family == "silence" and m.transition.state == "firing" for m in still):
                 self.graph.silent.discard(member.service)
         return {name}
+
+    def transition(self, fingerprint: str) -> AlertTransition | None:
+        """The last transition of an alert that is in an incident."""
+        return self._member(fingerprint).transition if fingerprint in self._case_of else None
+
+    def alertnames(self, target: str) -> set[str]:
+        """Names of the alerts that an incident id or a fingerprint stands for; none where it is not known any more."""
+        if target in self.cases:
+            return {member.transition.alertname for member in self.cases[target].members.values()}
+        found = self.transition(target)
+        return {found.alertname} if found is not None else set()
 
     def _member(self, fingerprint: str) -> Episode:
         return self.cases[self._case_of[fingerprint]].members[fingerprint]
@@ -228,6 +241,7 @@ class IncidentOperator:
         joiner = mine if mine.fingerprint in newer.members else other
         for fingerprint in newer.members:
             self._case_of[fingerprint] = older.incident_id
+        self.suppression.merged(newer.incident_id, newer.members, self.now_ns)
         older.take(newer, joiner.fingerprint, f"{why} ({strength:.2f})")
         if newer.last is None:  # nobody has heard of it
             del self.cases[newer.incident_id]
@@ -261,6 +275,7 @@ class IncidentOperator:
                 "together": self.together.dump(),
                 "deployments": list(self.deployments.items()),
                 "control": self.suppression.dump(),
+                "cap": self.suppression.cap.dump(),
                 "sequences": list(self._sequences.items()),
                 "cases": [case.dump() for case in self.cases.values()],
                 "order": [[place, list(found)] for place, found in self._at.items()],
@@ -286,7 +301,9 @@ class IncidentOperator:
         self.graph.silent = set(body["silent"])
         self.together.load(body["together"])
         self.deployments = OrderedDict(body["deployments"])
-        self.suppression.load(body.get("control", ()))  # older snapshots have none
+        self.suppression.load(body.get("control", ()))  # older snapshots have none, and none of the cap
+        if "cap" in body:
+            self.suppression.cap.load(body["cap"])
         self._sequences = OrderedDict(body["sequences"])
         for row in body["cases"]:
             case = restored_case(row, self.weights)

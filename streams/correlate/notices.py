@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from streams.correlate.suppression import HANDLED
+from streams.correlate.quality import handled
 from streams.domain.alert import AlertTransition, State, fingerprint
 from streams.domain.incident import Incident, Member
 
@@ -53,10 +53,8 @@ def standing(incident: Incident, *, markers: bool) -> Iterator[AlertTransition]:
 
 
 def _handled(incident: Incident) -> bool:
-    """Whether people know of all that fires in it."""
-    firing = [member for member in incident.members if not member.ends_at_ns]
-    led = incident.status == "open" and len(incident.members) > 1
-    return led and bool(firing) and all(member.suppressed in HANDLED for member in firing)
+    """Whether it has an alert of its own that nobody needs to hear."""
+    return len(incident.members) > 1 and handled(incident)
 
 
 def _incident(incident: Incident) -> AlertTransition:
@@ -84,10 +82,10 @@ def _marker(member: Member, incident: Incident, state: State) -> AlertTransition
 
 
 def _own_marker(incident: Incident) -> AlertTransition:
-    handled = _handled(incident)
-    texts = {"reason": "all of it is acked or in maintenance" if handled else "no longer suppressed"}
+    hushed = _handled(incident)
+    texts = {"reason": "all of it is acked or in maintenance" if hushed else "no longer suppressed"}
     identity = {MARKED_LABEL: _incident(incident).fingerprint}
-    return _transition(MARKER_ALERT, identity, incident, "firing" if handled else "resolved", "info", texts)
+    return _transition(MARKER_ALERT, identity, incident, "firing" if hushed else "resolved", "info", texts)
 
 
 def _transition(

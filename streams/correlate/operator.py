@@ -19,6 +19,7 @@ from streams.correlate.book import MAX_OPEN, AlertBook, Key
 from streams.correlate.confirmation import Confirmation
 from streams.correlate.lifecycle import Reading
 from streams.correlate.limits import Limits
+from streams.correlate.novelty import Novelty
 from streams.correlate.rule import Rule
 from streams.correlate.rules import load_rules
 from streams.correlate.state import Restored, decode, encode
@@ -36,7 +37,7 @@ class CorrelateOperator:
     Args:
         rules: from ``streams.correlate.rules.load_rules``; names are unique.
         window_seconds: the base size; batches of other sizes are roll-ups of these and are not read.
-        max_groups: bound of groups of threshold rules, and of strange series.
+        max_groups: bound of groups of threshold rules, of strange series, and of memories of novelty rules.
         max_agents: bound of agents whose absence is watched.
         max_open: bound of pending and firing alerts.
 
@@ -76,17 +77,21 @@ class CorrelateOperator:
         self._limits = Limits(self.rules, max_groups, self._window_ns)
         self._absence = Absence(self.rules, max_agents, self._window_ns)
         self._confirmation = Confirmation(self.rules, max_groups)
+        self._novelty = Novelty(self.rules, max_groups, self._window_ns)
         self._clocks: dict[tuple[str, int, int], int] = {}
 
     @property
     def fates(self) -> dict[str, int]:
-        """Everything counted: ``counts``, late panes, refused groups and alerts, evicted agents, stale anomalies."""
+        """Everything counted: ``counts``, late panes, refused groups and alerts, evicted agents and memories, stale
+        anomalies.
+        """
         return {
             **self.counts,
             "late_rows": self._limits.late_total,
             "refused_groups": self._limits.refused_total,
             "refused_alerts": self._book.refused_total,
             "evicted_agents": self._absence.evicted_total,
+            "evicted_memories": self._novelty.evicted_total,
             "stale_anomalies": self._confirmation.stale_total,
         }
 
@@ -114,6 +119,7 @@ class CorrelateOperator:
         made += self._step(self._limits.due(self._open(), source, batch.start_ns, self._book.is_open))
         made += self._step(self._limits.apply(batch, self._book.is_open))
         made += self._step(self._absence.apply(batch, self.watermark_ns, self._book.is_open))
+        made += self._step(self._novelty.apply(batch))
         made += self.observe(anomalies)
         return made
 
@@ -132,6 +138,7 @@ class CorrelateOperator:
         made = list(self._book.end_orphans(watermark_ns))
         made += self._step(self._limits.due(self._open(), None, watermark_ns, self._book.is_open))
         made += self._step(self._confirmation.due(self._open(), watermark_ns, self._book.is_open))
+        made += self._step(self._novelty.due(self._open(), watermark_ns, self._book.is_open))
         made += self._step(self._absence.due(since_ns, watermark_ns, self._book.is_open, self._open()))
         self._limits.forget(watermark_ns, self._book.is_open)
         self._confirmation.forget(watermark_ns, self._book.is_open)
@@ -164,6 +171,7 @@ class CorrelateOperator:
                 "limits": self._limits.dump(),
                 "absence": self._absence.dump(),
                 "confirmation": self._confirmation.dump(),
+                "novelty": self._novelty.dump(),
             },
             self._book,
         )
@@ -197,6 +205,8 @@ class CorrelateOperator:
             self._limits.load(body["limits"], usable.__contains__)
             self._absence.load(body["absence"], usable.__contains__)
             self._confirmation.load(body["confirmation"], usable.__contains__)
+            if "novelty" in body:  # snapshots from before there were such rules have none
+                self._novelty.load(body["novelty"], usable.__contains__)
 
 
 def usable_rules(text: str, window_seconds: float) -> tuple[Rule, ...]:

@@ -16,7 +16,7 @@ from streams.correlate.rule import Rule
 from streams.domain.sketch import LAST_BUCKET, bucket_value
 from streams.domain.window import WindowBatch
 
-PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 BUCKET_VALUES: Final[list[float]] = bucket_value(np.arange(-LAST_BUCKET, LAST_BUCKET + 1, dtype=np.int32)).tolist()
 """Value of bucket b at place b + LAST_BUCKET."""
 

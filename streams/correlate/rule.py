@@ -1,10 +1,11 @@
 """Rules as values: what is looked at, when it is bad, who it belongs to, what it tells a person.
 
-Three kinds share one lifecycle, because each gives a number per group that levels are held against:
+Four kinds share one lifecycle, because each gives a number per group that levels are held against:
 
 * ``threshold``: a statistic of a metric's windows, or a ratio of sums;
 * ``absence``: seconds since an agent was last seen;
-* ``anomaly``: how many of the last n windows of a series a detector found strange.
+* ``anomaly``: how many of the last n windows of a series a detector found strange;
+* ``novelty``: 1 in the window in which a label has a value that was never seen before, else 0.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ from typing import Final, Literal
 
 import orjson
 
+from streams.correlate.weights import Weights
+from streams.domain.capacity import Resource
 from streams.domain.selector import OPERATORS, Selector
 
-RuleKind = Literal["threshold", "absence", "anomaly"]
-STATISTICS: Final = ("mean", "p50", "p95", "p99", "max", "min", "sum", "rate", "growth_per_minute", "ratio")
+RuleKind = Literal["threshold", "absence", "anomaly", "novelty"]
+STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99", "max", "min", "sum", "rate", "growth_per_minute", "ratio")
+SIDES: Final = ("", "above", "below")
 UNITS: Final = ("1", "s", "By", "By/min", "ratio", "1/s", "nat", "windows")
+
+
+_LATER: Final = ("side", "label", "known_by", "learn_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,8 @@ class Rule:
         kind: see the module.
         unit: of values and thresholds, for annotations.
         statistic: one of :data:`STATISTICS` (threshold rules).
-        selectors: what the statistic is of; for a ratio its numerator.
+        selectors: what the statistic is of; for a ratio its numerator. Anomaly rules: the series it takes, none = all
+            that no other anomaly rule takes.
         denominator: for a ratio.
         window_seconds: the statistic covers this much event time, half-open, ending at the newest window.
         min_count: fewer events (for a ratio: a smaller denominator) in the window say nothing.
@@ -72,6 +80,11 @@ class Rule:
         stopped_by: absence: an agent that reported this has stopped on purpose.
         summary, description: templates (``streams.correlate.template``).
         runbook: path in the repository.
+        side: anomaly: only values above, or below, what was expected; "" = both.
+        label: novelty: the label whose values are remembered.
+        known_by: novelty: values are remembered per set of these labels.
+        learn_seconds: novelty: so long after its first window a memory says nothing. ``forget_seconds``: a value that
+            was not seen for so long is new again.
     """
 
     name: str
@@ -92,12 +105,22 @@ class Rule:
     summary: str
     description: str
     runbook: str
+    side: str = ""
+    label: str = ""
+    known_by: tuple[str, ...] = ()
+    learn_seconds: float = 0.0
 
     @property
     def hash(self) -> str:
-        """16 hex digits over everything that changes the meaning of kept state (texts do not)."""
+        """16 hex digits over everything that changes the meaning of kept state (texts do not).
+
+        Fields that came later count only where they are set: an upgrade must not end the alerts of other rules.
+        """
         fields = asdict(self)
         del fields["summary"], fields["description"], fields["runbook"]
+        for name in _LATER:
+            if not fields[name]:
+                del fields[name]
         return hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
@@ -128,6 +151,9 @@ class Thresholds:
 
     rules: tuple[Rule, ...]
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    capacity: tuple[Resource, ...] = ()
+    weights: Weights = field(default_factory=Weights)
+    bands: tuple[Selector, ...] = ()
 
 
 def shortened(rule: Rule, ratio: float) -> Rule:
@@ -141,4 +167,5 @@ def shortened(rule: Rule, ratio: float) -> Rule:
         replace(level, for_seconds=min(level.for_seconds, max(level.for_seconds * ratio, least)))
         for level in rule.levels
     )
-    return replace(rule, levels=levels, keep_firing_seconds=rule.keep_firing_seconds * ratio)
+    keep_seconds, learn_seconds = rule.keep_firing_seconds * ratio, rule.learn_seconds * ratio
+    return replace(rule, levels=levels, keep_firing_seconds=keep_seconds, learn_seconds=learn_seconds)

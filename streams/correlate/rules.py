@@ -8,8 +8,11 @@ from typing import Any, Final
 import yaml
 
 from streams.correlate import template
-from streams.correlate.rule import STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Thresholds
+from streams.correlate.rule import SIDES, STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Thresholds
+from streams.correlate.weights import read_weights
 from streams.domain.alert import SEVERITIES
+from streams.domain.capacity import STATISTICS as USES
+from streams.domain.capacity import Resource
 from streams.domain.fields import Fields
 from streams.domain.selector import OPERATORS, Selector, read_selectors, read_where
 from streams.errors import ConfigurationError
@@ -22,9 +25,11 @@ _FIELDS: Final[dict[str, set[str]]] = {
         *("window_seconds", "min_count", "group_by"),
     },
     "absence": {*_SHARED, "group_by", "metric", "forget_seconds", "stopped_by"},
-    "anomaly": {*_SHARED, "drop_labels", "confirm_k", "confirm_n"},
+    "anomaly": {*_SHARED, "drop_labels", "confirm_k", "confirm_n", "metric", "where", "side"},
+    "novelty": {*_SHARED, "metric", "where", "label", "known_by", "group_by", "learn_seconds", "forget_seconds"},
 }
-_KINDS: Final[tuple[RuleKind, ...]] = ("threshold", "absence", "anomaly")
+_KINDS: Final[tuple[RuleKind, ...]] = ("threshold", "absence", "anomaly", "novelty")
+_FORGET_SECONDS: Final = {"absence": 3600.0, "novelty": 604_800.0}
 LARGEST_N: Final = 100
 
 
@@ -46,7 +51,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_thresholds(text: str) -> Thresholds:
-    """Rules and baselines from YAML.
+    """Rules, baselines, capacity and bands from YAML.
 
     Raises:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
@@ -76,14 +81,18 @@ def load_rules(text: str) -> tuple[Rule, ...]:
 def parse_thresholds(body: object) -> Thresholds:
     """The same from a mapping that is already parsed."""
     top = Fields("thresholds", body)
-    top.only({"version", "rules", "baselines"})
+    top.only({"version", "rules", "baselines", "bands", "capacity", "incidents"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
     rules = Fields("thresholds: rules", top.body.get("rules"))
     baselines = Fields("thresholds: baselines", top.body.get("baselines", {}))
+    capacity = Fields("thresholds: capacity", top.body.get("capacity", {}))
     return Thresholds(
         tuple(parse_rule(str(name), item) for name, item in rules.body.items()),
         {str(name): _baseline(str(name), item) for name, item in baselines.body.items()},
+        tuple(_resource(str(name), item) for name, item in capacity.body.items()),
+        read_weights(top.body.get("incidents", {})),
+        read_selectors(top, "bands") if "bands" in top.body else (),
     )
 
 
@@ -109,19 +118,30 @@ def parse_rule(name: str, body: object) -> Rule:
         levels=_levels(fields, kind, confirm),
         keep_firing_seconds=fields.number("keep_firing_seconds", default=0, least=0),
         confirm=confirm,
-        forget_seconds=fields.number("forget_seconds", default=3600, least=1) if kind == "absence" else 0.0,
+        forget_seconds=fields.number("forget_seconds", default=_FORGET_SECONDS[kind], least=1)
+        if kind in _FORGET_SECONDS
+        else 0.0,
         stopped_by=read_selectors(fields, "stopped_by") if "stopped_by" in fields.body else (),
         summary=fields.text("summary"),
         description=fields.text("description", default=""),
         runbook=fields.text("runbook", default=f"monitoring/runbooks/{name}.md"),
+        side=fields.choice("side", SIDES, default="") if kind == "anomaly" else "",
+        label=fields.text("label") if kind == "novelty" else "",
+        known_by=tuple(sorted(fields.texts("known_by"))) if kind == "novelty" else (),
+        learn_seconds=fields.number("learn_seconds", default=3600, least=0) if kind == "novelty" else 0.0,
     )
+    if rule.label and rule.label not in rule.group_by:
+        raise fields.wrong("group_by", f"the label {rule.label} among them")
     _check_templates(fields, rule)
     return rule
 
 
 def _source(fields: Fields, kind: str) -> tuple[str, tuple[Selector, ...], tuple[Selector, ...]]:
-    if kind == "anomaly":
-        return "", (), ()
+    if kind in ("anomaly", "novelty"):
+        optional = kind == "anomaly" and "where" not in fields.body
+        metric = fields.text("metric", default="" if optional else None)
+        where = read_where(fields, fields.body.get("where", {}))
+        return "", (Selector(metric, where),) if metric or where else (), ()
     if kind == "absence":
         metric = fields.text("metric", default="")
         return "", (Selector(metric),) if metric else (), ()
@@ -148,12 +168,12 @@ def _confirm(fields: Fields) -> tuple[int, int]:
 
 
 def _levels(fields: Fields, kind: str, confirm: tuple[int, int]) -> tuple[Level, ...]:
-    """The limits; an anomaly rule's are given by its confirmation: reached at k, over at 0."""
+    """The limits; an anomaly rule's are given by its confirmation: reached at k, over at 0; so are those of novelty."""
     levels = []
     for item in fields.items("levels"):
         inner = Fields(f"{fields.place}: levels", item)
-        if kind == "anomaly":
-            inner.only({"severity", "for_seconds"})
+        if kind in ("anomaly", "novelty"):
+            inner.only({"severity", "for_seconds"} if kind == "anomaly" else {"severity"})
             op, threshold, clear = ">=", float(confirm[0]), 1.0
         else:
             inner.only({"severity", "op", "threshold", "clear", "for_seconds"})
@@ -185,3 +205,17 @@ def _baseline(name: str, body: object) -> Baseline:
         raise fields.wrong("warning", f"baseline, warning and critical in order of badness ({direction} is better)")
     unit, metric = fields.text("unit"), fields.text("metric", default="")
     return Baseline(name, unit, direction, normal, warning, critical, metric)
+
+
+def _resource(name: str, body: object) -> Resource:
+    fields = Fields(f"capacity {name}", body)
+    fields.only({"metric", "where", "statistic", "limit", "group_by", "period_seconds"})
+    statistic = next(s for s in USES if s == fields.choice("statistic", USES))
+    limit = fields.number("limit")
+    if limit <= 0:
+        raise fields.wrong("limit", "a number above 0")
+    period_seconds = fields.number("period_seconds", default=0, least=0)
+    if (statistic == "increase") != (period_seconds > 0):
+        raise fields.wrong("period_seconds", "how long a budget lasts, with statistic increase and only there")
+    selector = Selector(fields.text("metric"), read_where(fields, fields.body.get("where", {})))
+    return Resource(name, selector, statistic, limit, tuple(sorted(fields.texts("group_by"))), period_seconds)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
+from streams.correlate.ratecap import RateCap
 from streams.domain.alert import AlertTransition
 from streams.domain.control import Ack, Control, Maintenance, decode_control, encode_control
 from streams.domain.selector import Conditions, holds
 
-Reason = Literal["", "maintenance", "acked", "symptom", "flapping"]
+Reason = Literal["", "maintenance", "acked", "symptom", "flapping", "rate_cap"]
 HANDLED: Final = frozenset({"maintenance", "acked"})
 """People know: an incident of such alerts alone is not told either."""
 MAX_ACKS: Final = 10_000
@@ -27,13 +29,14 @@ class Suppressed(NamedTuple):
 
 
 class Suppression:
-    """Acks and maintenance windows as of a moment of event time.
+    """Acks and maintenance windows as of a moment of event time, and how many alerts of a name were told.
 
     Bounded: 10,000 acks and 1,000 maintenance windows, the oldest leaves for a new one (its alerts then speak again);
     those with an end leave when event time has passed it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cap: RateCap) -> None:
+        self.cap = cap
         self._acks: OrderedDict[str, Ack] = OrderedDict()
         self._maintenance: OrderedDict[str, Maintenance] = OrderedDict()
 
@@ -62,12 +65,19 @@ class Suppression:
             del self._maintenance[name]
         return any(before_ns < at_ns <= now_ns for at_ns in times)
 
+    def merged(self, incident_id: str, fingerprints: Iterable[str], now_ns: int) -> None:
+        """The incident has become part of another: its ack goes on for the alerts it was given for, and no further."""
+        ack = self._acks.pop(incident_id, None)
+        if ack is not None:
+            for fingerprint in fingerprints:
+                self.take(replace(ack, target=fingerprint, at_ns=now_ns))
+
     def ended(self, incident_id: str) -> None:
         """The incident is over: its ack does not hold for one that comes back."""
         self._acks.pop(incident_id, None)
 
     def judge(self, alert: AlertTransition, incident_id: str, now_ns: int, others: Sequence[Reason]) -> Suppressed:
-        """Maintenance before ack before ``others`` in their order; a resolved alert always passes.
+        """Maintenance before ack before ``others`` in their order, last the rate cap; a resolved alert always passes.
 
         Args:
             alert: its last transition.
@@ -77,13 +87,22 @@ class Suppression:
         """
         if alert.state != "firing":
             return Suppressed()
+        found = self._said(alert, incident_id, now_ns) or Suppressed(next(iter(others), ""))
+        if found.reason:
+            self.cap.released(alert)
+            return found
+        held = self.cap.holds(alert)
+        return Suppressed("rate_cap", f"too many {alert.alertname} at once") if held else found
+
+    def _said(self, alert: AlertTransition, incident_id: str, now_ns: int) -> Suppressed | None:
+        """What people have said about it."""
         for maintenance in self._maintenance.values():
             if maintenance.starts_at_ns <= now_ns < maintenance.ends_at_ns and _matches(maintenance.where, alert):
                 return Suppressed("maintenance", _text(f"{maintenance.id} by {maintenance.by}", maintenance.why))
         ack = self._acks.get(incident_id) or self._acks.get(alert.fingerprint)
         if ack is not None and self._covers(ack, alert, now_ns):
             return Suppressed("acked", _text(ack.by, ack.why))
-        return Suppressed(next(iter(others), ""))
+        return None
 
     @staticmethod
     def _covers(ack: Ack, alert: AlertTransition, now_ns: int) -> bool:

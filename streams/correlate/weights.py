@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from streams.domain.fields import Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Weights:
             usual time. suffers_calls, suffers_failed: with fewer calls, and fewer failed ones, nothing is said.
         recent_seconds, usual_seconds: half-lives of what calls do now, and of what is usual.
         reopen_seconds: a member that comes back within this time reopens its incident.
+        cap_alerts, cap_seconds: of one alertname so many new alerts are told one by one within this time.
         flapping_times, flapping_seconds: a member that began so often within this time is flapping.
     """
 
@@ -63,6 +67,8 @@ class Weights:
     recent_seconds: float = 90.0
     usual_seconds: float = 1800.0
     reopen_seconds: float = 600.0
+    cap_alerts: int = 20
+    cap_seconds: float = 300.0
     flapping_times: int = 3
     flapping_seconds: float = 3600.0
     linking_labels: tuple[str, ...] = ("gen_ai.provider.name", "gen_ai.tool.name", "gen_ai.request.model", "host.name")
@@ -80,3 +86,23 @@ class Weights:
     )
     resource_metrics: tuple[str, ...] = ("agents.belief.", "agents.cpu", "agents.memory", "process.")
     silence_alerts: frozenset[str] = frozenset({"AgentSilent"})
+
+
+def read_weights(body: object) -> Weights:
+    """Weights from the section ``incidents`` of the rules file; what it does not name stays as it is here.
+
+    Raises:
+        ConfigurationError: names the field, what is there and what is allowed.
+    """
+    given = Fields("incidents", body)
+    usual = Weights()
+    given.only({field.name for field in fields(Weights)})
+    return replace(usual, **{name: _read(given, name, getattr(usual, name)) for name in given.body})
+
+
+def _read(given: Fields, name: str, usual: float | tuple[str, ...] | frozenset[str]) -> Any:
+    if isinstance(usual, int):
+        return given.integer(name, default=usual, least=1)
+    if isinstance(usual, float):
+        return given.number(name, least=0)
+    return type(usual)(given.texts(name))

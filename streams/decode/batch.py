@@ -14,11 +14,11 @@ from streams.decode import kernel, reasons
 from streams.decode.column import read_columns
 from streams.decode.gather import Chunk, Gather
 from streams.decode.head import BODY_KEYS, HEAD_KEYS, SPLIT, Head, HeadCache, parse_head
+from streams.decode.numbering import Numbering
 from streams.decode.numbers import MAX_INT64
 from streams.decode.reasons import Refused, show
 from streams.domain.block import Block
 from streams.domain.columns import BatchId, CumulativePoint
-from streams.domain.series import SeriesTable
 
 START: Final = b'{"v":1,"schema":"agents.metric/1",'
 _REQUIRED: Final = ("seq", "base_time_unix_nano", "index", "offset_ns", "value")
@@ -73,7 +73,7 @@ class _Waiting(NamedTuple):
 class BatchRun:
     """The batches of one run: canonical ones wait for the kernel, all others are read at once."""
 
-    def __init__(self, gather: Gather, block: Block, table: SeriesTable, cache: HeadCache) -> None:
+    def __init__(self, gather: Gather, block: Block, table: Numbering, cache: HeadCache) -> None:
         self._gather = gather
         self._block = block
         self._table = table

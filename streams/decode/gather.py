@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from streams.decode import reasons
 from streams.decode.kernel import COUNTER, CUMULATIVE, FLAG_BITS
+from streams.decode.numbering import Numbering
 from streams.domain.columns import AggregatePoint, BatchId, Columns, CumulativePoint, Rejected, Tick
 from streams.domain.exemplar import Exemplar
-from streams.domain.series import Series, SeriesTable
+from streams.domain.series import Series
 
 
 class Points(NamedTuple):
@@ -46,7 +47,7 @@ class Chunk(NamedTuple):
         return Chunk(self.slot[chosen], self.time_ns[chosen], self.value[chosen], self.record[chosen])
 
 
-def target_of(table: SeriesTable, series: Series, *, cumulative: bool) -> int:
+def target_of(table: Numbering, series: Series, *, cumulative: bool) -> int:
     """Slot and flags of a series in one number (``kernel.FLAG_BITS``).
 
     The kinds are made plain here: a cumulative counter is a running total; a cumulative updowncounter *is* its current

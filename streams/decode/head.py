@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents_emitter import events
+from agents_emitter.redaction import Redactor
 from streams.decode import labels, reasons
 from streams.decode.cache import Generations
 from streams.decode.gather import target_of
+from streams.decode.numbering import Numbering
+from streams.decode.patterns import Patterns
 from streams.decode.reasons import Refused, show
 from streams.decode.skeleton import Skeletons
-from streams.domain.series import SeriesTable
+from streams.domain.series import LOG_RECORDS, SeriesTable
 
 SPLIT: Final = b',"seq":'
 HEAD_KEYS: Final = frozenset({"v", "schema", "resource", "series", "producer"})
@@ -46,13 +49,15 @@ class HeadCache:
     empties the cache: slots belong to a table.
     """
 
-    def __init__(self, count: int = 20_000, size_bytes: int = 64 * 1_048_576) -> None:
-        """Bounds of each of the maps: entries and bytes."""
+    def __init__(self, count: int = 20_000, size_bytes: int = 64 * 1_048_576, redactor: Redactor | None = None) -> None:
+        """Bounds of each of the maps: entries and bytes; what is applied to texts."""
+        self.redactor = redactor or Redactor()
         self.heads: Generations[bytes, Head] = Generations(count, size_bytes)
         self.latest: Generations[bytes, Head] = Generations(count, size_bytes)
         self.targets: Generations[tuple[Any, ...], int] = Generations(4 * count, size_bytes)
         self.resources: Generations[bytes, labels.Labels] = Generations(count, size_bytes)
         self.skeletons = Skeletons(count, size_bytes // 4)
+        self.patterns = Patterns()
         self._table: SeriesTable | None = None
 
     def bind(self, table: SeriesTable) -> None:
@@ -60,6 +65,7 @@ class HeadCache:
         if self._table is not table:
             for part in (self.heads, self.latest, self.targets, self.skeletons):
                 part.clear()
+            self.patterns = Patterns(series for series in table.rows if series.name == LOG_RECORDS)
             self._table = table
 
     def remember(self, key: bytes | None, head: Head) -> None:
@@ -69,7 +75,7 @@ class HeadCache:
         self.latest.put(key or b"", head, size_bytes)
 
 
-def parse_head(body: Mapping[str, Any], table: SeriesTable, prefix: bytes = b"") -> Head:
+def parse_head(body: Mapping[str, Any], table: Numbering, prefix: bytes = b"") -> Head:
     """Resolve a head that was parsed as JSON.
 
     A series that cannot be used does not spoil the batch: its samples are rejected one by one.
@@ -93,10 +99,10 @@ def parse_head(body: Mapping[str, Any], table: SeriesTable, prefix: bytes = b"")
         except Refused as refused:
             targets[position] = -1 - reasons.REASONS.index(refused.reason)
             details[position] = f"series {position}: {refused.detail}"
-    return Head(prefix, targets, details, producer)
+    return Head(prefix, targets, details, table.redactor.identity(producer))
 
 
-def series_target(definition: object, inherited: labels.Labels, table: SeriesTable) -> int:
+def series_target(definition: object, inherited: labels.Labels, table: Numbering) -> int:
     """The target of one series definition (also of a single event, which has the same fields).
 
     Raises:

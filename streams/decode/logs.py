@@ -1,7 +1,8 @@
 """Log records to counter samples: one increment per log on ``agents.log.records`` with severity and logger.
 
 Three sources: our batches (``agents.log/1``), OTLP JSON and OTLP protobuf. The logger is the attribute
-``logger.name`` of a log, else the name of its OTLP scope. The text of a log is not looked at here.
+``logger.name`` of a log, else the name of its OTLP scope. What is a warning or worse also has the ``pattern`` of its
+text (:mod:`streams.decode.patterns`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from streams.decode import attributes, labels, reasons
 from streams.decode.gather import Gather, target_of
+from streams.decode.numbering import Numbering
 from streams.decode.numbers import MAX_INT64, integer, optional_time_ns
+from streams.decode.patterns import LABEL, Patterns
 from streams.decode.reasons import Refused, show
 from streams.domain.columns import BatchId
-from streams.domain.series import Series, SeriesTable
+from streams.domain.series import LOG_RECORDS, Series
 
-NAME: Final = "agents.log.records"
+PATTERNED: Final = frozenset({"WARN", "ERROR", "FATAL"})
 SEVERITIES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 """Names of the severity numbers 1-4, 5-8, ... 21-24 (OpenTelemetry logs data model)."""
 _DEFAULT: Final = "INFO"
@@ -53,12 +56,13 @@ _SYNONYMS: Final = {"WARNING": "WARN", "CRITICAL": "FATAL", "NOTICE": "INFO", "E
 class LogReader:
     """Counts the logs of one record into a gather."""
 
-    def __init__(self, record: int, append_ns: int, gather: Gather, table: SeriesTable) -> None:
+    def __init__(self, record: int, append_ns: int, gather: Gather, table: Numbering, patterns: Patterns) -> None:
         self._record = record
         self._append_ns = append_ns
         self._gather = gather
         self._table = table
-        self._targets: dict[tuple[labels.Labels, str, str], int] = {}
+        self._patterns = patterns
+        self._targets: dict[tuple[labels.Labels, str, str, str], int] = {}
 
     def read_batch(self, body: dict[str, Any]) -> int:
         """Our batch; returns how many events were seen, used or not.
@@ -74,7 +78,8 @@ class LogReader:
             raise Refused(reasons.BAD_TYPE, "logs is a list, resource an object")
         batch = batch_of(self._record, body)
         if batch is not None:
-            self._gather.batches.append(batch)
+            producer = self._table.redactor.identity(batch.producer)
+            self._gather.batches.append(batch._replace(producer=producer))
         inherited = labels.of_resource(resource)
         return sum(self._read_json(log, inherited, "") for log in logs)
 
@@ -106,7 +111,8 @@ class LogReader:
                 for log in scope.log_records:
                     moment = log.time_unix_nano or log.observed_time_unix_nano
                     word = severity(log.severity_number, log.severity_text)
-                    self._count(moment, word, _logger_of(log.attributes) or scope.scope.name, inherited)
+                    logger = _logger_of(log.attributes) or scope.scope.name
+                    self._count(moment, word, logger, log.body.string_value, inherited)
                     seen += 1
         return seen
 
@@ -125,20 +131,23 @@ class LogReader:
             return 1
         moment = optional_time_ns(log.get("timeUnixNano")) or optional_time_ns(log.get("observedTimeUnixNano"))
         word = severity(log.get("severityNumber"), log.get("severityText"))
-        self._count(moment, word, _logger_named(log.get("attributes")) or scope, inherited)
+        logger = _logger_named(log.get("attributes")) or scope
+        self._count(moment, word, logger, text_of(log.get("body")), inherited)
         return 1
 
-    def _count(self, moment: int, word: str, logger: str, inherited: labels.Labels) -> None:
+    def _count(self, moment: int, word: str, logger: str, body: str, inherited: labels.Labels) -> None:
         """One log; without a usable time the record's append time counts."""
         if not 0 < moment <= MAX_INT64:
             moment = self._append_ns
         if moment <= 0:
             self._gather.reject(self._record, reasons.BAD_TIME, "neither the log nor its record has a time")
             return
-        key = (inherited, word, logger)
+        pattern = self._patterns.of(self._table.redactor.text(body)) if word in PATTERNED else ""
+        key = (inherited, word, logger, pattern)
         target = self._targets.get(key)
         if target is None:
-            series = Series(NAME, "1", "counter", labels.clean([("logger", logger), ("severity", word)], inherited))
+            own = [("logger", logger), ("severity", word), (LABEL, pattern)]
+            series = Series(LOG_RECORDS, "1", "counter", labels.clean(own, inherited))
             target = self._targets[key] = target_of(self._table, series, cumulative=False)
         self._gather.point(self._record, target, moment, 0, 1.0)
 
@@ -158,6 +167,12 @@ def _logger_named(given: object) -> str:
         found = value.get("stringValue") if isinstance(value, dict) else None
     else:
         found = None
+    return found if isinstance(found, str) else ""
+
+
+def text_of(body: object) -> str:
+    """The text of a body in JSON, ours or OTLP's; "" for one that is no text."""
+    found = body.get("stringValue") if isinstance(body, dict) else body
     return found if isinstance(found, str) else ""
 
 

@@ -23,10 +23,10 @@ from typing import Any, Final, NamedTuple
 from streams.decode import attributes, buckets, labels, reasons
 from streams.decode.gather import Gather, target_of
 from streams.decode.kernel import FLAG_BITS
+from streams.decode.numbering import Numbering
 from streams.decode.numbers import integer, optional_time_ns, real, time_ns
 from streams.decode.reasons import Refused, show
 from streams.domain.columns import AggregatePoint
-from streams.domain.series import SeriesTable
 
 DELTA: Final = 1
 CUMULATIVE: Final = 2
@@ -51,7 +51,7 @@ class Metric(NamedTuple):
 class MetricReader:
     """Reads the OTLP metrics of one record into a gather."""
 
-    def __init__(self, record: int, gather: Gather, table: SeriesTable) -> None:
+    def __init__(self, record: int, gather: Gather, table: Numbering) -> None:
         self._record = record
         self._gather = gather
         self._table = table
@@ -133,7 +133,7 @@ class MetricReader:
         return 1
 
 
-def target(metric: Metric, own: dict[str, Any], table: SeriesTable) -> int:
+def target(metric: Metric, own: dict[str, Any], table: Numbering) -> int:
     """Target of the series of a point with these attributes.
 
     Raises:

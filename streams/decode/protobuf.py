@@ -19,10 +19,10 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from streams.decode import attributes, buckets, labels, otlp, reasons, wire
 from streams.decode.gather import Gather, Points
 from streams.decode.head import HeadCache
+from streams.decode.numbering import Numbering
 from streams.decode.numbers import optional_time_ns, time_ns
 from streams.decode.reasons import Refused
 from streams.domain.columns import AggregatePoint
-from streams.domain.series import SeriesTable
 
 _SECTIONS: Final = {5: "gauge", 7: "sum", 9: "histogram", 10: "exponentialHistogram", 11: "summary"}
 _LAST_NUMBER: Final = 7
@@ -41,7 +41,7 @@ class _Common(NamedTuple):
 class ProtobufRun:
     """The protobuf metrics of one run: number points wait, so that they are checked in one go."""
 
-    def __init__(self, gather: Gather, table: SeriesTable, cache: HeadCache) -> None:
+    def __init__(self, gather: Gather, table: Numbering, cache: HeadCache) -> None:
         self._gather = gather
         self._table = table
         self._cache = cache

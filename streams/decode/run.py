@@ -20,6 +20,7 @@ from streams.decode import batch, logs, reasons, single, sniff
 from streams.decode.exemplars import read_exemplars
 from streams.decode.gather import Gather
 from streams.decode.head import HeadCache
+from streams.decode.numbering import Numbering
 from streams.decode.otlp import MetricReader
 from streams.decode.protobuf import ProtobufRun
 from streams.decode.reasons import Refused, show
@@ -62,14 +63,14 @@ def decode_run(records: Sequence[Record], table: SeriesTable, cache: HeadCache, 
 class _Run:
     def __init__(self, block: Block, table: SeriesTable, cache: HeadCache, hint: str) -> None:
         self._block = block
-        self._table = table
+        self._table = Numbering(table, cache.redactor)
         self._cache = cache
         self._hint = hint
         self._gather = Gather()
         self._appended = block.timestamp_ms * MILLISECOND_NS
         self._lessons = 0
-        self._batches = batch.BatchRun(self._gather, block, table, cache)
-        self._protobuf = ProtobufRun(self._gather, table, cache)
+        self._batches = batch.BatchRun(self._gather, block, self._table, cache)
+        self._protobuf = ProtobufRun(self._gather, self._table, cache)
 
     def decode(self) -> Columns:
         block = self._block
@@ -170,7 +171,7 @@ class _Run:
     def _single(self, position: int, raw: bytes, body: dict[str, Any]) -> None:
         if not single.decode_event(position, body, int(self._appended[position]), self._table, self._gather):
             return
-        number = single.batch_id(position, body)
+        number = single.batch_id(position, body, self._cache.redactor)
         if number is not None:
             self._gather.batches.append(number)
         elif self._lessons > 0:
@@ -223,7 +224,8 @@ class _Run:
         return MetricReader(position, self._gather, self._table)
 
     def _logs(self, position: int) -> logs.LogReader:
-        return logs.LogReader(position, int(self._appended[position]), self._gather, self._table)
+        appended = int(self._appended[position])
+        return logs.LogReader(position, appended, self._gather, self._table, self._cache.patterns)
 
 
 _KNOWN: Final = frozenset(

@@ -7,14 +7,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agents_emitter.redaction import Redactor
 from streams.decode import labels, matcher, reasons
 from streams.decode.gather import Gather, Points
 from streams.decode.head import HeadCache, series_target
+from streams.decode.numbering import Numbering
 from streams.decode.numbers import MAX_INT64, time_ns
 from streams.decode.reasons import Refused, show
 from streams.domain.block import Block
 from streams.domain.columns import BatchId
-from streams.domain.series import SeriesTable
 
 _REQUIRED: Final = ("name", "value")
 
@@ -24,7 +25,7 @@ def looks_single(body: dict[str, Any]) -> bool:
     return "name" in body or "value" in body
 
 
-def resolve(event: dict[str, Any], table: SeriesTable) -> int:
+def resolve(event: dict[str, Any], table: Numbering) -> int:
     """The target of an event's series.
 
     Raises:
@@ -36,7 +37,7 @@ def resolve(event: dict[str, Any], table: SeriesTable) -> int:
     return series_target(event, labels.of_resource(resource), table)
 
 
-def decode_event(record: int, event: object, append_ns: int, table: SeriesTable, gather: Gather) -> bool:
+def decode_event(record: int, event: object, append_ns: int, table: Numbering, gather: Gather) -> bool:
     """One event into ``gather``; without a time the record's append time counts. True where it was accepted."""
     try:
         if not isinstance(event, dict):
@@ -48,7 +49,7 @@ def decode_event(record: int, event: object, append_ns: int, table: SeriesTable,
     return True
 
 
-def _decode(record: int, event: dict[str, Any], append_ns: int, table: SeriesTable, gather: Gather) -> None:
+def _decode(record: int, event: dict[str, Any], append_ns: int, table: Numbering, gather: Gather) -> None:
     for field in _REQUIRED:
         if field not in event:
             raise Refused(reasons.MISSING_FIELD, field)
@@ -63,11 +64,11 @@ def _decode(record: int, event: dict[str, Any], append_ns: int, table: SeriesTab
     gather.point(record, resolve(event, table), moment, 0, float(value))
 
 
-def batch_id(record: int, event: dict[str, Any]) -> BatchId | None:
+def batch_id(record: int, event: dict[str, Any], redactor: Redactor) -> BatchId | None:
     """The producer and number of a lone event that carries both."""
     producer, seq = event.get("producer"), event.get("seq")
     if isinstance(producer, str) and type(seq) is int and 0 <= seq <= MAX_INT64:
-        return BatchId(record, producer, seq, 0)
+        return BatchId(record, redactor.identity(producer), seq, 0)
     return None
 
 

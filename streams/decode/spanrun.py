@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.screen import suspects
 from streams.decode.spanjson import read_batch
 from streams.decode.spankeys import KNOWN
 from streams.decode.spantarget import GROW, OK, Target
@@ -62,6 +63,7 @@ class RunReader:
         self._heads = np.empty((256, 4), np.int64)
         self._filled = np.zeros(4, np.int64)
         self._known = np.zeros(KNOWN, np.int64)
+        self.suspect = np.zeros(0, np.bool_)
 
     @property
     def rows(self) -> NDArray[Any]:
@@ -84,10 +86,16 @@ class RunReader:
         return self._heads[: self._filled[3]]
 
     def read(self, values: Sequence[bytes], ways: NDArray[np.uint8]) -> None:
-        """Reads the records that ``ways`` says are :data:`FAST`; marks those that must go the other way."""
+        """Reads the records that ``ways`` says are :data:`FAST`; marks those that must go the other way.
+
+        Those in which redaction may find something must: :attr:`suspect`, bool[r].
+        """
         self.buf = np.frombuffer(b"".join(values), np.uint8)
         self.bounds = np.zeros(len(values) + 1, np.int64)
         np.cumsum([len(value) for value in values], out=self.bounds[1:])
+        self.suspect = np.empty(len(values), np.bool_)
+        suspects(self.buf, self.bounds, self.suspect)
+        ways[self.suspect] = SLOW
         self._filled[:] = 0
         at, asked = 0, 0
         while (stopped := _read(self.buf, self.bounds, at, ways, self._target(), np.zeros(4, np.int64))) < len(values):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from agents_emitter import events
+from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.decode import attributes, reasons, sniff
 from streams.decode.cache import Generations
@@ -90,8 +91,9 @@ class SpanDecoder:
         protobuf: the bytes of resources that came as protobuf, by number; bounded as ``tables`` are.
     """
 
-    def __init__(self, tables: SpanTables) -> None:
+    def __init__(self, tables: SpanTables, redactor: Redactor | None = None) -> None:
         self.tables = tables
+        self._redactor = redactor or Redactor()
         self._reader = RunReader(tables)
         self._resources: Generations[tuple[bool, bytes], int] = Generations(count=10_000, size_bytes=16 * 1_048_576)
         self._generation = tables.generation
@@ -116,7 +118,8 @@ class SpanDecoder:
         found = self._read_spans(ways, gather)
         found.settle(ways)
         for position in np.flatnonzero(ways == SLOW).tolist():
-            found.read(position, records[position].value, hint)
+            redactor = self._redactor if self._reader.suspect[position] else None
+            found.read(position, records[position].value, hint, redactor)
         return self._run(len(records), ways, found, gather)
 
     def _name_resources(self, ways: NDArray[np.uint8]) -> None:
@@ -232,13 +235,39 @@ class _Slow:
                 self.record.append(record)
                 self._places.append(place)
 
-    def read(self, position: int, raw: bytes | None, hint: str) -> None:
-        """A whole record."""
+    def read(self, position: int, raw: bytes | None, hint: str, redactor: Redactor | None) -> None:
+        """A whole record, redacted where that may find something."""
+        first, first_batch = len(self.spans), len(self.batches)
         reader = SpanReader(self.spans, self.record, self.gather)
         try:
             _decode(position, raw, hint, reader, self)
         except Refused as refused:
             self.gather.reject(position, refused.reason, refused.detail)
+        if redactor is not None:
+            self.spans[first:] = [_redacted(span, redactor) for span in self.spans[first:]]
+            batches = self.batches[first_batch:]
+            self.batches[first_batch:] = [b._replace(producer=redactor.identity(b.producer)) for b in batches]
+
+
+def _redacted(span: Span, redactor: Redactor) -> Span:
+    row = redactor.row(
+        {
+            "name": span.name,
+            "status": {"message": span.status_message},
+            "attributes": span.attributes,
+            "events": span.events,
+            "links": span.links,
+        }
+    )
+    return replace(
+        span,
+        name=row["name"],
+        status_message=row["status"]["message"],
+        attributes=row["attributes"],
+        events=tuple(row["events"]),
+        links=tuple(row["links"]),
+        resource=redactor.attributes(span.resource),
+    )
 
 
 def _way(raw: bytes | None, hint: str) -> int:

@@ -33,6 +33,11 @@ class AlertTransition:
         at_ns: event time of this transition; ends_at_ns: event time of the resolution, 0 while it is not resolved.
         value, threshold: the figure that decided.
         evidence: windows, anomalies, trace ids: what a person would want to see.
+        revision: 0 as the rules gave it; the incident's revision where it is told again with ``incident_id`` and
+            ``suppressed``, because nobody needs to hear of it on its own, or does again. Of one fingerprint the record
+            with the highest (``seq``, ``revision``) counts.
+        suppressed: the reason as in :class:`streams.domain.incident.Member`, "" = it speaks for itself.
+        suppressed_by: who or what is behind it, in words.
     """
 
     fingerprint: str
@@ -49,6 +54,19 @@ class AlertTransition:
     value: float
     threshold: float
     evidence: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
+    revision: int = 0
+    incident_id: str = ""
+    suppressed: str = ""
+    suppressed_by: str = ""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place among the records of its fingerprint."""
+        return self.seq, self.revision
+
+
+_REVISED: Final = ("revision", "incident_id", "suppressed", "suppressed_by")
+"""Fields that only records have that are told again."""
 
 
 def encode_alert(transition: AlertTransition) -> bytes:
@@ -71,6 +89,7 @@ def encode_alert(transition: AlertTransition) -> bytes:
             "value": transition.value,
             "threshold": transition.threshold,
             "evidence": [dict(e) for e in transition.evidence],
+            **({name: getattr(transition, name) for name in _REVISED} if transition.revision else {}),
         }
     )
 
@@ -99,4 +118,5 @@ def decode_alert(value: bytes) -> AlertTransition:
         value=body["value"],
         threshold=body["threshold"],
         evidence=tuple(body["evidence"]),
+        **{name: body[name] for name in _REVISED if name in body},
     )

@@ -15,6 +15,7 @@ import orjson
 from streams.domain.selector import Conditions
 
 CONTROL_SCHEMA: Final = "agents.control/1"
+VERDICTS: Final = ("", "useful", "noise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Ack:
         by, why: for people.
         at_ns: event time of the ack; until_ns: exclusive end, 0 = until the episode (or the incident) ends.
         cleared: the ack was taken back.
+        verdict: ``useful``, ``noise``, or "" where nothing was said: what the alert's quality is counted by.
     """
 
     target: str
@@ -34,6 +36,7 @@ class Ack:
     at_ns: int
     until_ns: int = 0
     cleared: bool = False
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ def _ack(body: Mapping[str, Any]) -> Ack:
     at_ns, until_ns = _numbers(body, "at_ns", "until_ns")
     if not target:
         raise ValueError("an ack needs a target")
-    return Ack(target, by, why, at_ns, until_ns, body["cleared"] is True)
+    verdict = body.get("verdict", "")
+    if verdict not in VERDICTS:
+        raise ValueError(f"a verdict is useful or noise, not {verdict!r}")
+    return Ack(target, by, why, at_ns, until_ns, body["cleared"] is True, verdict)
 
 
 def _maintenance(body: Mapping[str, Any]) -> Maintenance:

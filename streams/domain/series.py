@@ -16,6 +16,9 @@ OVERFLOW_LIMIT: Final = 1000
 OVERFLOW_METRIC: Final = "agents.overflow"
 """Where events of further metrics over the budget are counted, one series per kind."""
 
+LOG_RECORDS: Final = "agents.log.records"
+"""The metric that counts logs."""
+
 RESOURCE_LABELS: Final[Mapping[str, str]] = {
     "service.name": "service.name",
     "service.version": "service.version",

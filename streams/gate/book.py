@@ -7,12 +7,13 @@ forgotten; only a copy of one of those would count twice).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from streams.domain.window import WindowBatch
 from streams.gate.profile import Profile, Source
-from streams.gate.samples import MAX_PANES, Pane, add_row
+from streams.gate.samples import MAX_PANES, Pane, Panes, add_row
 from streams.gate.verdict import Evidence, Verdict, judge
 
 MAX_VERSIONS: Final = 50
@@ -29,6 +30,7 @@ class GateBook:
     Attributes:
         newest_ns: end of the newest window of the service, any version; 0 where none came.
         left_out: versions beyond the bound.
+        pinned: gate -> panes of the pinned baseline.
     """
 
     profile: Profile
@@ -37,6 +39,7 @@ class GateBook:
     pane_seconds: float = 10.0
     newest_ns: int = 0
     left_out: set[str] = field(default_factory=set)
+    pinned: Mapping[str, Panes] = field(default_factory=dict)
     _seen: dict[tuple[str, int, int, int], None] = field(default_factory=dict)
     _panes: dict[str, dict[str, dict[int, Pane]]] = field(default_factory=dict)
 
@@ -74,9 +77,12 @@ class GateBook:
         return others[0][1] if others else ""
 
     def evidence(self, version: str, baseline: str) -> dict[str, Evidence]:
-        """Panes of the candidate and of the version beside it, by gate."""
+        """Panes of the candidate, of the version beside it and of what is pinned, by gate."""
         candidate, concurrent = self._panes.get(version, {}), self._panes.get(baseline, {}) if baseline else {}
-        return {g.name: Evidence(candidate.get(g.name, {}), concurrent.get(g.name, {}), {}) for g in self.profile.gates}
+        return {
+            g.name: Evidence(candidate.get(g.name, {}), concurrent.get(g.name, {}), self.pinned.get(g.name, {}))
+            for g in self.profile.gates
+        }
 
     def verdict(self, version: str, baseline: str, now_ns: int, look: int = 0) -> Verdict:
         """The verdict now.

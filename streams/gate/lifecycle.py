@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -25,7 +26,7 @@ NEXT: Final[Mapping[State, frozenset[State]]] = {
     "rollback_failed": frozenset({"rollback_requested"}),
     "rolled_back": frozenset(),
 }
-OVER: Final = frozenset({"succeeded", "failed", "rolled_back", "rollback_failed"})
+OVER: Final[frozenset[State]] = frozenset({"succeeded", "failed", "rolled_back", "rollback_failed"})
 """Nothing is expected to happen any more."""
 AFTER_VERDICT: Final[Mapping[Status, State]] = {"pass": "validating", "fail": "failed", "inconclusive": "paused"}
 """A passed gate allows completion; it does not complete by itself."""
@@ -51,6 +52,23 @@ class Request:
     profile: str
     idempotency_key: str
     request_hash: str
+
+
+def request(
+    id_: str,
+    service: str,
+    version: str,
+    environment: str,
+    baseline_version: str,
+    strategy: str,
+    git_sha: str,
+    profile: str,
+    idempotency_key: str = "",
+) -> Request:
+    """With the hash of what is said: the same words are the same request, whoever sends them and by which way."""
+    said = (service, version, environment, baseline_version, strategy, git_sha, profile)
+    body_hash = hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    return Request(id_, *said, idempotency_key, body_hash)
 
 
 def register(known: Deployment | None, request: Request, now_ns: int, by: str) -> Deployment:
@@ -85,6 +103,26 @@ def register(known: Deployment | None, request: Request, now_ns: int, by: str) -
     )
 
 
+def refuse_key(known: Iterable[Deployment], request: Request) -> None:
+    """An idempotency key stands for one deployment.
+
+    Raises:
+        LifecycleConflict: another deployment was registered with the key.
+    """
+    for one in known:
+        if request.idempotency_key and one.idempotency_key == request.idempotency_key and one.id != request.id:
+            raise LifecycleConflict(f"this Idempotency-Key registered deployment {one.id}; send another")
+
+
+def asked(deployment: Deployment, by: str, now_ns: int) -> Deployment:
+    """In the state in which a verdict is looked for.
+
+    Raises:
+        LifecycleConflict: the deployment is over or being rolled back.
+    """
+    return move(deployment, "validating", "validation asked", by, now_ns)
+
+
 def move(deployment: Deployment, state: State, reason: str, by: str, now_ns: int) -> Deployment:
     """Into another state; into the state it is in already: unchanged (a request that was repeated).
 
@@ -106,10 +144,9 @@ def validated(deployment: Deployment, verdict: Mapping[str, Any], status: Status
     Raises:
         LifecycleConflict: the deployment is over or being rolled back.
     """
-    if deployment.state != "validating":
-        deployment = move(deployment, "validating", "validation asked", by, now_ns)
-    after = move(deployment, AFTER_VERDICT[status], f"verdict: {status}", by, now_ns)
-    return replace(after, verdict=verdict)
+    asked(deployment, by, now_ns)
+    step = Step(max(now_ns, deployment.updated_ns), AFTER_VERDICT[status], f"verdict: {status}", by)
+    return replace(deployment.stepped(step), verdict=verdict)
 
 
 def complete(deployment: Deployment, reason: str, by: str, now_ns: int) -> Deployment:

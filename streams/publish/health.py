@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from streams.publish.catalogue import HEALTH, HealthMetric
+from streams.publish.ownmetrics import HEALTH, HealthMetric
 
 
 @dataclass(frozen=True)
 class Health:
-    """One field per metric of :data:`streams.publish.catalogue.HEALTH`; ``app/`` updates them.
+    """One field per metric of :data:`streams.publish.ownmetrics.HEALTH`; ``app/`` updates them.
 
     Labels in the catalogue's order, e.g. ``health.events.labels("agents.metrics", "late").inc(3)``. Gauges per
     partition stay until :meth:`forget_partition`: call it on revocation.
     """
 
     dead_letters: Counter
+    redactions: Counter
+    log_patterns: Gauge
     window_emit_delay: Histogram
     windows_closed: Counter
     rebalances: Counter
@@ -38,6 +40,14 @@ class Health:
     detector_verdicts: Counter
     alert_transitions: Counter
     alerts_firing: Gauge
+    incidents: Counter
+    incidents_open: Gauge
+    alert_episodes: Counter
+    alerts_suppressed: Counter
+    alerts_judged: Counter
+    alerts_flapping: Gauge
+    alert_detection: Histogram
+    incident_seconds: Histogram
     rules_reloads: Counter
     rules_reload_ok: Gauge
     alertmanager_posts: Counter
@@ -56,6 +66,15 @@ class Health:
             if declared.labels == ("topic", "partition"):
                 gauge: Gauge = getattr(self, name)
                 gauge.remove(topic, str(partition))
+
+    def figures(self, found: Iterable[tuple[str, tuple[str, ...], float]]) -> None:
+        """Counts and times: the name of a field here, its labels, and 1 or seconds."""
+        for name, labels, value in found:
+            metric = getattr(self, name).labels(*labels)
+            if isinstance(metric, Histogram):
+                metric.observe(value)
+            else:
+                metric.inc(value)
 
     # The publisher of alerts reports through these (streams.publish.alertmanager.AlertmanagerStats).
 

@@ -14,7 +14,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from streams.domain.source import Source
-from streams.publish.catalogue import HealthMetric
+from streams.publish.ownmetrics import HealthMetric
 
 _PARTITION: Final = ("topic", "partition")
 EVENTS: Final = HealthMetric("streams_events", "counter", "Events by fate.", (*_PARTITION, "fate"))

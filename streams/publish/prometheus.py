@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from streams.publish.catalogue import WINDOW_HEALTH, Metric
+from streams.publish.catalogue import Metric
 from streams.publish.claims import NameClaims
 from streams.publish.exposition import F64, exemplar, header, lines, prefix
 from streams.publish.fold import PrometheusFold
 from streams.publish.gauges import GaugesView
 from streams.publish.layout import TotalsLayout, cumulated
+from streams.publish.ownmetrics import WINDOW_HEALTH
 from streams.publish.totals import OVERFLOW, LabelSet, TotalsView
 
 __all__ = ["PARTITION_LABEL", "PrometheusFold", "WindowCollector"]

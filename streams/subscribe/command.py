@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from streams.domain.alert import SEVERITIES, AlertTransition
+from streams.domain.control import VERDICTS
 from streams.domain.incident import Incident
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 from streams.subscribe.stream import Event, Start, Subscription, subscribe
 from streams.subscribe.target import target
-from streams.subscribe.wanted import STATES, Wanted, read_labels
+from streams.subscribe.wanted import STATES, Wanted, read_labels, state_of
 from streams.subscribe.webhook import Forwarder, body_of
 
 
@@ -45,6 +46,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         each.add_argument("where", nargs="*", metavar="label=pattern", help="for example service.name=plan*")
     ack = actions.add_parser("ack", help="somebody takes it on: no more notifications until it ends")
     ack.add_argument("--for", dest="lasts", default="", metavar="TIME", help="so long instead, for example 30m, 2h, 1d")
+    ack.add_argument("--verdict", choices=VERDICTS[1:], default="", help="was it worth it? Counted by alertname")
     unack = actions.add_parser("unack", help="take an ack back")
     for each in (ack, unack):
         each.add_argument("target", help="fingerprint of an alert, or incident id")
@@ -140,14 +142,16 @@ def lines(event: Event) -> Iterator[str]:
 def _alert(alert: AlertTransition) -> str:
     labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.identity.items()) if name != "alertname")
     text = alert.annotations.get("summary", "")
-    return f"{_time(alert.at_ns)}  {alert.state:8}  {alert.severity:8}  {alert.alertname}  {text}  [{labels}]"
+    if alert.suppressed:
+        text = f"{text} ({alert.suppressed} {alert.suppressed_by}".rstrip() + f", incident {alert.incident_id})"
+    return f"{_time(alert.at_ns)}  {state_of(alert):10}  {alert.severity:8}  {alert.alertname}  {text}  [{labels}]"
 
 
 def _incident(incident: Incident) -> Iterator[str]:
     alerts = len(incident.members)
     counted = f"{alerts} alert{'s' if alerts != 1 else ''}"
     yield (
-        f"{_time(incident.updated_at_ns)}  {incident.status:8}  {incident.severity:8}  "
+        f"{_time(incident.updated_at_ns)}  {incident.status:10}  {incident.severity:8}  "
         f"INCIDENT {incident.incident_id}  {incident.title}  ({counted})"
     )
     for number, cause in enumerate(incident.causes[:3], 1):

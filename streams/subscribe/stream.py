@@ -55,7 +55,7 @@ class Subscription:
 
     def __init__(self, consumer: Any, group: str, wanted: Wanted) -> None:
         self._consumer, self._group, self._wanted = consumer, group, wanted
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: dict[tuple[str, str], tuple[int, int]] = {}
         self.given = self.unwanted = self.repeated = self.unreadable = 0
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -75,16 +75,18 @@ class Subscription:
         try:
             if record.topic == topics.ALERTS:
                 alert = decode_alert(record.value or b"")
-                return self._judge(alert.fingerprint, alert.seq, self._wanted.alert(alert), Event(*place, alert=alert))
+                return self._judge(
+                    alert.fingerprint, alert.place, self._wanted.alert(alert), Event(*place, alert=alert)
+                )
             incident = decode_incident(record.value or b"")
         except (ValueError, KeyError, TypeError, AttributeError):
             self.unreadable += 1
             return None
         event = Event(*place, incident=incident)
-        return self._judge(incident.incident_id, incident.revision, self._wanted.incident(incident), event)
+        return self._judge(incident.incident_id, (0, incident.revision), self._wanted.incident(incident), event)
 
-    def _judge(self, key: str, number: int, wanted: bool, event: Event) -> Event | None:
-        known = self._seen.pop((event.topic, key), -1)
+    def _judge(self, key: str, number: tuple[int, int], wanted: bool, event: Event) -> Event | None:
+        known = self._seen.pop((event.topic, key), (-1, -1))
         self._seen[event.topic, key] = max(known, number)
         if len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]

@@ -11,8 +11,8 @@ from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.incident import Incident
 from streams.errors import ConfigurationError
 
-STATES: Final = ("pending", "firing", "resolved", "open", "merged")
-"""Of alerts the first three, of incidents the last three."""
+STATES: Final = ("pending", "firing", "suppressed", "resolved", "open", "merged")
+"""Of alerts the first four, of incidents the last three. One that fires and needs no notification is ``suppressed``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Wanted:
     def alert(self, alert: AlertTransition) -> bool:
         """Whether a transition is wanted."""
         labels = {"alertname": alert.alertname, **alert.identity}
-        return self._severe(alert.severity) and self._in_state(alert.state) and self._labelled(labels)
+        return self._severe(alert.severity) and self._in_state(state_of(alert)) and self._labelled(labels)
 
     def incident(self, incident: Incident) -> bool:
         """Whether a record of an incident is wanted."""
@@ -68,6 +68,11 @@ class Wanted:
 
     def _labelled(self, labels: Mapping[str, str]) -> bool:
         return all(fnmatchcase(labels.get(name, ""), pattern) for name, pattern in self.labels.items())
+
+
+def state_of(alert: AlertTransition) -> str:
+    """One of :data:`STATES`."""
+    return "suppressed" if alert.suppressed else alert.state
 
 
 def read_labels(texts: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
+from streams.correlate.deployments import SEVERITIES, DeploymentAlerts
 from streams.correlate.fixture import played
+from streams.correlate.ratecap import FLOOD_ALERT, Floods
 from streams.correlate.rule import Rule
 from streams.domain.alert import AlertTransition
 from streams.publish.alertmanager import AlertmanagerPublisher
@@ -26,6 +28,7 @@ from streams.services.prometheus import PrometheusService
 from streams.services.webhook import WebhookReceiver
 from tests.pipeline import eventually
 from tests.unit.correlate.scenes import FIXTURES, RULES
+from tests.unit.correlate.test_deployments import FAIL, deployment
 from tests.unit.publish.builders import CountedStats
 
 pytestmark = pytest.mark.integration
@@ -53,7 +56,7 @@ def wanted(name: str, severity: str) -> set[str]:
 def shipped() -> list[tuple[str, str]]:
     """All alerts by name and severity."""
     of_stream = {(rule.name, level.severity) for rule in RULES for level in rule.levels}
-    incidents = {("AgentIncident", severity) for severity in OF_SEVERITY}
+    incidents = {("AgentIncident", severity) for severity in OF_SEVERITY} | {(FLOOD_ALERT, "high"), *SEVERITIES.items()}
     return sorted(of_stream | incidents | {(rule["alert"], rule["labels"]["severity"]) for rule in PROMETHEUS})
 
 
@@ -97,10 +100,17 @@ def worst(rule: Rule) -> AlertTransition:
     return [t for t in made if t.state == "firing" and t.severity == scene.severity][-1]
 
 
+def made_of_others() -> list[AlertTransition]:
+    """Alerts that no rule makes: of deployments, and of more alerts than are told one by one."""
+    failed = (deployment("failed", 10, FAIL), deployment("failed", 10))
+    flood = Floods().changes({"AgentErrorsHigh": {"a", "b"}}, time.time_ns(), 1)
+    return [*flood, *(alert for one in failed for alert in DeploymentAlerts().take(one))]
+
+
 def test_every_alert_of_the_stream_reaches_its_receiver(
     private_alertmanager: AlertmanagerService, private_webhook: WebhookReceiver
 ) -> None:
-    transitions = [worst(rule) for rule in RULES]
+    transitions = [worst(rule) for rule in RULES] + made_of_others()
     expected = {t.alertname: wanted(t.alertname, t.severity) for t in transitions}
 
     async def publish() -> None:

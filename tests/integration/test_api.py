@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,30 @@ import httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.apiworld import deployment
 from streams import topics
+from streams.app.control import said
 from streams.domain.alert import encode_alert
+from streams.domain.audit import decode_entry
+from streams.domain.control import Ack, decode_control, encode_control
+from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import Edge, encode_edge, encode_trace
+from streams.domain.window import encode_window_batch
 from streams.services import install
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
 from tests.pipeline import ROOT, Pipeline, Sent, eventually, open_pipeline
 from tests.unit.api.test_board import anomaly
+from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import alert, incident
 from tests.unit.trace.drawing import span
 from tests.unit.trace.reference import trace_record
 
 pytestmark = pytest.mark.integration
 FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
+AGENT = (series("agents.memory", "2", **{"agent.id": "planner-1", "agent.type": "planning"}), [2e7])
+"""In a window that ends ten minutes after the start, so that it is alive for that long."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
@@ -58,6 +68,10 @@ class Api(ChildProcess):
         answer.raise_for_status()
         return answer.json()
 
+    def post(self, path: str, body: Any) -> tuple[int, Any]:
+        answer = httpx.post(f"{self.url}/api/v1/{path}", json=body, timeout=60, trust_env=False)
+        return answer.status_code, answer.json()
+
     def ready(self) -> bool:
         try:
             ready = httpx.get(f"{self.url}/health/ready", timeout=5, trust_env=False).status_code == 200
@@ -75,6 +89,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
                 Sent(topics.ALERTS, b"a", encode_alert(alert(fingerprint=FINGERPRINT))),
                 Sent(topics.INCIDENTS, b"i", encode_incident(incident(incident_id=INCIDENT))),
                 Sent(topics.ANOMALIES, b"s", anomaly(1)),
+                Sent(topics.WINDOWS, b"w", encode_window_batch(window(int(time.time() // 10) + 60, [AGENT]))),
+                Sent(topics.DEPLOYMENTS, b"d0", encode_deployment(deployment("d0"))),
+                Sent(topics.CONTROL, b"ack/i", encode_control(Ack(INCIDENT, "ann", "on it", 5))),
                 Sent(
                     topics.EDGES, b"e", encode_edge(Edge("planning", "tools", "unset", 9, 1, 0.5, 0.3, 5, 4 * 10**18))
                 ),
@@ -106,6 +123,10 @@ def answers(api: Api) -> dict[str, Any]:
         "traces",
         f"traces/{TRACE}",
         "monitoring/stats",
+        "acks",
+        "maintenance",
+        "deployments/history",
+        "monitoring/agents",
     )
     found = {path: api.get(f"/api/v1/{path}") for path in paths}
     return {path: {k: v for k, v in body.items() if k != "as_of"} for path, body in found.items()}
@@ -117,6 +138,9 @@ def test_it_answers_what_the_topics_say_and_again_after_its_files_are_gone(
     first = answers(api)
     assert first["alerts"]["alerts"][0]["fingerprint"] == FINGERPRINT
     assert first["topology?since_seconds=0"]["edges"][0]["calls"] == 9
+    assert [one["id"] for one in first["deployments/history"]["deployments"]][-1] == "d0"
+    assert [(a["agent_id"], a["status"]) for a in first["monitoring/agents"]["agents"]] == [("planner-1", "alive")]
+    assert {one["target"] for one in first["acks"]["acks"]} >= {INCIDENT}
     again = Api(pipeline, tmp_path)
     again.start()
     try:
@@ -126,6 +150,30 @@ def test_it_answers_what_the_topics_say_and_again_after_its_files_are_gone(
         assert again.wait(seconds=30) == 0
     finally:
         again.kill()
+
+
+def test_what_is_said_to_it_is_on_the_topics_and_commands_go_on_with_it(pipeline: Pipeline, api: Api) -> None:
+    body = {"deployment_id": "d1", "service": "shop", "version": "2"}
+    assert api.post("deployments/start", body)[0] == 201
+    assert api.post("deployments/start", body)[0] == 200
+    assert pipeline.command("deployments", "move", "d1", "rolling", "--why", "go", "--by", "ci").returncode == 0
+    eventually(lambda: api.get("/api/v1/deployments/d1")["deployment"]["state"] == "rolling", "the API knows")
+    status, verdict = api.post("deployments/d1/validate", {})
+    assert (status, verdict["verdict"], verdict["state"]) == (200, "inconclusive", "paused")
+    assert "no data" in verdict["gates"][0]["reason"]
+    assert api.post("deployments/d1/complete", {"why": "hope"})[0] == 409
+    assert api.post("acks", {"target": FINGERPRINT, "why": "on it"})[0] == 201
+    assert decode_control(pipeline.read(topics.CONTROL)[-1].value or b"") in said(pipeline.broker.bootstrap)
+    entries = [decode_entry(record.value or b"") for record in pipeline.read(topics.AUDIT)]
+    asked = [(one.path.rpartition("/")[2], one.by, one.status) for one in entries if one.status]
+    assert asked == [
+        *(("start", "local", 201), ("start", "local", 200), ("validate", "local", 200)),
+        *(("complete", "local", 409), ("acks", "local", 201)),
+    ]
+    assert len({one.id for one in entries}) == len(asked) == len(entries) / 2
+    shown = pipeline.command("deployments", "list").stdout
+    assert "d1  shop 2 in production: paused" in shown
+    eventually(lambda: api.get("/api/v1/deployments/d1")["deployment"]["state"] == "paused", "the API knows")
 
 
 def test_events_come_as_they_happen(pipeline: Pipeline, api: Api) -> None:

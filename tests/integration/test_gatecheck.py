@@ -28,6 +28,10 @@ profiles:
     max_age_seconds: 600
     comparisons:
       slower: {metric: latency, statistic: p95, unit: s, max_change: 0.1, window_seconds: 3600}
+  pinned:
+    max_age_seconds: 600
+    comparisons:
+      slower: {metric: latency, statistic: p95, unit: s, against: pinned, max_change: 0.1, window_seconds: 3600}
 """
 
 
@@ -92,6 +96,21 @@ def test_it_waits_until_it_is_decided(pipeline: Pipeline) -> None:
         publish(pipeline, "later", 1.5, 60)
         shown = waiting.communicate(timeout=90)[0]
     assert waiting.returncode == 1, shown
+
+
+def test_a_baseline_is_pinned_shown_and_held_against(pipeline: Pipeline) -> None:
+    publish(pipeline, "fixed", 1.5, 60)
+    where, who = ("--service", "fixed", "--profile", "pinned"), ("--by", "ann", "--why", "release 1")
+    assert "a pinned baseline" in gate(pipeline, "fixed", "--profile", "pinned").stdout
+    done = pipeline.command("gate", "baseline", "pin", *where, "--version", "1", *who)
+    assert (done.returncode, "pinned: fixed 1, " in done.stdout) == (0, True), done.stderr
+    (known,) = json.loads(pipeline.command("gate", "baseline", "show", "--service", "fixed", "--json").stdout)
+    assert (known["version"], known["by"], known["gates"]["slower"]["windows"]) == ("1", "ann", 60)
+    done = gate(pipeline, "fixed", "--profile", "pinned", "--environment", "")
+    assert (done.returncode, "FAILED     blocking  slower" in done.stdout) == (1, True), done.stdout
+    done = pipeline.command("gate", "baseline", "pin", *where, "--version", "none", *who)
+    assert (done.returncode, "nothing is pinned" in done.stderr) == (2, True)
+    assert len(pipeline.read(topics.BASELINES)) == 1
 
 
 def test_without_a_broker_or_profile_nothing_is_promoted(pipeline: Pipeline) -> None:

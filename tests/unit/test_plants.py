@@ -148,6 +148,12 @@ PLANTS = [
         "import agents_emitter.simulator",
         "agents_emitter.events -> agents_emitter",
     ),
+    imports(
+        "redaction imports the emitter",
+        "agents_emitter/redaction.py",
+        "import agents_emitter.simulator",
+        "agents_emitter.redaction -> agents_emitter",
+    ),
     lint(
         "clock in a room",
         "streams/window/planted.py",
@@ -265,6 +271,7 @@ PLANTS = [
     house("a link that leads nowhere", "README.md", "\nSee [it](docs/absent.md).\n", "docs/absent.md"),
     house("a room that the path does not name", "streams/attic/__init__.py", "", "streams.attic"),
     house("the schema needs numpy", "agents_emitter/events.py", "\nimport numpy\n", "numpy"),
+    house("redaction needs numpy", "agents_emitter/redaction.py", "\nimport numpy\n", "numpy"),
     house(
         "a topic without a row",
         "streams/topics.py",

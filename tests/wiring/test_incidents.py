@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from streams import topics
 from streams.app.incidents import IncidentsPart
 from streams.app.relay import RelayPart
-from streams.domain.alert import encode_alert
+from streams.domain.alert import AlertTransition, decode_alert, encode_alert
 from streams.domain.control import Ack, control_key, encode_control
+from streams.domain.deployment import encode_deployment
 from streams.domain.finding import encode_edges
 from streams.domain.incident import Incident, decode_incident
-from tests.unit.correlate.test_incidents import alert, calls
+from tests.unit.correlate.test_deployments import FAIL, deployment
+from tests.unit.correlate.test_incidents import BEGIN, SECOND, alert, calls
 from tests.wiring.line import Line, Record
 
 
@@ -24,6 +28,25 @@ def findings() -> list[Record]:
         values.append(encode_alert(alert("front" if n % 2 else "back", 10 * n, seq=n, replica=str(n % 5))))
     values.append(encode_alert(alert("back", 300, state="resolved", seq=99, replica="0")))
     return [Record(value, n, 0, topic=topics.FINDINGS) for n, value in enumerate(values)]
+
+
+def crowd() -> list[Record]:
+    """Alerts that have nothing in common, a cascade, and a deployment that fails and is rolled back."""
+    values = [encode_alert(alert(f"service-{n}", n)) for n in range(25)]
+    values += [(r.value or b"") for r in findings()]
+    values += [encode_deployment(deployment("failed", BEGIN + 400 * SECOND, FAIL))]
+    values += [encode_alert(alert("service-24", 500, state="resolved", seq=2, began=24))]
+    values += [encode_deployment(deployment("rolled_back", BEGIN + 600 * SECOND, FAIL))]
+    return [Record(value, n, 0, topic=topics.FINDINGS) for n, value in enumerate(values)]
+
+
+def alerts(line: Line) -> dict[tuple[str, int, int], AlertTransition]:
+    """By fingerprint and place; what a restart repeats must not differ."""
+    found: dict[tuple[str, int, int], AlertTransition] = {}
+    for record in line.topics[topics.ALERTS]:
+        transition = decode_alert(record.value or b"")
+        assert found.setdefault((transition.fingerprint, *transition.place), transition) == transition
+    return found
 
 
 def part() -> IncidentsPart:
@@ -49,6 +72,35 @@ def test_a_crash_after_any_delivery_changes_nothing(monkeypatch: pytest.MonkeyPa
     assert crashed.lives == 3
     assert incidents(crashed) == incidents(calm)
     assert len(incidents(calm)) > 5
+
+
+@pytest.mark.parametrize("crash", range(0, 120, 11))
+def test_what_is_told_of_alerts_is_the_same_after_any_crash(monkeypatch: pytest.MonkeyPatch, crash: int) -> None:
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    log = crowd()
+    calm, crashed = Line(log, part), Line(log, part, [crash, crash // 2])
+    calm.run(itertools.repeat(len(log)), 0)
+    crashed.run(itertools.cycle((3, 1, 5)), 2)
+    assert crashed.lives == 3
+    assert alerts(crashed) == alerts(calm)
+    reasons = Counter(t.suppressed for t in alerts(calm).values() if t.revision)
+    assert reasons["rate_cap"] == 7  # five that are alone, two before they join what they are a symptom of
+    assert reasons["symptom"] > 5
+    floods = [t.value for t in alerts(calm).values() if t.alertname == "AlertFlood"]
+    assert floods == [1, 2, 3, 4, 5, 6, 7, 5, 4]
+    ends = [t.state for t in alerts(calm).values() if t.alertname == "DeploymentRegression" and not t.revision]
+    assert ends == ["firing", "resolved"]
+
+
+def test_what_is_made_here_is_told_again_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    log = crowd()[:-2]
+    line = Line(log, part)
+    line.run(itertools.repeat(len(log)), 0)
+    again: list[AlertTransition] = []
+    line._make = lambda: replace(part(), resume_alerts=again.extend)
+    line._restore()
+    assert sorted(t.alertname for t in again) == ["AlertFlood", "DeploymentRegression"]
 
 
 def test_what_is_open_is_told_again_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,13 @@ from streams.app import metrics
 from streams.app.alerts import LATE_SNAPSHOTS, AlertsPart
 from streams.app.metrics import MetricsPartition
 from streams.app.traces import TracesPart
+from streams.correlate.bounds import Bounds
 from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rules import load_rules
+from streams.detect.bands import BandOperator
 from streams.detect.operator import DetectOperator
 from streams.domain.alert import AlertTransition, decode_alert
+from streams.domain.selector import Selector
 from streams.domain.source import SourceLog
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.domain.window import encode_window_batch, split
@@ -206,6 +209,15 @@ def window_log(seed: int, windows: int = 60, chunk_series: int = 2) -> list[Reco
     return [Record(value, offset, EPOCH // 1_000_000, b"k", 0, topics.WINDOWS) for offset, value in enumerate(values)]
 
 
+def learnt(line: Line) -> dict[str, bytes]:
+    assert isinstance(line.part, AlertsPart)
+    return {topic: operator.snapshot() for topic, operator in line.part.bands.items()}
+
+
+def bands() -> BandOperator:
+    return BandOperator([Selector("heat")], Bounds(RULES), WINDOW)
+
+
 def alerts_part() -> AlertsPart:
     return AlertsPart(
         topics.WINDOWS,
@@ -217,6 +229,7 @@ def alerts_part() -> AlertsPart:
         snapshot_every=4,
         pane_ns=WINDOW,
         detector="novelty",
+        make_bands=bands,
     )
 
 
@@ -228,6 +241,7 @@ def test_alerts(seed: int, lengths: list[int], crashes: list[int], depth: int) -
     calm.run(forever([len(log)]), 0)
     crashed.run(forever(lengths), depth)
     assert transitions(crashed) == transitions(calm)
+    assert learnt(crashed) == learnt(calm)
     assert transitions(calm)
     assert {r.value for r in crashed.topics[topics.ANOMALIES]} == {r.value for r in calm.topics[topics.ANOMALIES]}
 

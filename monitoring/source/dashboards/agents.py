@@ -202,10 +202,20 @@ CAPACITY: Final = Board(
         (
             "To come",
             (
+                one("Used of limits", "bargauge", 'topk(20, agents_capacity_used_ratio{environment=~"$environment"})',
+                    "{{resource}} {{environment}} {{service_name}} {{agent_id}}", unit="percentunit", rare=True,
+                    about="Resources and limits are under capacity in thresholds.yml."),
+                one("Time to limits", "timeseries", 'bottomk(10, agents_capacity_seconds_to_limit{bound="expected",'
+                    'environment=~"$environment"} < Inf)',
+                    "{{resource}} {{environment}} {{service_name}} {{agent_id}}", unit="s", limits="capacity_lead",
+                    rare=True, about="Not within a week: not drawn. CapacityExhaustion alerts below the lines."),
+                one("Soonest: earliest, expected, latest", "timeseries", "min by (resource, bound) "
+                    '(agents_capacity_seconds_to_limit{environment=~"$environment"} < Inf)', "{{resource}} {{bound}}",
+                    unit="s", rare=True, about="Nine times out of ten the truth lies between earliest and latest."),
                 one("Memory in six hours", "timeseries",
                     f"predict_linear(process_memory_usage_bytes{{{W}}}[1h], 6*3600)",
                     "{{service_name}}", unit="bytes", limits="service_memory", width=12,
-                    about="A straight line through the last hour."),
+                    about="A straight line through the last hour; panels above know the day and an interval."),
                 one("Requests in six hours", "timeseries", f"predict_linear(service:http_requests:rate_5m{{{W}}}[1h], "
                     "6*3600)", "{{service_name}}", unit="reqps", limits="request_rate", width=12),
             ),

@@ -6,6 +6,9 @@ from typing import Final
 
 from monitoring.source.dashboards.panel import Board, many, one
 
+B: Final = 'metric=~"$metric",service_name=~"$service",agent_id=~"$agent"'
+"""Label matchers of the variables of the anomalies."""
+
 INCIDENTS: Final = Board(
     "agents-incidents",
     "Incidents and Alerts",
@@ -17,6 +20,9 @@ INCIDENTS: Final = Board(
                 one("Not told to Alertmanager", "stat", "max by (peer) (streams_alerts_unsent)", "{{peer}}", width=6),
                 one("Dropped", "stat", "sum(streams_alerts_dropped_total)", width=6,
                     about="Beyond the publisher's bound."),
+                one("Open incidents", "stat", "sum by (severity) (streams_incidents_open)", "{{severity}}", width=12),
+                one("Flapping now", "table", "topk(10, sum by (alertname) (streams_alerts_flapping))", width=12,
+                    rare=True, about="Suppressed because they come back again and again."),
             ),
         ),
         (
@@ -38,6 +44,28 @@ INCIDENTS: Final = Board(
                 one("Prometheus' own alerts", "table", 'ALERTS{alertstate="firing",alertname!="Watchdog"}', rare=True),
             ),
         ),
+        (
+            "What alerting is worth",
+            (
+                one("Alerts per incident", "timeseries", "sum(increase(streams_alert_episodes_total[6h])) / "
+                    'sum(increase(streams_incidents_total{change="opened"}[6h]))', "alerts", rare=True,
+                    about="Over six hours. Near 1: nothing belongs together, or the calls are not traced."),
+                one("Notifications saved", "timeseries",
+                    "sum by (reason) (increase(streams_alerts_suppressed_total[1h]))", "{{reason}}", rare=True,
+                    about="Alerts that nobody had to be told of on their own, by reason."),
+                one("Found useful", "table", 'sum by (alertname) (streams_alerts_judged_total{verdict="useful"}) / '
+                    "sum by (alertname) (streams_alerts_judged_total)", unit="percentunit", rare=True,
+                    about="Of those that somebody judged: streams alerts ack ... --verdict useful or noise."),
+                one("Time to detect, median", "timeseries", "histogram_quantile(0.5, sum by (le, severity) "
+                    "(rate(streams_alert_detection_seconds_bucket[1h])))", "{{severity}}", unit="s", rare=True,
+                    about="From the first bad window until the alert fires; most of it is the rule's own for."),
+                one("Until handled and until resolved, median", "timeseries", "histogram_quantile(0.5, "
+                    "sum by (le, until) (rate(streams_incident_seconds_bucket[6h])))", "{{until}}", unit="s", rare=True,
+                    about="Handled: all that fires in it is acked or in maintenance."),
+                one("Incidents", "timeseries", "sum by (change) (increase(streams_incidents_total[1h]))", "{{change}}",
+                    rare=True),
+            ),
+        ),
     ),
     variables=(),
 )  # fmt: skip
@@ -52,7 +80,7 @@ ANOMALIES: Final = Board(
                 one("Verdicts", "timeseries", "sum by (detector, verdict) (rate(streams_detector_verdicts_total[5m]))",
                     "{{detector}} {{verdict}}", unit="ops", width=12),
                 one("Share that is anomalous", "timeseries",
-                    'sum(rate(streams_detector_verdicts_total{verdict="anomalous"}[15m])) / '
+                    'sum(rate(streams_detector_verdicts_total{verdict="anomaly"}[15m])) / '
                     "sum(rate(streams_detector_verdicts_total[15m]))", "anomalous", unit="percentunit", width=12,
                     rare=True,
                     about="The operating point is one false alarm per series and week: 0.0017 % of windows."),
@@ -60,11 +88,35 @@ ANOMALIES: Final = Board(
                 one("Windows that closed", "stat",
                     'sum(increase(streams_windows_closed_total{window_seconds="10"}[1h]))'),
                 one("Anomalies, last hour", "stat",
-                    'sum(increase(streams_detector_verdicts_total{verdict="anomalous"}[1h]))', rare=True),
+                    'sum(increase(streams_detector_verdicts_total{verdict="anomaly"}[1h]))', rare=True),
+            ),
+        ),
+        (
+            "What this hour of the week is expected to show",
+            (
+                many("Observed, expected and band", "timeseries",
+                     *((f"{name}{{{B}}}", f"{said} {{{{metric}}}} {{{{feature}}}} {{{{agent_id}}}}")
+                       for name, said in (("agents_observed", "observed"), ("agents_expected", "expected"),
+                                          ("agents_expected_lower", "lower"), ("agents_expected_upper", "upper"))),
+                     width=24, rare=True, about="Choose a metric, a service and an agent. Which series "
+                     "have a band is under bands in thresholds.yml; bands stay within the limits of its rules."),
+                one("Above the band, times its width", "table", f"topk(20, (agents_observed{{{B}}} - "
+                    f"agents_expected_upper{{{B}}}) / (agents_expected_upper{{{B}}} - "
+                    f"agents_expected_lower{{{B}}}) > 0)",
+                    width=12, rare=True),
+                one("Below the band, times its width", "table", f"topk(20, (agents_expected_lower{{{B}}} - "
+                    f"agents_observed{{{B}}}) / (agents_expected_upper{{{B}}} - agents_expected_lower{{{B}}}) > 0)",
+                    width=12, rare=True),
+                one("Share that is provisional", "stat", f"avg(agents_expected_provisional{{{B}}})", unit="percentunit",
+                    rare=True, about="Hours seen in fewer than two weeks: their band is that of all hours."),
             ),
         ),
     ),
-    variables=(),
+    variables=(
+        ("metric", "label_values(agents_expected, metric)"),
+        ("service", 'label_values(agents_expected{metric=~"$metric"}, service_name)'),
+        ("agent", 'label_values(agents_expected{metric=~"$metric",service_name=~"$service"}, agent_id)'),
+    ),
 )  # fmt: skip
 
 INTERNALS: Final = Board(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitoring.source.reference.page import code, page, table
-from streams.publish.catalogue import HEALTH, METRICS, WINDOW_HEALTH, HealthMetric, Metric
+from streams.publish.capacity import CAPACITY
+from streams.publish.catalogue import METRICS, Metric
+from streams.publish.expected import BANDS
 from streams.publish.names import label_name
+from streams.publish.ownmetrics import HEALTH, WINDOW_HEALTH, HealthMetric
 from streams.publish.progress import PROGRESS
 
 
@@ -22,6 +25,10 @@ def metrics() -> str:
         "The budget is how many label sets are exported on their own; the rest share an overflow series. A metric\n"
         "that is not in this table is exported under its own name with all labels but ids (`default_metric` says how).",
         table(reported, (row for metric in METRICS for row in _rows(metric))),
+        "## Computed about agents",
+        "Forecasts of the `capacity` of thresholds.yml also have the labels that a resource is grouped by, what is\n"
+        "expected of its `bands` those of the series.",
+        table(own, map(_health, (*CAPACITY, *BANDS))),
         "## Of the pipeline itself",
         table(own, map(_health, health)),
     )

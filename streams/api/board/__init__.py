@@ -1,1 +1,1 @@
-"""The read model of alerts, incidents, anomalies and the service map: one SQLite file, rebuilt from topics."""
+"""The read model of all but traces and agents: one SQLite file, rebuilt from topics."""

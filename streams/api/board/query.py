@@ -1,8 +1,9 @@
-"""The reading side of the board: pages of alerts, incidents and anomalies, the service map, how fresh it all is."""
+"""The reading side of the board: pages of lists, the service map, what people said, how fresh it all is."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from streams.api.board import schema
+from streams.domain.control import Control, decode_control
+from streams.domain.deployment import Deployment, decode_deployment
 from streams.errors import ServiceUnavailable
 
 MAX_LIMIT: Final = 1_000
@@ -24,7 +27,7 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All that is given must hold; "" = any. ``state`` is an alert's state or an incident's status."""
+    """All that is given must hold; "" = any. ``state``: of an alert or a deployment, or an incident's status."""
 
     state: str = ""
     severity: str = ""
@@ -53,8 +56,25 @@ _TABLES: Final = {
     "incidents": _Table(
         "incidents", ("incident_id",), {"state": "status", "severity": "severity", "environment": "environment"}
     ),
+    "deployments": _Table("deployments", ("id",), {n: n for n in ("state", "service", "environment")}),
     "anomalies": _Table("anomalies", ("series_id", "feature"), {n: n for n in ("metric", "service", "agent")}),
 }
+
+
+def opened(path: Path, wanted: int, what: str) -> sqlite3.Connection:
+    """A connection to a read model that cannot write.
+
+    Raises:
+        ServiceUnavailable: there is none yet, or of another version.
+    """
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise ServiceUnavailable(f"{what} is not there yet ({error})") from error
+    if version != wanted:
+        raise ServiceUnavailable(f"{what} has version {version}, not {wanted}")
+    return db
 
 
 class BoardReader:
@@ -66,13 +86,7 @@ class BoardReader:
         Raises:
             ServiceUnavailable: there is none yet, or of another version.
         """
-        try:
-            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            raise ServiceUnavailable(f"the board is not there yet ({error})") from error
-        if version != schema.VERSION:
-            raise ServiceUnavailable(f"the board has version {version}, not {schema.VERSION}")
+        self._db = opened(path, schema.VERSION, "the board")
 
     def close(self) -> None:
         """Ends the connection."""
@@ -82,7 +96,7 @@ class BoardReader:
         """Newest first.
 
         Args:
-            kind: alerts, incidents or anomalies.
+            kind: alerts, incidents, anomalies or deployments.
             asked: what must hold; a filter that the kind does not have is ignored.
             limit: 1 to 1000.
             cursor: of the page before.
@@ -100,7 +114,7 @@ class BoardReader:
         order = ("at_ns", *table.keys)
         if cursor:
             where.append(f"({', '.join(order)}) < ({', '.join('?' * len(order))})")
-            values += _position(cursor, len(order))
+            values += position(cursor, len(order))
         columns = ", ".join((*order, "value"))
         descending = ", ".join(f"{column} DESC" for column in order)
         rows = self._db.execute(
@@ -124,6 +138,37 @@ class BoardReader:
         row = self._db.execute("SELECT value FROM incidents WHERE incident_id = ?", (incident_id,)).fetchone()
         return None if row is None else dict(orjson.loads(row[0]))
 
+    def deployment(self, deployment_id: str) -> dict[str, Any] | None:
+        """One deployment, None if it is not known."""
+        row = self._db.execute("SELECT value FROM deployments WHERE id = ?", (deployment_id,)).fetchone()
+        return None if row is None else dict(orjson.loads(row[0]))
+
+    def started(self, asked: Asked) -> list[Deployment]:
+        """Deployments that were registered since, of a service and environment ("" = any); the newest 10,000."""
+        rows = self._db.execute(
+            "SELECT value FROM deployments WHERE started_ns >= ? AND ? IN ('', service) AND ? IN ('', environment) "
+            "ORDER BY started_ns DESC LIMIT 10000",
+            (asked.since_ns, asked.service, asked.environment),
+        )
+        return [decode_deployment(row[0]) for row in rows]
+
+    def judged(self, profile: str, service: str) -> dict[str, Any] | None:
+        """The deployment that a profile judged last, of a service ("" = any)."""
+        row = self._db.execute(
+            "SELECT value FROM deployments WHERE judged AND profile = ? AND ? IN ('', service) "
+            "ORDER BY at_ns DESC LIMIT 1",
+            (profile, service),
+        ).fetchone()
+        return None if row is None else dict(orjson.loads(row[0]))
+
+    def controls(self, kind: str, now_ns: int) -> list[Control]:
+        """Acks or maintenance that count now or will, in the order of their keys; at most 10,000."""
+        rows = self._db.execute(
+            "SELECT value FROM controls WHERE kind = ? AND (ends_ns = 0 OR ends_ns > ?) ORDER BY key LIMIT 10000",
+            (kind, now_ns),
+        )
+        return [one for one in (decode_control(row[0]) for row in rows) if not one.cleared]
+
     def edges(self, since_ns: int) -> list[dict[str, Any]]:
         """Calls between services that were seen since, at most 5,000, the most frequent first."""
         names = ("client", "server", "connection_type", "calls", "failed", "seconds_sum", "seconds_max")
@@ -141,16 +186,36 @@ class BoardReader:
         is_open = self._db.execute("SELECT severity, count(*) FROM incidents WHERE status = 'open' GROUP BY severity")
         return {"alerts": dict(firing.fetchall()), "incidents": dict(is_open.fetchall())}
 
+    def firing(self, agents: Sequence[str]) -> dict[str, int]:
+        """Alerts that fire, by agent; of at most 1,000 agents."""
+        marks = ", ".join("?" * len(agents))
+        rows = self._db.execute(
+            f"SELECT agent, count(*) FROM alerts WHERE state = 'firing' AND agent IN ({marks}) "  # noqa: S608 - marks
+            "GROUP BY agent",
+            agents,
+        )
+        return dict(rows.fetchall())
+
     def appended_ns(self) -> int:
         """When the newest record in the tables was written to its topic; 0: there is none."""
         return int(self._db.execute("SELECT coalesce(max(appended_ns), 0) FROM offsets").fetchone()[0])
 
 
-def _position(cursor: str, size: int) -> list[Any]:
+def position(cursor: str, size: int) -> list[Any]:
+    """What a cursor holds.
+
+    Raises:
+        ValueError: it is none of a list with so many columns of order.
+    """
     try:
         found = orjson.loads(bytes.fromhex(cursor))
     except ValueError:
         found = None
-    if not isinstance(found, list) or len(found) != size or not all(isinstance(part, str | int) for part in found):
+    if not isinstance(found, list) or len(found) != size or not all(_holds(part) for part in found):
         raise ValueError("cursor: give the next_cursor of a page of this list")
     return found
+
+
+def _holds(part: object) -> bool:
+    """Whether a column can be this: SQLite's integers have 64 bits."""
+    return isinstance(part, str | float) or (isinstance(part, int) and -(1 << 63) <= part < 1 << 63)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 3
 """Another version in the file: it is deleted and read again from the topics. Raise it with any change below."""
 
 TABLES: Final = f"""
@@ -13,8 +13,8 @@ PRAGMA journal_mode = WAL;
 BEGIN;
 -- An episode of an alert: from its first transition to its end. value: the newest record, JSON.
 CREATE TABLE alerts (
-    fingerprint TEXT NOT NULL, starts_at_ns INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL,
-    severity TEXT NOT NULL, alertname TEXT NOT NULL, service TEXT NOT NULL, agent TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, starts_at_ns INTEGER NOT NULL, seq INTEGER NOT NULL, revision INTEGER NOT NULL,
+    state TEXT NOT NULL, severity TEXT NOT NULL, alertname TEXT NOT NULL, service TEXT NOT NULL, agent TEXT NOT NULL,
     environment TEXT NOT NULL, at_ns INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (fingerprint, starts_at_ns)
 ) STRICT;
 CREATE INDEX alerts_by_time ON alerts (at_ns, fingerprint, starts_at_ns);
@@ -34,6 +34,16 @@ CREATE TABLE edges (
     client TEXT NOT NULL, server TEXT NOT NULL, connection_type TEXT NOT NULL, calls INTEGER NOT NULL,
     failed INTEGER NOT NULL, seconds_sum REAL NOT NULL, seconds_max REAL NOT NULL, first_seen_ns INTEGER NOT NULL,
     last_seen_ns INTEGER NOT NULL, PRIMARY KEY (client, server)
+) STRICT;
+CREATE TABLE deployments (
+    id TEXT PRIMARY KEY, service TEXT NOT NULL, environment TEXT NOT NULL, state TEXT NOT NULL, profile TEXT NOT NULL,
+    judged INTEGER NOT NULL, started_ns INTEGER NOT NULL, at_ns INTEGER NOT NULL, value BLOB NOT NULL
+) STRICT;
+CREATE INDEX deployments_by_time ON deployments (at_ns, id);
+CREATE INDEX deployments_by_start ON deployments (started_ns);
+-- What people said. kind: ack or maintenance; ends_ns: when it counts no more, 0 = open; value: the newest record.
+CREATE TABLE controls (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, ends_ns INTEGER NOT NULL, value BLOB NOT NULL
 ) STRICT;
 -- next_offset: the first record that is not in the tables yet. appended_ns: when the last one that is was written.
 CREATE TABLE offsets (

@@ -1,4 +1,4 @@
-"""The writing side of the board: records of four topics to rows, each exactly once.
+"""The writing side of the board: records of topics to rows, each exactly once.
 
 Rows and the offsets they came from are one transaction, so a writer that is killed goes on where the file says. Nothing
 is in the file that the topics do not give again: a file of another version, or a damaged one, is deleted.
@@ -15,10 +15,14 @@ from streams import topics
 from streams.api.board import schema
 from streams.domain.alert import decode_alert
 from streams.domain.anomaly import decode_anomaly
+from streams.domain.control import Ack, control_key, decode_control
+from streams.domain.deployment import decode_deployment
 from streams.domain.incident import decode_incident
 from streams.domain.trace import decode_edge
+from streams.gate.lifecycle import OVER
 
 _PRUNE_ROWS: Final = 5_000
+_OVER: Final = ", ".join(f"'{state}'" for state in sorted(OVER))
 
 
 class Fetched(NamedTuple):
@@ -29,6 +33,34 @@ class Fetched(NamedTuple):
     offset: int
     timestamp_ms: int
     value: bytes | None
+
+
+class Places:
+    """The table ``offsets`` of a file: where each partition goes on, in the same transaction as its rows."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def offsets(self) -> dict[tuple[str, int], int]:
+        """(topic, partition) -> the offset to go on from."""
+        rows = self._db.execute("SELECT topic, partition, next_offset FROM offsets").fetchall()
+        return {(topic, partition): offset for topic, partition, offset in rows}
+
+    def advance(self, records: Sequence[Fetched], take: Callable[[Fetched], None]) -> None:
+        """Gives ``take`` each record that is new, in their order; the caller holds the transaction."""
+        done = self.offsets()
+        places: dict[tuple[str, int], tuple[int, int]] = {}
+        for record in records:
+            place = (record.topic, record.partition)
+            if record.offset >= done.get(place, 0):
+                take(record)
+                done[place] = record.offset + 1
+                places[place] = (record.offset + 1, record.timestamp_ms * 1_000_000)
+        self._db.executemany(
+            "INSERT INTO offsets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset, "
+            "appended_ns = max(appended_ns, excluded.appended_ns)",
+            [(*place, *values) for place, values in places.items()],
+        )
 
 
 class BoardWriter:
@@ -42,12 +74,15 @@ class BoardWriter:
     def __init__(self, path: Path) -> None:
         """Opens or makes the file; its folder exists."""
         self.written = self.unreadable = self.outdated = self.pruned = 0
-        self._db = opened(path)
+        self._db = opened(path, schema.VERSION, schema.TABLES)
+        self._places = Places(self._db)
         self._takers: Mapping[str, Callable[[bytes], bool]] = {
             topics.ALERTS: self._alert,
             topics.INCIDENTS: self._incident,
             topics.ANOMALIES: self._anomaly,
             topics.EDGES: self._edge,
+            topics.DEPLOYMENTS: self._deployment,
+            topics.CONTROL: self._control,
         }
 
     @property
@@ -61,26 +96,13 @@ class BoardWriter:
 
     def offsets(self) -> dict[tuple[str, int], int]:
         """(topic, partition) -> the offset to go on from."""
-        rows = self._db.execute("SELECT topic, partition, next_offset FROM offsets").fetchall()
-        return {(topic, partition): offset for topic, partition, offset in rows}
+        return self._places.offsets()
 
     def write(self, records: Sequence[Fetched]) -> None:
         """Takes records in the order of each partition, in one transaction; those it has already are passed over."""
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
-            done = self.offsets()
-            places: dict[tuple[str, int], tuple[int, int]] = {}
-            for record in records:
-                place = (record.topic, record.partition)
-                if record.offset >= done.get(place, 0):
-                    self._take(record.topic, record.value)
-                    done[place] = record.offset + 1
-                    places[place] = (record.offset + 1, record.timestamp_ms * 1_000_000)
-            self._db.executemany(
-                "INSERT INTO offsets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset, "
-                "appended_ns = max(appended_ns, excluded.appended_ns)",
-                [(*place, *values) for place, values in places.items()],
-            )
+            self._places.advance(records, self._take)
 
     def prune(self, seconds: float, now_ns: int) -> None:
         """Deletes what is older than so many seconds; what is open stays."""
@@ -90,6 +112,8 @@ class BoardWriter:
             ("incidents", "status != 'open' AND at_ns < ?"),
             ("anomalies", "at_ns < ?"),
             ("edges", "last_seen_ns < ?"),
+            ("deployments", f"state IN ({_OVER}) AND at_ns < ?"),
+            ("controls", "ends_ns != 0 AND ends_ns < ?"),
         )
         for table, condition in old:
             found = _PRUNE_ROWS
@@ -102,9 +126,9 @@ class BoardWriter:
                 self.pruned += found
         self._db.execute("PRAGMA incremental_vacuum").fetchall()
 
-    def _take(self, topic: str, value: bytes | None) -> None:
+    def _take(self, record: Fetched) -> None:
         try:
-            new = self._takers[topic](value or b"")
+            new = self._takers[record.topic](record.value or b"")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             self.unreadable += 1
             return
@@ -115,7 +139,7 @@ class BoardWriter:
         alert = decode_alert(value)
         labels = alert.identity
         row = (
-            *(alert.fingerprint, alert.starts_at_ns, alert.seq, alert.state, alert.severity, alert.alertname),
+            *(alert.fingerprint, alert.starts_at_ns, *alert.place, alert.state, alert.severity, alert.alertname),
             *(labels.get("service.name", ""), labels.get("agent.id", ""), labels.get("environment", "")),
             *(alert.at_ns, value),
         )
@@ -126,9 +150,10 @@ class BoardWriter:
         )
         return (
             self._db.execute(
-                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "seq = excluded.seq, state = excluded.state, severity = excluded.severity, at_ns = excluded.at_ns, "
-                "value = excluded.value WHERE excluded.seq > alerts.seq",
+                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "seq = excluded.seq, revision = excluded.revision, state = excluded.state, "
+                "severity = excluded.severity, at_ns = excluded.at_ns, value = excluded.value "
+                "WHERE (excluded.seq, excluded.revision) > (alerts.seq, alerts.revision)",
                 row,
             ).rowcount
             > 0
@@ -174,6 +199,25 @@ class BoardWriter:
         )
         return True
 
+    def _deployment(self, value: bytes) -> bool:
+        found = decode_deployment(value)
+        row = (found.id, found.service, found.environment, found.state, found.profile, found.verdict is not None)
+        self._db.execute(
+            "INSERT OR REPLACE INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, found.started_ns, found.updated_ns, value),
+        )
+        return True
+
+    def _control(self, value: bytes) -> bool:
+        found = decode_control(value)
+        if isinstance(found, Ack):
+            kind, ends_ns = "ack", found.at_ns if found.cleared else found.until_ns
+        else:
+            kind, ends_ns = "maintenance", found.ends_at_ns
+        row = (control_key(found).decode(), kind, ends_ns, value)
+        self._db.execute("INSERT OR REPLACE INTO controls VALUES (?, ?, ?, ?)", row)
+        return True
+
 
 def delete(path: Path) -> None:
     """Deletes a file with its log: a new file beside an old log would be damaged by it."""
@@ -181,14 +225,14 @@ def delete(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """A connection to a file of this version; any other file is deleted first."""
-    if path.exists() and _version(path) != schema.VERSION:
+def opened(path: Path, version: int, tables: str) -> sqlite3.Connection:
+    """A connection to a file of this version with these tables; any other file is deleted first."""
+    if path.exists() and _version(path) != version:
         delete(path)
     fresh = not path.exists()
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     if fresh:
-        db.executescript(schema.TABLES)
+        db.executescript(tables)
     db.execute("PRAGMA synchronous = NORMAL")
     return db
 

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException
 
-from streams.api.board.query import MAX_LIMIT, Asked
-from streams.api.context import Shared, needs
+from streams.api.board.query import Asked
+from streams.api.context import Context, Shared, needs
+from streams.api.routes.words import Cursor, Id, Limit, Seconds, Severity, Word
 
 router = APIRouter(prefix="/api/v1", dependencies=[needs("read")])
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
-Seconds = Annotated[float, Query(ge=0, le=315_360_000, description="only of the last so many seconds; 0 = any time")]
-Word = Annotated[str, Query(max_length=256)]
-Cursor = Annotated[str, Query(max_length=2_000, description="next_cursor of the page before")]
-Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-Severity = Literal["", "critical", "high", "warning", "info"]
 
 
-def _page(shared: Shared, kind: str, asked: Asked, limit: int, cursor: str) -> dict[str, Any]:
+def page(shared: Context, kind: str, asked: Asked, limit: int, cursor: str) -> dict[str, Any]:
+    """A page of a list of the board; 422 where the cursor is none of this list's."""
     try:
-        page = shared.from_board(lambda board: board.page(kind, asked, limit=limit, cursor=cursor))
+        found = shared.from_board(lambda board: board.page(kind, asked, limit=limit, cursor=cursor))
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
-    return shared.envelope(**{kind: page.items, "next_cursor": page.next_cursor})
+    return shared.envelope(**{kind: found.items, "next_cursor": found.next_cursor})
 
 
-def _since(shared: Shared, seconds: float) -> int:
+def since_ns(shared: Context, seconds: float) -> int:
+    """Where the last so many seconds begin; 0 = any time."""
     return shared.clock_ns() - round(seconds * 1e9) if seconds else 0
 
 
@@ -44,8 +41,8 @@ def alerts(
     cursor: Cursor = "",
 ) -> dict[str, Any]:
     """Episodes of alerts, the one that changed last first."""
-    asked = Asked(state, severity, alertname, "", service, agent_id, environment, _since(shared, since_seconds))
-    return _page(shared, "alerts", asked, limit, cursor)
+    asked = Asked(state, severity, alertname, "", service, agent_id, environment, since_ns(shared, since_seconds))
+    return page(shared, "alerts", asked, limit, cursor)
 
 
 @router.get("/alerts/{fingerprint}", tags=["alerts"])
@@ -68,8 +65,8 @@ def incidents(
     cursor: Cursor = "",
 ) -> dict[str, Any]:
     """Incidents, the one that changed last first."""
-    asked = Asked(status, severity, environment=environment, since_ns=_since(shared, since_seconds))
-    return _page(shared, "incidents", asked, limit, cursor)
+    asked = Asked(status, severity, environment=environment, since_ns=since_ns(shared, since_seconds))
+    return page(shared, "incidents", asked, limit, cursor)
 
 
 @router.get("/incidents/{incident_id}", tags=["incidents"])
@@ -92,15 +89,14 @@ def anomalies(
     cursor: Cursor = "",
 ) -> dict[str, Any]:
     """Findings of detectors, newest first: value, expected band, score."""
-    since_ns = _since(shared, since_seconds)
-    asked = Asked(metric=metric, service=service, agent=agent_id, since_ns=since_ns)
-    return _page(shared, "anomalies", asked, limit, cursor)
+    asked = Asked(metric=metric, service=service, agent=agent_id, since_ns=since_ns(shared, since_seconds))
+    return page(shared, "anomalies", asked, limit, cursor)
 
 
 @router.get("/topology", tags=["topology"])
 def topology(shared: Shared, since_seconds: Seconds = 3_600) -> dict[str, Any]:
     """Services, and who calls whom."""
-    edges = shared.from_board(lambda board: board.edges(_since(shared, since_seconds)))
+    edges = shared.from_board(lambda board: board.edges(since_ns(shared, since_seconds)))
     nodes = sorted({edge[end] for edge in edges for end in ("client", "server")})
     return shared.envelope(nodes=[{"service": node} for node in nodes], edges=edges)
 

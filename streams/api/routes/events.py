@@ -42,7 +42,7 @@ async def _lines(request: Request, shared: Context, start: Start) -> AsyncIterat
     mark: Any = object()
     _open.add(mark)
     try:
-        async with subscribe(shared.brokers, start=start) as events:
+        async with subscribe(shared.settings.brokers, start=start) as events:
             yield b": ready\n\n"
             while not await request.is_disconnected():
                 yield await _next(shared, events)

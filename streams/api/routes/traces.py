@@ -8,7 +8,8 @@ import orjson
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from streams.api.context import Shared, needs, rfc3339
-from streams.api.routes.alerts import Cursor, Limit, Seconds, Word
+from streams.api.routes.alerts import since_ns
+from streams.api.routes.words import Cursor, Limit, Seconds, Word
 from streams.api.tracequery import Filter
 from streams.domain.trace import encode_trace
 from streams.trace.patterns import SHAPES
@@ -42,7 +43,7 @@ def traces(
         pattern=pattern,
         text=text,
         min_duration_ns=round(min_duration_ms * 1e6),
-        since_ns=shared.clock_ns() - round(since_seconds * 1e9) if since_seconds else 0,
+        since_ns=since_ns(shared, since_seconds),
     )
     try:
         page = shared.from_traces(lambda reader: reader.page(asked, limit=limit, cursor=cursor))

@@ -74,6 +74,18 @@ def test_an_episode_is_its_newest_transition_and_each_episode_is_a_row(path: Pat
     assert writer.outdated == 1
 
 
+def test_an_alert_that_is_told_again_as_suppressed_is_newer_and_an_older_revision_is_not(
+    path: Path, writer: BoardWriter
+) -> None:
+    said = [alert(seq=2), alert(seq=2, revision=7, suppressed="symptom", incident_id="i"), alert(seq=2, revision=6)]
+    writer.write(log(topics.ALERTS, *map(encode_alert, said)))
+    (row,) = shown(path, "alerts")
+    assert (row["revision"], row["suppressed"], row["incident_id"]) == (7, "symptom", "i")
+    writer.write(log(topics.ALERTS, encode_alert(alert(seq=3, state="resolved")), first=3))
+    (row,) = shown(path, "alerts")
+    assert (row["state"], row.get("suppressed")) == ("resolved", None)
+
+
 def test_filters_of_alerts(path: Path, writer: BoardWriter) -> None:
     other = alert(fingerprint="f2", severity="warning", alertname="Other", identity={"service.name": "x"})
     writer.write(log(topics.ALERTS, encode_alert(alert()), encode_alert(other)))
@@ -167,7 +179,7 @@ def test_counts_and_a_file_that_is_not_there(path: Path, tmp_path: Path, writer:
     writer.write([*log(topics.ALERTS, encode_alert(alert())), *log(topics.INCIDENTS, encode_incident(incident()))])
     reader = BoardReader(path)
     assert reader.counts() == {"alerts": {"high": 1}, "incidents": {"high": 1}}
-    for cursor in ("x", "5b5d", "7b7d", "00"):
+    for cursor in ("x", "5b5d", "7b7d", "00", b'[9223372036854775808,"a",1]'.hex()):
         with pytest.raises(ValueError, match="next_cursor"):
             reader.page("alerts", Asked(), cursor=cursor)
     reader.close()

@@ -5,27 +5,35 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from benchmarks.apiworld import BoardLedger, deployment
 from streams import topics
+from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
-from streams.api.server import SECURITY, make_app, make_context
+from streams.api.locks import SECURITY
+from streams.api.server import make_app, make_context
 from streams.api.tokens import allows, owner, read_tokens
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
 from streams.domain.alert import encode_alert
+from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import encode_trace
+from streams.domain.window import encode_window_batch
 from streams.errors import ConfigurationError
 from streams.settings import Settings
+from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import SECOND, alert, incident
 from tests.unit.trace.drawing import span
 from tests.unit.trace.reference import trace_record
 
 FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
+AGENT = "shop/planner-1"
 SECRETS = {scope: f"secret-of-{scope}" for scope in ("read", "operate", "deploy", "admin")}
 
 
@@ -36,8 +44,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     one = encode_alert(alert(fingerprint=FINGERPRINT))
     other = encode_incident(incident(incident_id=INCIDENT))
     board.write([Fetched(topics.ALERTS, 0, 0, 5_000, one), Fetched(topics.INCIDENTS, 0, 0, 6_000, other)])
+    board.write([Fetched(topics.DEPLOYMENTS, 0, 0, 6_000, encode_deployment(deployment("shop-1")))])
     spans = [span("r", 0, 50, trace=TRACE), span("c", 1, 20, "r", trace=TRACE, error="no")]
     traces.write([FetchedTrace(0, 0, encode_trace(trace_record(TRACE, spans)))])
+    agents = AgentWriter(folder / "board-agents.sqlite3", 10.0)
+    rows = [(series("agents.memory", "2", "shop", **{"agent.id": AGENT}), [1e6])]
+    agents.write([Fetched(topics.WINDOWS, 0, 0, 6_000, encode_window_batch(window(9, rows)))])
+    agents.close()
     board.close()
     traces.close()
     return folder / "board.sqlite3", folder / "traces.sqlite3"
@@ -47,8 +60,11 @@ def client_of(files: tuple[Path, Path], tokens: str = "") -> TestClient:
     lines = (
         [f"{scope} {scope} {hashlib.sha256(s.encode()).hexdigest()}" for scope, s in SECRETS.items()] if tokens else []
     )
-    context = Context("127.0.0.1:1", *files, read_tokens(lines, "tokens"), lambda: 100 * SECOND)
-    return TestClient(make_app(context), raise_server_exceptions=False)
+    settings = Settings(
+        brokers="127.0.0.1:1", api_requests_per_second=1e5, api_store_path=files[0], trace_store_path=files[1]
+    )
+    context = Context(settings, read_tokens(lines, "tokens"), lambda: 100 * SECOND, BoardLedger(files[0]))
+    return TestClient(make_app(context), "http://127.0.0.1:8180", raise_server_exceptions=False)
 
 
 @pytest.fixture
@@ -57,6 +73,8 @@ def client(files: tuple[Path, Path]) -> Iterator[TestClient]:
         yield made
 
 
+NAMES = {"{fingerprint}": FINGERPRINT, "{incident_id}": INCIDENT, "{trace_id}": TRACE, "{deployment_id}": "shop-1"}
+NAMES |= {"{agent_id}": AGENT, "{target}": FINGERPRINT, "{name}": "AgentMemoryHigh"}
 PATHS = (
     "/api/v1/alerts",
     f"/api/v1/alerts/{FINGERPRINT}",
@@ -67,6 +85,16 @@ PATHS = (
     "/api/v1/monitoring/stats",
     "/api/v1/traces",
     f"/api/v1/traces/{TRACE}",
+    "/api/v1/monitoring/agents",
+    f"/api/v1/monitoring/agents/{AGENT}",
+    "/api/v1/acks",
+    "/api/v1/maintenance",
+    "/api/v1/rules",
+    "/api/v1/rules/AgentMemoryHigh",
+    "/api/v1/performance-gates",
+    "/api/v1/deployments/history",
+    "/api/v1/deployments/statistics",
+    "/api/v1/deployments/shop-1",
 )
 
 
@@ -87,6 +115,10 @@ def test_what_is_in_them(client: TestClient) -> None:
     assert client.get("/api/v1/alerts").json()["alerts"][0]["alertname"] == "AgentErrorsHigh"
     assert client.get("/api/v1/incidents?status=open").json()["incidents"][0]["title"] == "planning fails"
     assert client.get("/api/v1/incidents?status=resolved").json()["incidents"] == []
+    (one,) = client.get("/api/v1/monitoring/agents").json()["agents"]
+    assert (one["agent_id"], one["status"], one["memory_bytes"], one["alerts_firing"]) == (AGENT, "alive", 1e6, 0)
+    (pane,) = client.get(f"/api/v1/monitoring/agents/{AGENT}").json()["panes"]
+    assert (pane["start"], pane["memory_bytes"]) == ("1970-01-01T00:01:30.000Z", 1e6)
     (trace,) = client.get("/api/v1/traces?status=error").json()["traces"]
     assert (trace["trace_id"], trace["span_count"], trace["duration_ms"]) == (TRACE, 2, 50.0)
     whole = client.get(f"/api/v1/traces/{TRACE}").json()["trace"]
@@ -101,6 +133,11 @@ def test_what_is_in_them(client: TestClient) -> None:
         ("/api/v1/alerts/short", 422),
         (f"/api/v1/incidents/{'0' * 16}", 404),
         (f"/api/v1/traces/{'0' * 32}", 404),
+        ("/api/v1/monitoring/agents/none", 404),
+        ("/api/v1/monitoring/agents?window=7", 422),
+        ("/api/v1/monitoring/agents?sort=name", 422),
+        ("/api/v1/monitoring/agents?cursor=zz", 422),
+        ("/api/v1/monitoring/agents?sort=steps&window=3600", 422),
         ("/api/v1/traces/xyz", 422),
         ("/api/v1/alerts?limit=0", 422),
         ("/api/v1/alerts?limit=1001", 422),
@@ -129,24 +166,48 @@ def test_without_read_models_it_says_so(tmp_path: Path) -> None:
             assert "retry-after" in answer.headers
 
 
+WRITERS = {"control": {"operate", "admin"}, "deployments": {"deploy", "admin"}}
+"""By the tag of a route: who may write there. Reading is allowed to all."""
+
+
+def operations(client: TestClient) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Every route but health: method, path with real names, tag, body."""
+    for path, described in client.get("/api/openapi.json").json()["paths"].items():
+        for method, operation in described.items():
+            if not path.startswith("/health"):
+                real = path
+                for name, value in NAMES.items():
+                    real = real.replace(name, value)
+                yield method.upper(), real, operation["tags"][0], body_of(client, operation)
+
+
+def body_of(client: TestClient, operation: dict[str, Any]) -> dict[str, Any]:
+    """The body's example in the description; {} where there is none."""
+    if "requestBody" not in operation:
+        return {}
+    name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    found: dict[str, Any] = client.get("/api/openapi.json").json()["components"]["schemas"][name]["examples"][0]
+    return found
+
+
 def test_every_route_and_every_scope(files: tuple[Path, Path]) -> None:
-    """What stands in the description needs a token, but health; reading is allowed to all scopes."""
+    """What stands in the description needs a token, but health; reading is allowed to all scopes, writing to some."""
     with client_of(files, "tokens") as client:
-        routes = client.get("/api/openapi.json").json()["paths"]
-        assert {path for path in routes if not path.startswith("/health")} == {
-            *(
-                p.replace(FINGERPRINT, "{fingerprint}").replace(INCIDENT, "{incident_id}").replace(TRACE, "{trace_id}")
-                for p in PATHS
-            ),
-            "/api/v1/stream",
-        }
-        for path in (*PATHS, "/api/v1/stream"):
-            assert client.get(path).status_code == 401, path
-            assert client.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401, path
-            assert client.get(path, headers={"Authorization": f"Basic {SECRETS['read']}"}).status_code == 401, path
-        for path in PATHS:
-            for secret in SECRETS.values():
-                assert client.get(path, headers={"Authorization": f"Bearer {secret}"}).status_code == 200, path
+        routes = list(operations(client))
+        assert {path for method, path, *_ in routes if method == "GET"} == {*PATHS, "/api/v1/stream"}
+        for method, path, tag, body in routes:
+            given = {} if method == "GET" else {"json": body}
+            for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {SECRETS['read']}"}):
+                assert client.request(method, path, headers=wrong, **given).status_code == 401, (method, path)
+            if path == "/api/v1/stream":
+                continue
+            for scope, secret in SECRETS.items():
+                may = method == "GET" or scope in WRITERS[tag]
+                status = client.request(
+                    method, path, params={"why": "x"}, headers={"Authorization": f"Bearer {secret}"}, **given
+                ).status_code
+                assert (status != 403) == may, (method, path, scope, status)
+                assert status in ({200, 201, 204, 404, 409} if may else {403}), (method, path, scope, status)
         assert client.get("/health/live").status_code == 200
         assert client.get("/").status_code == 200
 

@@ -66,8 +66,12 @@ AFTER_WINDOWS = {
     "FreeEnergyOutOfRange": 31,
     "BeliefAccuracyLow": 61,
     "AgentCrashLoop": 3,
+    "BeliefConvergenceSlow": 31,
+    "TraceSlow": 61,
+    "TraceTailSlow": 61,
+    "FatalLog": 1,
 }
-"""Rules of kind threshold: the window in which the worst severity is reached. AgentSilent and MetricAnomaly have tests
+"""Rules of kind threshold: the window in which the worst severity is reached. Others have tests
 of their own."""
 FIXTURES = load_fixtures((THRESHOLDS.parent / "rulefixtures.yml").read_text(encoding="utf-8"))
 SCENES = {

@@ -9,6 +9,7 @@ import pytest
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.weights import Weights
 from streams.domain.alert import AlertTransition, fingerprint
+from streams.domain.control import Ack
 from streams.domain.incident import Incident, decode_incident, encode_incident
 from streams.domain.trace import CONNECTION_UNSET, Edge
 
@@ -180,6 +181,28 @@ def test_incidents_merge_when_the_calls_between_them_begin_to_suffer_later() -> 
     assert by_status["merged"].merged_into == by_status["open"].incident_id
     assert len(by_status["open"].members) == 3
     assert by_status["open"].causes[0].place == "b"
+
+
+@pytest.mark.parametrize("until", [0.0, 600.0])
+def test_an_ack_goes_on_for_the_alerts_it_was_given_for_when_their_incident_becomes_part_of_another(
+    until: float,
+) -> None:
+    operator = IncidentOperator()
+    healthy(operator, ("front", "back"))
+    operator.alert(alert("front", 10, agent__id="f"))
+    operator.alert(alert("front", 10, "HighErrorRatio", agent__id="f"))
+    operator.alert(alert("back", 12, agent__id="b"))
+    (younger,) = [incident for incident in operator.open() if incident.services == ("back",)]
+    until_ns = BEGIN + round(until * SECOND) if until else 0
+    operator.control(Ack(younger.incident_id, "me", "on it", BEGIN + 13 * SECOND, until_ns))
+    failing(operator, ("front", "back"), at=10)
+    (incident,) = operator.open()
+    suppressed = {member.service: (member.suppressed, member.suppressed_by) for member in incident.members}
+    assert suppressed == {"back": ("acked", "me: on it"), "front": ("symptom", "")}
+    if until:
+        operator.edge(calls("front", "back", 700))
+        (incident,) = operator.open()
+        assert {member.suppressed for member in incident.members} == {"symptom"}
 
 
 def test_it_resolves_with_its_last_member_and_comes_back_with_one() -> None:

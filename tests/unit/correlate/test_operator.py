@@ -38,7 +38,13 @@ def windows_after(at_ns: int) -> int:
 
 def test_every_threshold_rule_has_a_scene() -> None:
     assert set(SCENES) == {r.name for r in RULES if r.kind == "threshold"}
-    assert {r.name for r in RULES} - set(SCENES) == {"AgentSilent", "MetricAnomaly"}
+    assert {r.name for r in RULES} - set(SCENES) == {
+        "AgentSilent",
+        "MetricAnomaly",
+        "LogPatternNew",
+        "NewErrorType",
+        "TokenSpendAnomaly",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(SCENES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from streams.correlate.rule import shortened
 from streams.correlate.rules import load_rules, load_thresholds, parse_thresholds
+from streams.correlate.weights import Weights
 from streams.domain.alert import SEVERITIES
 from streams.domain.selector import Selector
 from streams.errors import ConfigurationError
@@ -94,11 +96,11 @@ def changed(path: list[Any], value: Any) -> Any:
 MEMORY = ["rules", "AgentMemoryHigh"]
 WRONG: list[tuple[list[Any], Any, str]] = [
     (["version"], 2, r"thresholds: version is 2; write 1"),
-    (["rulez"], {}, r"thresholds: rulez is not a field; the fields are baselines, rules, version"),
+    (["rulez"], {}, r"rulez is not a field; the fields are bands, baselines, capacity, incidents, rules, version"),
     ([*MEMORY, "metric"], None, r"rule AgentMemoryHigh: metric is missing; write a text"),
     ([*MEMORY, "kind"], "magic", r"rule AgentMemoryHigh: kind is 'magic'; write one of threshold, absence, anomaly"),
     ([*MEMORY, "windows"], 5, r"rule AgentMemoryHigh: windows is not a field; the fields are .*window_seconds"),
-    ([*MEMORY, "statistic"], "p90", r"statistic is 'p90'; write one of mean, p50, p95"),
+    ([*MEMORY, "statistic"], "p93", r"statistic is 'p93'; write one of mean, p50, p90, p95"),
     ([*MEMORY, "statistic"], "ratio", r"metric is 'agents.memory'; write numerator and denominator"),
     ([*MEMORY, "numerator"], [], r"numerator is \[\]; write it only with statistic ratio"),
     ([*MEMORY, "window_seconds"], -1, r"window_seconds is -1; write a number of at least 1"),
@@ -166,3 +168,51 @@ def test_errors_name_the_rule_the_field_what_is_there_and_what_is_allowed(
 def test_text_that_is_no_thresholds_file(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load_thresholds(text)
+
+
+def test_limits_of_capacity_are_those_of_the_rules_and_baselines() -> None:
+    thresholds = load_thresholds(TEXT)
+    limits = {resource.name: resource.limit for resource in thresholds.capacity}
+    assert limits["agent_memory"] == rule("AgentMemoryHigh").levels[0].threshold
+    assert limits["service_memory"] == rule("ProcessMemoryHigh").levels[0].threshold
+    for name in ("active_agents", "total_agent_memory", "disk"):
+        assert limits[name] == thresholds.baselines[name].critical
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{metric: m, statistic: sum, limit: 0, group_by: [a]}", "limit is 0; write a number above 0"),
+        (
+            "{metric: m, statistic: mean, limit: 1, group_by: [a]}",
+            "statistic is 'mean'; write one of sum, max, increase",
+        ),
+        ("{metric: m, statistic: increase, limit: 1, group_by: [a]}", "period_seconds is missing"),
+        ("{metric: m, statistic: max, limit: 1, group_by: [a], period_seconds: 60}", "period_seconds is 60"),
+        ("{metric: m, statistic: max, limit: 1, group_by: [a], unit: By}", "unit is not a field"),
+    ],
+)
+def test_a_wrong_resource_says_what_to_write(line: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"capacity r: {says}")):
+        load_thresholds(f"version: 1\nrules: {{}}\ncapacity:\n  r: {line}\n")
+
+
+def test_weights_are_settings_of_the_file() -> None:
+    shipped = load_thresholds(TEXT).weights
+    assert shipped == Weights()
+    body = {"version": 1, "rules": {}, "incidents": {"join": 0.7, "cap_alerts": 5, "linking_labels": ["host.name"]}}
+    assert parse_thresholds(body).weights == Weights(join=0.7, cap_alerts=5, linking_labels=("host.name",))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"joins": 0.6}, "joins is not a field"),
+        ({"join": "much"}, "join is 'much'; write a number of at least 0"),
+        ({"cap_alerts": 0}, "cap_alerts is 0; write a whole number of at least 1"),
+        ({"security_alerts": "all"}, "security_alerts is 'all'; write a list of texts"),
+    ],
+)
+def test_a_weight_that_cannot_be_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse_thresholds({"version": 1, "rules": {}, "incidents": given})

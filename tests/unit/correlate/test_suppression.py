@@ -8,6 +8,7 @@ import pytest
 
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import INCIDENT_ALERT, MARKED_LABEL, notices
+from streams.correlate.ratecap import RateCap
 from streams.correlate.suppression import Reason, Suppressed, Suppression
 from streams.domain.control import Ack, Control, Maintenance
 from streams.domain.incident import Incident
@@ -56,14 +57,14 @@ CASES: dict[str, tuple[Sequence[Control], float, Sequence[Reason], Reason]] = {
 
 @pytest.mark.parametrize(("said", "now", "others", "reason"), CASES.values(), ids=CASES)
 def test_the_reason(said: Sequence[Control], now: float, others: Sequence[Reason], reason: str) -> None:
-    suppression = Suppression()
+    suppression = Suppression(RateCap(20, 300.0))
     for control in said:
         suppression.take(control)
     assert suppression.judge(BACK, INCIDENT, at(now), others).reason == reason
 
 
 def test_a_resolved_alert_always_passes_and_who_said_it_is_told() -> None:
-    suppression = Suppression()
+    suppression = Suppression(RateCap(20, 300.0))
     suppression.take(ack())
     assert suppression.judge(BACK, INCIDENT, at(20), ()) == Suppressed("acked", "ann: on it")
     suppression.take(maintenance())
@@ -131,7 +132,7 @@ def test_the_ack_of_an_incident_ends_with_it() -> None:
 
 
 def test_at_the_bound_the_oldest_leaves() -> None:
-    suppression = Suppression()
+    suppression = Suppression(RateCap(20, 300.0))
     for n in range(10_001):
         suppression.take(ack(f"a{n}"))
     for n in range(1_001):

@@ -107,7 +107,12 @@ def group_encoder(max_batch_rows: int = 3) -> GroupEncoder:
         return str(row["traceId"]).encode()
 
     return GroupEncoder(
-        IDENTITY, group_of=key, row_of=dict, encode_batch=events.encode_span_batch, max_batch_rows=max_batch_rows
+        IDENTITY,
+        group_of=key,
+        row_of=dict,
+        clean=dict,
+        encode_batch=events.encode_span_batch,
+        max_batch_rows=max_batch_rows,
     )
 
 

@@ -37,6 +37,7 @@ from agents_emitter.otel import (
     points,
 )
 from agents_emitter.otel.rows import MAX_TEXT_CHARS
+from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.decode.head import HeadCache
 from streams.decode.run import decode_run
@@ -256,7 +257,7 @@ def test_logs_decode_to_what_the_sdks_own_otlp_decodes_to(broker: Broker, emitte
                 severity_text=None if number else "warning",
                 body=body,
                 attributes={"k": "v"},
-                event_name="gen_ai.choice",
+                event_name="session.started",
             )
         )
     assert provider.force_flush()
@@ -268,7 +269,7 @@ def test_logs_decode_to_what_the_sdks_own_otlp_decodes_to(broker: Broker, emitte
     assert {severity: n for (severity, _), n in theirs.items()} == {severity: n for (severity, _), n in ours.items()}
     assert {agent for _, agent in ours} == {"agent-1"}
     (row, *_) = [log for record in broker.of(topics.LOGS) for log in record.body["logs"]]
-    assert (row["body"], row["attributes"]) == ("text", {"k": "v", "event.name": "gen_ai.choice"})
+    assert (row["body"], row["attributes"]) == ("text", {"k": "v", "event.name": "session.started"})
     assert records[0].key == b"agent-1"
     provider.shutdown()
 
@@ -365,9 +366,9 @@ def collected(series: int) -> MetricsData:
 def test_a_large_collection_is_cut_and_nothing_is_lost() -> None:
     data = collected(300)
     whole = decoded([Record(encode_metrics(data).SerializeToString())])[1]
-    (one,) = points.requests(data, lambda r: r.attributes, 10**6)
+    (one,) = points.requests(data, lambda r: r.attributes, 10**6, Redactor())
     assert one[1] == 304
-    pieces = list(points.requests(data, lambda r: r.attributes, 3000))
+    pieces = list(points.requests(data, lambda r: r.attributes, 3000, Redactor()))
     assert len(pieces) > 5
     assert max(len(value) for value, _ in pieces) <= 3000
     assert sum(count for _, count in pieces) == 304

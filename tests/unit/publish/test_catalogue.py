@@ -12,9 +12,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.utils import floatToGoString
 
-from streams.publish.catalogue import HEALTH, METRICS, WINDOW_HEALTH
+from streams.publish.capacity import CAPACITY
+from streams.publish.catalogue import METRICS
+from streams.publish.expected import BANDS
 from streams.publish.health import Health, make_health
 from streams.publish.names import label_name
+from streams.publish.ownmetrics import HEALTH, WINDOW_HEALTH
 from streams.publish.progress import PROGRESS, Progress, ProgressCollector
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics_catalogue.txt"
@@ -29,7 +32,7 @@ def lines() -> Iterator[str]:
         buckets = f" le={','.join(map(floatToGoString, metric.buckets))}" if metric.buckets else ""
         for name, merge in names.items():
             yield f"{name} {metric.prometheus_type} {{{','.join(labels)}}} budget={metric.budget}{merge}{buckets}"
-    for health in (*HEALTH.values(), *WINDOW_HEALTH, *PROGRESS):
+    for health in (*HEALTH.values(), *WINDOW_HEALTH, *PROGRESS, *CAPACITY, *BANDS):
         buckets = f" le={','.join(map(floatToGoString, health.buckets))}" if health.buckets else ""
         yield f"{health.sample_name} {health.type} {{{','.join(sorted(health.labels))}}}{buckets}"
 

@@ -35,6 +35,18 @@ def test_a_record_that_was_written_twice_is_given_once() -> None:
     assert events.repeated == 2
 
 
+def test_an_alert_that_is_told_again_as_suppressed_is_given_and_is_in_that_state() -> None:
+    again = alert(revision=7, suppressed="symptom", incident_id="i")
+    log: list[Any] = [Record(topics.ALERTS, encode_alert(a), n) for n, a in enumerate((alert(), again, again, alert()))]
+    everything = Subscription(None, "", Wanted())
+    assert [bool(everything.read(record)) for record in log] == [True, True, False, False]
+    speaking = Subscription(None, "", Wanted(states=frozenset({"firing"})))
+    assert [bool(speaking.read(record)) for record in log] == [True, False, False, False]
+    hushed = Subscription(None, "", Wanted(states=frozenset({"suppressed"})))
+    (event,) = [event for record in log if (event := hushed.read(record))]
+    assert next(lines(event)).endswith("(symptom, incident i)  [agent.id=a1, service.name=planning]")
+
+
 def test_an_incident_s_older_revision_is_a_repetition() -> None:
     events = subscription()
     for revision, given in ((7, True), (7, False), (6, False), (8, True)):
@@ -62,7 +74,7 @@ def test_what_is_unwanted_is_counted_and_still_known() -> None:
 def test_how_an_alert_and_an_incident_read() -> None:
     (line,) = lines(Event(topics.ALERTS, 0, 0, alert=alert()))
     assert line == (
-        "1970-01-01T00:00:09Z  firing    high      AgentErrorsHigh  30 % of the steps of a1 fail  "
+        "1970-01-01T00:00:09Z  firing      high      AgentErrorsHigh  30 % of the steps of a1 fail  "
         "[agent.id=a1, service.name=planning]"
     )
     shown = list(lines(Event(topics.INCIDENTS, 0, 0, incident=incident())))

@@ -1,9 +1,10 @@
-"""``streams gate check``: reads ``agents.windows`` itself, without side effects, and judges a version."""
+"""The verdict on a version, from ``agents.windows`` as they are now, without side effects."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,11 +12,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import topics
-from streams.app.admin import describe_topics
 from streams.domain.window import decode_window_batch
 from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
 from streams.gate.verdict import Verdict
+from streams.records.baselines import pinned_panes
+from streams.records.partitions import partitions_of
 from streams.settings import Settings
 
 SLACK_SECONDS: Final = 120.0
@@ -41,6 +43,25 @@ async def check(settings: Settings, book: GateBook, question: Question, clock_ns
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
     begin_ns = clock_ns()
+    if any(gate.against == "pinned" for gate in book.profile.comparisons):
+        book.pinned = await pinned_panes(settings.brokers, book)
+    async with _filled(settings, book, begin_ns) as consumer:
+        return await _judge(consumer, book, question, clock_ns, begin_ns)
+
+
+async def fill(settings: Settings, book: GateBook, clock_ns: Callable[[], int]) -> None:
+    """Gives a book the windows that its profile looks at, as they are now.
+
+    Raises:
+        ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    async with _filled(settings, book, clock_ns()):
+        pass
+
+
+@asynccontextmanager
+async def _filled(settings: Settings, book: GateBook, begin_ns: int) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer at the end of the windows that the book now holds."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.brokers,
         enable_auto_commit=False,
@@ -49,13 +70,11 @@ async def check(settings: Settings, book: GateBook, question: Question, clock_ns
     )
     try:
         await consumer.start()
-        partitions = dict(await describe_topics(settings))[topics.BY_NAME[topics.WINDOWS]]
-        if not partitions:
-            raise ServiceUnavailable(f"{topics.WINDOWS} is missing at {settings.brokers}: run `streams topics create`")
+        parts = await partitions_of(settings.brokers, [topics.WINDOWS])
         since_ns = begin_ns - round((book.profile.window_seconds + SLACK_SECONDS) * 1e9)
-        await _position(consumer, partitions, since_ns // 1_000_000)
+        await _position(consumer, parts, since_ns // 1_000_000)
         await _read(consumer, book)
-        return await _judge(consumer, book, question, clock_ns, begin_ns)
+        yield consumer
     except KafkaError as error:
         raise ServiceUnavailable(f"cannot read {topics.WINDOWS} at {settings.brokers}: {error}") from error
     finally:
@@ -79,8 +98,7 @@ async def _judge(
     return verdict
 
 
-async def _position(consumer: AIOKafkaConsumer, partitions: int, since_ms: int) -> None:
-    parts = [TopicPartition(topics.WINDOWS, number) for number in range(partitions)]
+async def _position(consumer: AIOKafkaConsumer, parts: list[TopicPartition], since_ms: int) -> None:
     consumer.assign(parts)
     found: dict[TopicPartition, Any] = await consumer.offsets_for_times(dict.fromkeys(parts, max(since_ms, 0)))
     ends = await consumer.end_offsets(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,13 +9,13 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import topics
-from streams.app.state import read_to_end
 from streams.errors import ServiceUnavailable
+from streams.records.end import read_to_end
 
 Row = TypeVar("Row")
 
 
-def newest(
+async def newest(
     brokers: str, topic: str, decode: Callable[[bytes], Row], key_of: Callable[[Row], bytes]
 ) -> dict[bytes, Row]:
     """The newest record of each key; what ``decode`` refuses is left out (who relays the topic has told of it).
@@ -25,39 +24,30 @@ def newest(
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
     found: dict[bytes, Row] = {}
-
-    async def read() -> None:
-        begin = {TopicPartition(topic, 0): 0}
+    begin = {TopicPartition(topic, 0): 0}
+    try:
         async for record in read_to_end(brokers, begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
             try:
                 row = decode(record.value or b"")
             except ValueError:
                 continue
             found[key_of(row)] = row
-
-    try:
-        asyncio.run(read())
     except (KafkaError, TimeoutError) as error:
         raise ServiceUnavailable(f"{topic} was not read ({brokers}): {error!r}") from error
     return found
 
 
-def write(brokers: str, topic: str, key: bytes, value: bytes) -> None:
+async def write(brokers: str, topic: str, key: bytes, value: bytes) -> None:
     """Writes one record and waits until the brokers have it.
 
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-
-    async def send() -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
-        try:
-            await producer.start()
-            await producer.send_and_wait(topic, value, key=key)
-        finally:
-            await producer.stop()
-
+    producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
     try:
-        asyncio.run(send())
+        await producer.start()
+        await producer.send_and_wait(topic, value, key=key)
     except KafkaError as error:
         raise ServiceUnavailable(f"{topic} was not written ({brokers}): {error!r}") from error
+    finally:
+        await producer.stop()

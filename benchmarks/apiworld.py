@@ -1,0 +1,120 @@
+"""The API without a broker: read models with one thing of each kind, and a ledger that shows what it takes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from streams import topics
+from streams.api.agents.writer import AgentWriter
+from streams.api.board.writer import BoardWriter, Fetched
+from streams.api.context import Context
+from streams.api.ledger import Ledger
+from streams.api.tracewriter import TraceWriter
+from streams.domain.audit import Entry, decode_entry
+from streams.domain.deployment import Deployment, encode_deployment
+from streams.domain.series import Series
+from streams.domain.window import WindowBatch, encode_window_batch
+from streams.errors import ServiceUnavailable
+from streams.gate.book import GateBook
+from streams.gate.lifecycle import register, request
+from streams.gate.verdict import Verdict
+from streams.records.gatecheck import Question
+from streams.settings import Settings
+
+Row = TypeVar("Row")
+DEPLOYMENT, AGENT = "shop-1", "planner-1"
+
+
+class BoardLedger(Ledger):
+    """In place of Kafka.
+
+    Attributes:
+        written: (topic, key, value), oldest first, but of the audit. audit: its entries. broken: it cannot write.
+    """
+
+    def __init__(self, board: Path) -> None:
+        super().__init__("nobody")
+        self._board = board
+        self.written: list[tuple[str, bytes, bytes]] = []
+        self.audit: list[Entry] = []
+        self.broken = False
+
+    async def newest(
+        self, topic: str, decode: Callable[[bytes], Row], key_of: Callable[[Row], bytes]
+    ) -> dict[bytes, Row]:
+        """Of what was written."""
+        newest = {key: value for where, key, value in self.written if where == topic}
+        return {key: decode(value) for key, value in newest.items()}
+
+    async def write(self, topic: str, key: bytes, value: bytes) -> None:
+        """Keeps it; the board has it when this returns."""
+        if self.broken:
+            raise ServiceUnavailable("no broker")
+        if topic == topics.AUDIT:
+            self.audit.append(decode_entry(value))
+            return
+        self.written.append((topic, key, value))
+        await asyncio.to_thread(self.show, topic, value)
+
+    def show(self, topic: str, value: bytes) -> None:
+        """Puts it into the board."""
+        writer = BoardWriter(self._board)
+        try:
+            if topic in writer.sources:
+                writer.write([Fetched(topic, 0, writer.offsets().get((topic, 0), 0), 6_000, value)])
+        finally:
+            writer.close()
+
+
+def deployment(name: str, **more: str) -> Deployment:
+    """One that was registered at 1 s."""
+    body = {"service": "shop", "version": "2", "environment": "prod", "baseline_version": "1", "strategy": "canary"}
+    asked = request(name, **{**body, "git_sha": "abc", "profile": "default", **more})
+    return register(None, asked, 10**9, "ci")
+
+
+def world(folder: Path, now_ns: int) -> Context:
+    """Read models in a folder, and no tokens."""
+    board = folder / "board.sqlite3"
+    settings = Settings(api_store_path=board, trace_store_path=folder / "traces.sqlite3", api_requests_per_second=1e5)
+    context = Context(settings, (), lambda: now_ns, BoardLedger(board), undecided)
+    TraceWriter(settings.trace_store_path, topics.TRACES).close()
+    agents = AgentWriter(context.agents_path, settings.pane_seconds)
+    agents.write([Fetched(topics.WINDOWS, 0, 0, 1_000, encode_window_batch(_window(now_ns)))])
+    agents.close()
+    asyncio.run(
+        context.ledger.write(topics.DEPLOYMENTS, DEPLOYMENT.encode(), encode_deployment(deployment(DEPLOYMENT)))
+    )
+    return context
+
+
+async def undecided(_: Settings, book: GateBook, question: Question, clock_ns: Callable[[], int]) -> Verdict:
+    """What the gates say where there is no window."""
+    return book.verdict(question.version, question.baseline, clock_ns())
+
+
+def _window(end_ns: int) -> WindowBatch:
+    labels = (("agent.id", AGENT), ("service.name", "shop"))
+    one: Any = np.ones(1)
+    return WindowBatch(
+        topic="agents.metrics",
+        partition=0,
+        start_ns=end_ns - 10 * 10**9,
+        end_ns=end_ns,
+        series=[Series("agents.memory", "By", "gauge", labels)],
+        count=one.astype(np.int64),
+        sum=one,
+        sum_low=0 * one,
+        minimum=one,
+        maximum=one,
+        sum_squares=one,
+        quantiles=np.ones((1, 3)),
+        sketch_start=np.array([0, 0], dtype=np.int32),
+        sketch_bucket=np.zeros(0, dtype=np.int32),
+        sketch_weight=np.zeros(0, dtype=np.int64),
+    )

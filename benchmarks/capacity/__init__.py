@@ -1,0 +1,1 @@
+"""What the forecast of capacity is judged by: seeded series of amounts, and simpler forecasters."""

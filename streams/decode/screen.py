@@ -1,0 +1,225 @@
+"""Numba: which records may hold something that redaction replaces.
+
+Spans are decoded by compiled code, which redaction in Python would make ten times slower. So all bytes of a record are
+looked through for the words without which no rule of :mod:`agents_emitter.redaction` finds anything, and only records
+that hold one are read the slow way and redacted. That one is held says little; tests/unit/decode/test_screen.py holds
+that one is, wherever a rule finds something.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.domain.kernel import kernel
+
+ANY: Final = 1
+"""A word that is enough wherever it stands."""
+ENDED: Final = 2
+"""One that must not go on as a longer word: ``token``, but not ``token_type``, ``tokens`` or ``token.count``."""
+BEGUN: Final = 4
+"""One before which no letter or digit may stand: ``sk-``, but not ``task-``."""
+
+_KEYS: Final = tuple(
+    f"{kind}{separator}key"
+    for kind in ("private", "api", "access", "secret", "signing", "encryption")
+    for separator in ("", ".", "_", " ", "-")
+)
+WORDS: Final[dict[int, tuple[str, ...]]] = {
+    ANY: (
+        *("password", "passwd", "passphrase", "passcode", "pwd", "secret", "credential", *_KEYS),
+        *("bearer ", "akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "aiza"),
+        *("k_live_", "k_test_", "private key-", "eyj"),
+        *("input.messages", "output.messages", "system_instructions", "call.arguments", "call.result"),
+        *("tool.definitions", "retrieval.", "event.content", "request.instructions", "gen_ai.prompt.", "llm.prompt"),
+        *("gen_ai.completion.", "llm.completion", "llm.input_messages", "llm.output_messages", "input.value"),
+        *("output.value", "entity.input", "entity.output", "tool.parameters", "ai.prompt", "ai.response.text"),
+        *(
+            "ai.response.object",
+            "ai.toolcall.",
+            "input_messages",
+            "output_messages",
+            "tool_arguments",
+            "tool_args",
+            "tool_input",
+        ),
+        *("tool_output", "tool_result", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"),
+    ),
+    ENDED: (
+        *("token", "authorization", "cookie", "cookies", "otp", "pin", "cvv", "cvc", "ssn"),
+        *("prompt", "prompts", "completion", "completions"),
+    ),
+    BEGUN: ("sk-", "sg.", "hf_", "npm_", "pypi-"),
+}
+
+_AT, _DOT, _HYPHEN, _SPACE, _COLON, _SLASH = 64, 46, 45, 32, 58, 47
+_LEAST_DIGITS, _MOST_DIGITS = 13, 19
+_SEARCHED_BYTES: Final = 256
+"""So far before an ``@`` is looked for the begin of an address."""
+
+
+class _Tree(NamedTuple):
+    """The words as a tree.
+
+    ``classes`` uint8[256]: number of a letter, 0 for bytes of no word. ``begins`` bool[2^18]: whether a word begins
+    with three letters of these numbers, six bits each. ``following`` uint16[s, 64]: the state after a letter, 0: no
+    word goes on so. ``kinds`` uint8[s].
+    """
+
+    classes: NDArray[np.uint8]
+    begins: NDArray[np.bool_]
+    following: NDArray[np.uint16]
+    kinds: NDArray[np.uint8]
+
+
+def _tree() -> _Tree:
+    words = [(word.encode(), kind) for kind, group in WORDS.items() for word in group]
+    classes = np.zeros(256, np.uint8)
+    for number, byte in enumerate(sorted({byte for word, _ in words for byte in word}), 1):
+        classes[byte] = classes[ord(chr(byte).upper())] = number
+    begins = np.zeros(1 << 18, np.bool_)
+    states: list[tuple[NDArray[np.uint16], int]] = [(np.zeros(64, np.uint16), 0)]
+    for word, kind in words:
+        numbers = [int(classes[byte]) for byte in word]
+        begins[numbers[0] << 12 | numbers[1] << 6 | numbers[2]] = True
+        at = 0
+        for number in numbers:
+            if not states[at][0][number]:
+                states[at][0][number] = len(states)
+                states.append((np.zeros(64, np.uint16), 0))
+            at = int(states[at][0][number])
+        states[at] = (states[at][0], states[at][1] | kind)
+    kinds = np.array([kind for _, kind in states], np.uint8)
+    return _Tree(classes, begins, np.stack([following for following, _ in states]), kinds)
+
+
+_MADE: Final = _tree()
+# Constants of the compiled code: passing them around would cost more than looking a byte up.
+_CLASSES: Final = _MADE.classes
+_BEGINS: Final = _MADE.begins
+_FOLLOWING: Final = _MADE.following
+_KINDS: Final = _MADE.kinds
+_ODD: Final = np.array([byte == 64 or 50 <= byte <= 54 for byte in range(256)])
+"""Bytes with which, or at which, something else than a word may be found."""
+
+
+@kernel
+def _is_digit(byte: int) -> bool:
+    return 48 <= byte <= 57
+
+
+@kernel
+def _is_letter(byte: int) -> bool:
+    return 65 <= (byte & 0xDF) <= 90
+
+
+@kernel
+def _is_word(byte: int) -> bool:
+    """A character of a name, or of any other alphabet in UTF-8."""
+    return _is_letter(byte) or _is_digit(byte) or byte == 95 or byte >= 128
+
+
+@kernel
+def _goes_on(byte: int) -> bool:
+    """Whether the word before it goes on. Capitals and ``j`` also are tags of protobuf, which follow a name there."""
+    return (97 <= byte <= 122 and byte != 106) or byte in (95, _DOT, _HYPHEN)
+
+
+@kernel
+def _is_address(buf: Any, begin: int, at: int, end: int) -> bool:
+    """Whether the ``@`` is one of an e-mail address, or ends the user of a URL."""
+    before = buf[at - 1] if at > begin else 0
+    if not (_is_word(before) or before in (_DOT, _HYPHEN, 37, 43)):
+        return before > _SPACE and _ends_user(buf, begin, at)
+    place = at + 1
+    while place < end and (_is_word(buf[place]) or buf[place] == _HYPHEN):
+        place += 1
+    if place > at + 1 and place + 1 < end and buf[place] == _DOT and _is_word(buf[place + 1]):
+        return True
+    return _ends_user(buf, begin, at)
+
+
+@kernel
+def _ends_user(buf: Any, begin: int, at: int) -> bool:
+    least = max(begin + 2, at - _SEARCHED_BYTES)
+    place = at - 1
+    while place >= least and buf[place] > _SPACE:
+        if buf[place] == _SLASH and buf[place - 1] == _SLASH and buf[place - 2] == _COLON:
+            return True
+        place -= 1
+    return False
+
+
+@kernel
+def _begins_card(buf: Any, begin: int, first: int, end: int) -> bool:
+    """Whether digits in groups, from here to one group's end, have a card's length and checksum."""
+    if first > begin and (_is_letter(buf[first - 1]) or _is_digit(buf[first - 1])):
+        return False
+    even = odd = digits = 0  # sums with every second digit doubled, for an even and an odd number of digits
+    at = first
+    while at < end and digits < _MOST_DIGITS:
+        if not _is_digit(buf[at]):
+            if buf[at] not in (_SPACE, _HYPHEN) or not _is_digit(buf[at - 1]):
+                return False
+            at += 1
+            continue
+        digit = int(buf[at]) - 48
+        doubled = 2 * digit - 9 if digit > 4 else 2 * digit
+        if digits & 1:
+            even, odd = even + digit, odd + doubled
+        else:
+            even, odd = even + doubled, odd + digit
+        digits += 1
+        at += 1
+        last = at == end or not _is_digit(buf[at])
+        if digits >= _LEAST_DIGITS and last and (odd if digits & 1 else even) % 10 == 0:
+            return True
+    return False
+
+
+@kernel
+def _begins_word(buf: Any, begin: int, first: int, end: int) -> bool:
+    """Whether one of the words stands here, in a place where it counts."""
+    state = np.uint16(0)
+    for at in range(first, end):
+        state = _FOLLOWING[state, _CLASSES[buf[at]]]
+        if state == 0:
+            return False
+        kind = _KINDS[state]
+        if kind & ANY or (kind & ENDED and (at + 1 == end or not _goes_on(buf[at + 1]))):
+            return True
+        if kind & BEGUN and (first == begin or not (_is_letter(buf[first - 1]) or _is_digit(buf[first - 1]))):
+            return True
+    return False
+
+
+@kernel
+def _suspicious(buf: Any, begin: int, end: int) -> bool:
+    key = np.uint64(0)
+    for at in range(begin, end):
+        byte = buf[np.uint64(at)]  # unsigned: nothing is counted from the end
+        key = ((key << np.uint64(6)) | np.uint64(_CLASSES[byte])) & np.uint64(0x3FFFF)
+        if _BEGINS[key] and at - 2 >= begin and _begins_word(buf, begin, at - 2, end):
+            return True
+        if _ODD[byte]:
+            if byte == _AT:
+                if _is_address(buf, begin, at, end):
+                    return True
+            elif _begins_card(buf, begin, at, end):
+                return True
+    return False
+
+
+@kernel
+def suspects(buf: Any, bounds: Any, found: Any) -> None:
+    """Says which records must be read the slow way.
+
+    Args:
+        buf: uint8[b], all records one after the other.
+        bounds: int64[r + 1], record i is ``buf[bounds[i]:bounds[i + 1]]``.
+        found: bool[r], filled here.
+    """
+    for record in range(found.shape[0]):
+        found[record] = _suspicious(buf, bounds[record], bounds[record + 1])

@@ -1,0 +1,239 @@
+"""What people and deployers say to the API: which answer, which record, and what the lists show afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from benchmarks.apiworld import BoardLedger
+from streams import topics
+from streams.api.agents.writer import AgentWriter
+from streams.api.board.writer import BoardWriter, Fetched
+from streams.api.context import Context
+from streams.api.server import make_app
+from streams.domain.control import decode_control
+from streams.domain.deployment import decode_deployment
+from streams.domain.window import encode_window_batch
+from streams.errors import ServiceUnavailable
+from streams.gate.book import GateBook
+from streams.gate.verdict import GateResult, Status, Verdict
+from streams.records.gatecheck import Question
+from streams.settings import Settings
+from tests.unit.gate.windows import series, window
+
+SECOND = 10**9
+BODY = {"deployment_id": "shop-2", "service": "shop", "version": "2", "baseline_version": "1", "strategy": "canary"}
+TARGET = "ab" * 8
+
+
+@dataclass
+class Scene:
+    """An API whose clock and gates the test holds."""
+
+    client: TestClient
+    ledger: BoardLedger
+    now_ns: int = 100 * SECOND
+    verdict: Status = "pass"
+    asked: tuple[str, str, Question] | None = None
+
+    async def judge(self, _: Settings, book: GateBook, question: Question, clock_ns: Callable[[], int]) -> Verdict:
+        self.asked = (book.service, book.environment, question)
+        gate = GateResult("errors", "steps", "ratio", "1", "check", self.verdict, True, "why", "<", 0.05, 0.01)
+        return Verdict(book.profile.name, self.verdict, (gate,), clock_ns(), 0.0)
+
+    def post(self, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
+        answer = self.client.post(f"/api/v1/{path}", json=body, headers=headers)
+        return answer.status_code, answer.json()
+
+    def get(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.get(f"/api/v1/{path}").json()
+        return found
+
+    def state(self, name: str = "shop-2") -> str:
+        return str(self.get(f"deployments/{name}")["deployment"]["state"])
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    board = tmp_path / "board.sqlite3"
+    BoardWriter(board).close()
+    agents = AgentWriter(tmp_path / "board-agents.sqlite3", 10.0)
+    rows = [(series("agents.memory", "2", **{"agent.id": "planner-1"}), [1e6])]
+    agents.write([Fetched(topics.WINDOWS, 0, 0, 6_000, encode_window_batch(window(9, rows)))])
+    agents.close()
+    ledger = BoardLedger(board)
+    context = Context(Settings(api_store_path=board), (), lambda: 0, ledger)
+    with TestClient(make_app(context), "http://localhost", raise_server_exceptions=False) as client:
+        made = Scene(client, ledger)
+        context.clock_ns, context.judge = lambda: made.now_ns, made.judge
+        yield made
+
+
+def test_the_same_request_again_changes_nothing_and_another_is_refused(scene: Scene) -> None:
+    status, first = scene.post("deployments/start", BODY, **{"Idempotency-Key": "k1"})
+    assert (status, first["deployment"]["state"], first["deployment"]["steps"][0]["by"]) == (201, "registered", "local")
+    scene.now_ns += SECOND
+    status, again = scene.post("deployments/start", BODY, **{"Idempotency-Key": "k1"})
+    assert (status, again["deployment"]) == (200, first["deployment"])
+    assert len(scene.ledger.written) == 1
+    status, refused = scene.post("deployments/start", BODY | {"version": "3"})
+    assert (status, "choose a new id" in refused["detail"]) == (409, True)
+    status, refused = scene.post("deployments/start", BODY | {"deployment_id": "other"}, **{"Idempotency-Key": "k1"})
+    assert (status, "Idempotency-Key registered deployment shop-2" in refused["detail"]) == (409, True)
+    assert len(scene.ledger.written) == 1
+
+
+def test_from_start_to_completion(scene: Scene) -> None:
+    scene.post("deployments/start", BODY)
+    status, refused = scene.post("deployments/shop-2/complete", {"why": "done"})
+    assert (status, "the last verdict is missing" in refused["detail"]) == (409, True)
+    scene.now_ns += 10 * SECOND
+    status, verdict = scene.post("deployments/shop-2/validate", {"wait_seconds": 5})
+    assert status == 200
+    assert (verdict["verdict"], verdict["state"], verdict["recommended_action"]) == ("pass", "validating", "promote")
+    assert verdict["gates"][0]["reason"] == "why"
+    assert scene.asked == ("shop", "production", Question("2", "1", 5.0))
+    last = scene.get("performance-gates?service=shop")["last_evaluation"]
+    assert (last["deployment_id"], last["verdict"], last["at"]) == ("shop-2", "pass", "1970-01-01T00:01:50.000Z")
+    assert scene.get("performance-gates?service=other")["last_evaluation"] is None
+    scene.now_ns += 10 * SECOND
+    assert scene.post("deployments/shop-2/complete", {"why": "done"})[0] == 200
+    assert scene.state() == "succeeded"
+    assert scene.post("deployments/shop-2/validate", {})[0] == 409
+    found = scene.get("deployments/statistics?since_seconds=0")["statistics"]
+    assert (found["total"], found["success_ratio"], found["mean_duration_seconds"]) == (1, 1.0, 20.0)
+    assert (found["change_failure_ratio"], found["mean_restore_seconds"]) == (0.0, None)
+
+
+def test_a_failed_one_is_rolled_back(scene: Scene) -> None:
+    scene.post("deployments/start", BODY)
+    scene.verdict = "fail"
+    assert scene.post("deployments/shop-2/validate", {})[1]["recommended_action"] == "roll back"
+    assert scene.state() == "failed"
+    status, body = scene.post("deployments/shop-2/rollback", {"why": "errors"})
+    assert (status, body["deployment"]["state"], body["deployment"]["steps"][-1]["reason"]) == (
+        200,
+        "rollback_requested",
+        "errors",
+    )
+    written = len(scene.ledger.written)
+    assert scene.post("deployments/shop-2/rollback", {"why": "again"})[0] == 200
+    assert len(scene.ledger.written) == written, "a repeated request writes nothing"
+    assert scene.post("deployments/shop-2/complete", {"why": "no"})[0] == 409
+
+
+def test_too_little_data_pauses_and_nothing_known_changes_nothing(scene: Scene) -> None:
+    scene.post("deployments/start", BODY)
+    scene.verdict = "inconclusive"
+    assert scene.post("deployments/shop-2/validate", {})[1]["state"] == "paused"
+
+    async def gone(*_: Any) -> Verdict:
+        raise ServiceUnavailable("no broker")
+
+    context: Context = scene.client.app.state.context  # type: ignore[attr-defined]
+    context.judge = gone
+    assert scene.post("deployments/shop-2/validate", {})[0] == 503
+    assert decode_deployment(scene.ledger.written[-1][2]).verdict is not None
+    assert scene.state() == "validating"
+
+
+@pytest.mark.parametrize("action", ["validate", "complete", "rollback"])
+def test_what_is_not_there_is_404(scene: Scene, action: str) -> None:
+    assert scene.post(f"deployments/none/{action}", {} if action == "validate" else {"why": "x"})[0] == 404
+
+
+def test_history_is_filtered_and_paged(scene: Scene) -> None:
+    for number in range(5):
+        scene.now_ns += SECOND
+        service = "shop" if number % 2 else "other"
+        scene.post("deployments/start", BODY | {"deployment_id": f"d{number}", "service": service})
+    pages, cursor = [], ""
+    while True:
+        body = scene.get(f"deployments/history?limit=2&cursor={cursor}")
+        pages += [one["id"] for one in body["deployments"]]
+        if not (cursor := body["next_cursor"]):
+            break
+    assert pages == ["d4", "d3", "d2", "d1", "d0"]
+    assert [one["id"] for one in scene.get("deployments/history?service=shop")["deployments"]] == ["d3", "d1"]
+    assert scene.get("deployments/history?status=failed")["deployments"] == []
+
+
+def test_acks_come_and_go(scene: Scene) -> None:
+    status, body = scene.post("acks", {"target": TARGET, "why": "on it", "for_seconds": 60})
+    assert (status, body["ack"]["by"], body["ack"]["until"]) == (201, "local", "1970-01-01T00:02:40.000Z")
+    assert [one["target"] for one in scene.get("acks")["acks"]] == [TARGET]
+    scene.now_ns += 60 * SECOND
+    assert scene.get("acks")["acks"] == [], "its time is over"
+    scene.post("acks", {"target": TARGET, "why": "still"})
+    assert scene.client.delete(f"/api/v1/acks/{TARGET}").status_code == 422, "it needs a why"
+    assert scene.client.delete(f"/api/v1/acks/{TARGET}?why=done").status_code == 204
+    assert scene.get("acks")["acks"] == []
+    assert scene.client.delete(f"/api/v1/acks/{TARGET}?why=done").status_code == 404
+    last = decode_control(scene.ledger.written[-1][2])
+    assert (last.cleared, last.why) == (True, "done")
+
+
+def test_maintenance_comes_and_goes(scene: Scene) -> None:
+    body = {"id": "m1", "where": {"service.name": ["plan*"]}, "why": "upgrade", "for_seconds": 60}
+    status, made = scene.post("maintenance", body)
+    assert (status, made["maintenance"]["in_force"], made["maintenance"]["ends_at"]) == (
+        201,
+        True,
+        "1970-01-01T00:02:40.000Z",
+    )
+    later = body | {"id": "m2", "starts_at": "1970-01-01T02:00:00+01:00"}
+    assert scene.post("maintenance", later)[1]["maintenance"]["starts_at"] == "1970-01-01T01:00:00.000Z"
+    assert [(m["id"], m["in_force"]) for m in scene.get("maintenance")["maintenance"]] == [("m1", True), ("m2", False)]
+    assert scene.client.delete("/api/v1/maintenance/m1?why=early").status_code == 204
+    assert [m["id"] for m in scene.get("maintenance")["maintenance"]] == ["m2"]
+    assert scene.client.delete("/api/v1/maintenance/m1?why=early").status_code == 404
+    for wrong in ({"starts_at": "1960-01-01T00:00Z"}, {"starts_at": "9000-01-01T00:00Z"}, {"where": {}}, {"x": 1}):
+        assert scene.post("maintenance", body | wrong)[0] == 422, wrong
+    assert {topic for topic, *_ in scene.ledger.written} == {topics.CONTROL}
+
+
+def test_rules_are_those_of_the_file(scene: Scene) -> None:
+    rules = {one["name"]: one for one in scene.get("rules")["rules"]}
+    assert rules["AgentMemoryHigh"]["levels"][0]["threshold"] == 36_175_872
+    assert scene.get("rules/AgentMemoryHigh")["rule"] == rules["AgentMemoryHigh"]
+    assert scene.client.get("/api/v1/rules/None").status_code == 404
+    context: Context = scene.client.app.state.context  # type: ignore[attr-defined]
+    context.settings = replace(context.settings, thresholds_path=Path("none.yml"))
+    answer = scene.client.get("/api/v1/rules")
+    assert (answer.status_code, "STREAMS_THRESHOLDS_PATH=none.yml" in answer.json()["detail"]) == (503, True)
+
+
+def test_examples_are_what_is_answered(scene: Scene) -> None:
+    """Each field of an example of a list or a thing is a field of a real answer."""
+    scene.post("deployments/start", BODY)
+    verdict = scene.post("deployments/shop-2/validate", {})[1]
+    scene.post("acks", {"target": TARGET, "why": "on it"})
+    scene.post("maintenance", {"id": "m1", "where": {"a": ["b"]}, "why": "x", "for_seconds": 60})
+    described = scene.get("../openapi.json")["paths"]
+    checked = 0
+    for path, operations in described.items():
+        real = path.replace("{deployment_id}", "shop-2").replace("{name}", "AgentMemoryHigh")
+        real = real.replace("{agent_id}", "planner-1")
+        for method, operation in operations.items():
+            content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+            if "example" in content and (method == "get" or path.endswith("validate")):
+                answer = verdict if method == "post" else scene.client.get(real).json()
+                missing = list(_missing(content["example"], answer, real))
+                assert missing == []
+                checked += 1
+    assert checked >= 11
+
+
+def _missing(example: Any, answer: Any, where: str) -> Iterator[str]:
+    if isinstance(example, dict) and isinstance(answer, dict):
+        for name, value in example.items():
+            if name not in answer and name not in ("registered", "service.name"):
+                yield f"{where}: {name}"
+            yield from _missing(value, answer.get(name), f"{where}: {name}")
+    elif isinstance(example, list) and isinstance(answer, list) and example and answer:
+        yield from _missing(example[0], answer[0], where)

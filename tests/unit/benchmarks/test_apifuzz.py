@@ -1,0 +1,27 @@
+"""Requests drawn from the description of the API: it answers all of them as it says, and a planted error is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.apifuzz import NOW_NS, fuzz
+from benchmarks.apiworld import BoardLedger, world
+from streams.api.routes import control
+
+
+def test_every_answer_is_one_that_the_description_names(tmp_path: Path) -> None:
+    outcome = fuzz(world(tmp_path, NOW_NS), cases=450, per_round=8)
+    assert outcome.found == []
+    assert outcome.cases >= 450
+    assert {200, 201, 404, 422} <= set(outcome.by_status), outcome.by_status
+
+
+def test_what_is_wrong_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = world(tmp_path, NOW_NS)
+    assert isinstance(context.ledger, BoardLedger)
+    monkeypatch.setattr(control, "encode_control", lambda _: 1 // 0)
+    outcome = fuzz(context, cases=450, per_round=8)
+    assert outcome.server_errors > 0
+    assert "/api/v1/acks" in outcome.found[0]

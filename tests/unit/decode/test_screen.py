@@ -1,0 +1,124 @@
+"""Compiled code lets nothing pass in which redaction would find something."""
+
+from __future__ import annotations
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents_emitter.redaction import Redactor
+from streams.decode.run import HeadCache, decode_run
+from streams.decode.screen import suspects
+from streams.decode.spans import SpanDecoder
+from streams.domain.series import SeriesTable
+from streams.domain.spanrows import SpanTables
+from tests.planted import CONTENT_NAMES, PLAIN_NAMES, SECRET_NAMES, Garden, records
+from tests.unit.decode.runs import NOW_NS, Row, patient
+
+
+def suspected(*raws: bytes) -> list[bool]:
+    bounds = np.cumsum([0, *(len(raw) for raw in raws)])
+    found = np.zeros(len(raws), np.bool_)
+    suspects(np.frombuffer(b"".join(raws), np.uint8), bounds, found)
+    return [bool(one) for one in found]
+
+
+WORDS = (
+    *CONTENT_NAMES,
+    *SECRET_NAMES,
+    *PLAIN_NAMES,
+    "sk-",
+    "eyJ",
+    "@",
+    ".example",
+    "4111 1111 1111 1111",
+    "=",
+    ": ",
+    '"',
+)
+
+
+@patient
+@given(st.lists(st.sampled_from(WORDS) | st.text(max_size=8), max_size=6).map("".join))
+def test_what_redaction_changes_is_suspected(text: str) -> None:
+    redactor = Redactor()
+    if redactor.text(text) != text:
+        assert suspected(text.encode()) == [True]
+        assert suspected(orjson.dumps({"a": text})) == [True]
+
+
+@pytest.mark.parametrize("name", [*CONTENT_NAMES, *SECRET_NAMES, "token", "userToken", "otp", "card_pin", "set-cookie"])
+def test_names_are_suspected_in_json_and_in_protobuf(name: str) -> None:
+    assert Redactor().value(name, "x") != "x"
+    assert suspected(orjson.dumps({name: "x"}), b"\x0a\x05" + name.encode() + b"\x12\x03", name.encode() + b"J") == [
+        True,
+        True,
+        True,
+    ]
+
+
+def test_plants_of_a_thousand_records_are_suspected() -> None:
+    garden = Garden(3)
+    texts = [garden.inside().text.encode() for _ in range(1_000)]
+    assert all(suspected(*texts))
+
+
+def test_what_agents_usually_send_is_not() -> None:
+    usual = (
+        b'"gen_ai.usage.input_tokens":812,"gen_ai.token.type":"input","gen_ai.request.max_tokens":5,"llm.token_count":3',
+        b'"startTimeUnixNano":1700000000123456789,"endTimeUnixNano":1700000000123456999,"traceId":"4bf92f3577b34da6"',
+        b'"gen_ai.response.finish_reasons":["stop"],"gen_ai.tool.name":"search","mapping":"task-sk","secs":"1"',
+        b"pip install pkg@1 and agent@host1 at 10.0.0.1, 4111 1111 1111 1112",
+    )
+    assert suspected(*usual) == [False] * 4
+
+
+def spans_seen(garden: Garden, raws: list[tuple[str, bytes]], topic: str) -> tuple[bytes, int]:
+    """All that decoding gives, as bytes, and how many spans."""
+    decoder = SpanDecoder(SpanTables())
+    run = decoder.decode([Row(value) for name, value in raws if name == topic], hint=topic)
+    texts = b" ".join(run.tables.texts.raw(number) for number in range(len(run.tables.texts)))
+    resources = repr(run.tables.resources.maps).encode()
+    return run.bodies.tobytes() + texts + resources + repr(run.spans).encode(), len(run.spans)
+
+
+@pytest.mark.parametrize("topic", ["agents.spans", "otlp_spans"])
+def test_decoded_spans_show_nothing_that_was_planted(topic: str) -> None:
+    garden = Garden(4)
+    raws = list(records(garden, 700, NOW_NS))
+    found, spans = spans_seen(garden, raws, topic)
+    assert spans > 60
+    assert garden.seen_in(found) == []
+
+
+@pytest.mark.parametrize("topic", ["agents.metrics", "agents.logs", "otlp_metrics"])
+def test_numbered_series_and_producers_show_nothing_that_was_planted(topic: str) -> None:
+    garden, table = Garden(5), SeriesTable()
+    raws = [value for name, value in records(garden, 700, NOW_NS) if name == topic]
+    columns = decode_run([Row(value) for value in raws], table, HeadCache(), hint=topic)
+    assert columns.events.sum() > 60
+    assert len(table) > 20
+    assert garden.seen_in(repr((table.rows, columns.batches)).encode()) == []
+
+
+def test_spans_beside_a_suspected_record_are_what_they_were() -> None:
+    garden = Garden(6)
+    clean = orjson.dumps(
+        {
+            "v": 1,
+            "schema": "agents.span/1",
+            "resource": {"service.name": "planner"},
+            "producer": "p",
+            "seq": 1,
+            "spans": [
+                {"traceId": "1" * 32, "spanId": "2" * 16, "name": "x", "startTimeUnixNano": 1, "endTimeUnixNano": 2}
+            ],
+        }
+    )
+    _, planted, *_ = [value for name, value in records(garden, 30, NOW_NS) if name == "agents.spans"]
+    alone = SpanDecoder(SpanTables()).decode([Row(clean)], hint="agents.spans")
+    beside = SpanDecoder(SpanTables()).decode([Row(planted), Row(clean)], hint="agents.spans")
+    assert beside.spans[1:] == alone.spans
+    assert beside.batches[1:] == [batch._replace(record=1) for batch in alone.batches]
