@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from agents_emitter.redaction import Redactor
 from streams import topics
+from streams.app.sendbatch import Content, SendBatch, fitting
 from streams.domain.block import LogRecord
 from streams.domain.keys import partitions_of
 from streams.errors import PublishRefused
 from streams.publish.deadletter import dead_letter
 
+MS_NS: Final = 1_000_000
 _BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -36,9 +39,15 @@ class Sink:
     """
 
     def __init__(
-        self, app: Any, max_bytes: int, redactor: Redactor, retried: Callable[[], None] = lambda: None
+        self,
+        app: Any,
+        max_bytes: int,
+        redactor: Redactor,
+        retried: Callable[[], None] = lambda: None,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,  # noqa: TID251 - the shell's default clock
     ) -> None:
-        self._app = app
+        self._app, self._clock_ns = app, clock_ns
         self._max_bytes = max_bytes
         self._redactor = redactor
         self._retried = retried
@@ -75,7 +84,7 @@ class Sink:
         )
 
     async def _send(self, outputs: list[Output]) -> list[int]:
-        """Fills the producer's batches itself: a record then costs no future and no hash of its own."""
+        """Writes the batches itself: a record then costs no call, no future and no hash of its own."""
         producer = self._app.producer._ensure_producer()
         groups: dict[tuple[str, int], list[int]] = {}
         for at, place in enumerate(await self._places(producer, outputs)):
@@ -105,20 +114,16 @@ class Sink:
         self, producer: Any, place: tuple[str, int], outputs: list[Output], chosen: list[int], offsets: list[int]
     ) -> None:
         """Sends the chosen outputs to one partition, in order, and fills in their offsets."""
+        sizes = [len(outputs[at].key or b"") + len(outputs[at].value or b"") for at in chosen]
         sent: list[tuple[Any, list[int]]] = []
+        first = 0
         try:
-            while chosen:
-                batch, taken = producer.create_batch(), 0
-                for at in chosen:
-                    output = outputs[at]
-                    if (
-                        batch.append(key=output.key, value=output.value, timestamp=None, headers=list(output.headers))
-                        is None
-                    ):
-                        break
-                    taken += 1
-                sent.append((await producer.send_batch(batch, place[0], partition=place[1]), chosen[:taken]))
-                chosen = chosen[taken:]
+            while first < len(chosen):
+                taken = chosen[first : fitting(sizes, first)]
+                records = [Content(outputs[at].key, outputs[at].value, outputs[at].headers) for at in taken]
+                batch = SendBatch(records, self._clock_ns() // MS_NS)
+                sent.append((await producer.send_batch(batch, place[0], partition=place[1]), taken))
+                first += len(taken)
         finally:
             done = await asyncio.gather(*(future for future, _ in sent), return_exceptions=True)
         for metadata, (_, taken_at) in zip(done, sent, strict=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
@@ -17,6 +16,7 @@ from streams import topics
 from streams.app.fetch import BlockRecords, RawRecords
 from streams.app.metrics import MetricsPartition
 from streams.app.rekey import RekeyPart
+from streams.app.sendbatch import Content, encode_batch
 from streams.app.traces import TracesPart
 from streams.decode.warm import warm_up as warm_up_decode
 from streams.domain.block import Block
@@ -31,12 +31,8 @@ _MANY: Final = 6_000
 
 def _fetched(values: list[bytes], append_ms: int = _APPEND_MS) -> Block:
     """The values as the transport delivers them."""
-    batch = DefaultRecordBatchBuilder(2, 4, 0, -1, -1, -1, 1 << 20)
-    for offset, value in enumerate(values):
-        batch.append(offset, append_ms, b"key", value, [])
-    found = BlockRecords(
-        TopicPartition(topics.METRICS, 0), RawRecords(bytes(batch.build())), None, 0, None, None, True, 0
-    )
+    raw = encode_batch([Content(b"key", value) for value in values], append_ms)
+    found = BlockRecords(TopicPartition(topics.METRICS, 0), RawRecords(raw), None, 0, None, None, True, 0)
     return next(found)
 
 

@@ -67,8 +67,8 @@ class Blocks:
         """The batches of the block that waits."""
         if self.begin is None:
             return []
-        self._red.add_spans(np.concatenate(self._rows), np.concatenate(self._gen_ai))
-        self._red.add_calls(np.concatenate(self._calls))
+        self._red.add_spans(_joined(self._rows), _joined(self._gen_ai))
+        self._red.add_calls(_joined(self._calls))
         self.begin, self._rows, self._gen_ai, self._calls = None, [], [], []
         self._exemplars += self._red.exemplars()
         return self._red.batches(self._source)
@@ -109,7 +109,18 @@ class Blocks:
             calls = found.calls[calls_at[i] : calls_at[i + 1]]
             if len(chosen) or len(calls):
                 self.begin = self._opened
-                self._rows.append(rows[chosen])
-                self._gen_ai.append(gen_ai[chosen])
+                self._rows.append(_chosen(rows, chosen))
+                self._gen_ai.append(_chosen(gen_ai, chosen))
                 self._calls.append(calls.copy())
         return batches
+
+
+def _chosen(rows: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """A copy of the rows at ascending places: at once where they follow each other."""
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return rows[places[0] : places[-1] + 1].copy()
+    return rows[places]
+
+
+def _joined(pieces: list[NDArray[Any]]) -> NDArray[Any]:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

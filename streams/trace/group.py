@@ -22,6 +22,11 @@ def groups(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[
     keys = np.empty((len(columns[0]), len(columns)), np.int64)
     for i, column in enumerate(columns):
         keys[:, i] = column
+    return groups_of(keys)
+
+
+def groups_of(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], list[list[int]]]:
+    """The same for int64[n, columns]."""
     n = len(keys)
     table = np.full(1 << max(2, (2 * n).bit_length()), NONE, np.int64)
     group, first = np.empty(n, np.int64), np.empty(n, np.int64)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 from agents_emitter.events import Kind, SeriesDefinition
 from streams.domain import conventions
 from streams.domain.spanrows import EXECUTE_TOOL, INVOKE_AGENT, LAST_MODEL_OPERATION, SpanTables, service_of
+from streams.trace import measure
 from streams.trace.graph import CONNECTIONS
-from streams.trace.group import groups
+from streams.trace.group import groups, groups_of
 from streams.trace.names import MAX_NAME_CHARACTERS, OTHER, Vocabulary, template
 from streams.trace.samples import Labels, RedBatch, Samples
 
@@ -57,7 +59,6 @@ RESOURCE_KEYS: Final = (
 )
 """What of a resource the metrics keep: nothing that names one instance, agent or host."""
 
-NANOSECONDS: Final = 1e9
 REMEMBERED: Final = 20_000
 """Keys whose series are remembered; beyond it all are worked out again, from the next block on."""
 
@@ -107,8 +108,8 @@ class Red:
             self._generation = self._tables.generation
         return self._labels
 
-    def _owner_numbers(self, resource: NDArray[np.int32]) -> NDArray[np.int64]:
-        """What the metrics keep of each resource, by number: few, for they name no instance."""
+    def _own(self, resource: NDArray[np.int32]) -> None:
+        """Finds what the metrics keep of each resource, by number: few, for they name no instance."""
         self._known()
         if len(self._kept) < len(self._tables.resources):
             more = np.full(len(self._tables.resources) - len(self._kept), -1, np.int64)
@@ -119,8 +120,6 @@ class Red:
                 labels = self._resource_labels(self._tables.resources.maps[number])
                 self._owners.setdefault(labels, Samples())
                 self._kept[number] = list(self._owners).index(labels)
-            found = self._kept[resource]
-        return found
 
     def add_spans(self, rows: NDArray[Any], gen_ai: NDArray[np.bool_]) -> None:
         """The metrics of spans: calls and duration by span name, kind and status.
@@ -132,42 +131,44 @@ class Red:
                 counted twice.
         """
         ended = rows["phase"] == 0
-        rows, gen_ai = rows[ended], gen_ai[ended]
+        if not ended.all():
+            rows, gen_ai = rows[ended], gen_ai[ended]
         if not len(rows):
             return
-        seconds = (rows["end_ns"] - rows["start_ns"]) / NANOSECONDS
-        named = rows["operation"] > 0
-        owner = self._owner_numbers(rows["resource"])
-        group, _, keys = groups([owner, rows["name"], named, rows["kind"], rows["status"]])
+        self._own(rows["resource"])
+        keys = np.empty((len(rows), measure.SPAN_KEY), np.int64)
+        measure.span_keys(rows, self._kept, keys)
+        group, _, found_keys = groups_of(keys)
         owners = list(self._owners.items())
-        found = [self._span_series(*owners[number], number, *key) for number, *key in keys]
-        places = self._places(group, [samples for samples, *_ in found])
-        index = np.array([numbers for _, *numbers in found])
-        self._examples(rows, group, seconds, found)
-        for samples, at in places:
-            of = group[at]
-            samples.add(index[of, 0], rows["end_ns"][at], np.ones(len(at)))
-            samples.add(index[of, 1], rows["end_ns"][at], seconds[at])
-        chosen = np.flatnonzero(gen_ai & named)
-        if len(chosen):
-            self._add_gen_ai(rows[chosen], owner[chosen], seconds[chosen])
+        found = [self._span_series(*owners[number], number, *key) for number, *key in found_keys]
+        self._examples(rows, group, found)
+        flat = measure.make_flat(5 * len(rows))
+        series = np.array([numbers for _, *numbers in found])
+        owner = np.array([key[0] for key in found_keys])
+        count = measure.measure_spans(rows, group, series, owner, flat)
+        count = self._add_gen_ai(rows, gen_ai, flat, count)
+        self._share_out(flat, count)
 
-    def _examples(
-        self,
-        rows: NDArray[Any],
-        group: NDArray[np.int64],
-        seconds: NDArray[np.float64],
-        found: list[tuple[Samples, int, int]],
-    ) -> None:
+    def _share_out(self, flat: measure.Flat, count: int) -> None:
+        """Gives every owner its samples of so many, in their order."""
+        owners = list(self._owners.values())
+        begin, order = np.empty(len(owners) + 1, np.int64), np.empty(count, np.int64)
+        measure.by_number(flat.owner[:count], begin, order)
+        sorted_ = measure.make_flat(count)
+        measure.gather(flat, order, sorted_)
+        for samples, (first, last) in zip(owners, pairwise(begin.tolist()), strict=True):
+            if last > first:
+                of = slice(first, last)
+                samples.add(sorted_.series[of], sorted_.time_ns[of], sorted_.value[of])
+
+    def _examples(self, rows: NDArray[Any], group: NDArray[np.int64], found: list[tuple[Samples, int, int]]) -> None:
         """The slowest span of each group as its exemplar: whoever looks at a slow bucket wants that trace."""
-        slowest = np.zeros(len(found), np.int64)
-        order = np.argsort(seconds, kind="stable")
-        slowest[group[order]] = order
+        slowest = np.empty(len(found), np.int64)
+        measure.slowest(rows, group, slowest)
         chosen = rows[slowest]
+        seconds = (chosen["end_ns"] - chosen["start_ns"]) / measure.NANOSECONDS
         ids = zip(*(chosen[name].tolist() for name in ("trace_high", "trace_low", "span", "end_ns")), strict=True)
-        for (samples, _, duration), value, (high, low, span, end_ns) in zip(
-            found, seconds[slowest].tolist(), ids, strict=True
-        ):
+        for (samples, _, duration), value, (high, low, span, end_ns) in zip(found, seconds.tolist(), ids, strict=True):
             samples.example(duration, value, end_ns, (high, low), span)
 
     def _places(self, group: NDArray[np.int64], owners: list[Samples]) -> list[tuple[Samples, NDArray[np.int64]]]:
@@ -204,26 +205,20 @@ class Red:
                 kept.append((key, self._names.word.admit(key, str(value))))
         return tuple(kept)
 
-    def _add_gen_ai(self, rows: NDArray[Any], owner: NDArray[np.int64], seconds: NDArray[np.float64]) -> None:
-        agent = rows["agent_name"].copy()
-        unnamed = agent == 0
-        agent[unnamed] = self._tables.resources.rows["agent_name"][rows["resource"][unnamed]]
-        served = rows["kind"] == conventions.KIND_SERVER
-        said = (rows[name] for name in ("operation", "provider", "model", "tool", "error"))
-        group, _, keys = groups([owner, agent, served, *said])
+    def _add_gen_ai(self, rows: NDArray[Any], gen_ai: NDArray[np.bool_], flat: measure.Flat, first: int) -> int:
+        """Adds samples from ``first`` on; returns where they end."""
+        keys, places = np.empty((len(rows), measure.GEN_AI_KEY), np.int64), np.empty(len(rows), np.int64)
+        resources = self._tables.resources.rows
+        chosen = measure.gen_ai_keys(rows, gen_ai, self._kept, resources, places, keys)
+        if not chosen:
+            return first
+        group, _, found_keys = groups_of(keys[:chosen])
         owners = list(self._owners.values())
-        order = np.argsort(group, kind="stable")
-        cuts = np.searchsorted(group[order], np.arange(1, len(keys)))
-        for (number, *key), at in zip(keys, np.split(order, cuts), strict=True):
-            samples, time_ns = owners[number], rows["end_ns"][at]
-            duration, inputs, outputs = self._gen_ai_series(samples, number, *key)
-            if duration >= 0:
-                samples.add(np.full(len(at), duration), time_ns, seconds[at])
-            for series, name in ((inputs, "input_tokens"), (outputs, "output_tokens")):
-                stated = rows[name][at] > 0
-                if series >= 0 and stated.any():
-                    count = rows[name][at][stated]
-                    samples.add(np.full(len(count), series), time_ns[stated], count.astype(float))
+        series = np.array([self._gen_ai_series(owners[key[0]], *key) for key in found_keys])
+        begin, order = np.empty(len(series) + 1, np.int64), np.empty(chosen, np.int64)
+        measure.by_number(group, begin, order)
+        owner = np.array([key[0] for key in found_keys])
+        return int(measure.measure_gen_ai(rows, places, order, begin, series, owner, flat, first))
 
     def _gen_ai_series(self, samples: Samples, *key: int) -> tuple[int, int, int]:
         """Numbers of the series of duration, input and output tokens; -1: none."""
@@ -283,8 +278,8 @@ class Red:
             parts = (
                 (np.ones(len(at), np.bool_), np.ones(len(at))),
                 (own["failed"] == 1, np.ones(len(at))),
-                (own["server_ns"] >= 0, own["server_ns"] / NANOSECONDS),
-                (own["client_ns"] >= 0, own["client_ns"] / NANOSECONDS),
+                (own["server_ns"] >= 0, own["server_ns"] / measure.NANOSECONDS),
+                (own["client_ns"] >= 0, own["client_ns"] / measure.NANOSECONDS),
             )
             for number, (chosen, value) in enumerate(parts):
                 samples.add(of[chosen, number], own["time_ns"][chosen], value[chosen])

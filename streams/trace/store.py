@@ -1,5 +1,10 @@
-"""Where the spans of open and remembered traces are kept: rows, bodies and traces in arrays that only grow, until what
-is dead outweighs what lives and the living are moved to new ones.
+"""Where the spans of open and remembered traces are kept: rows, bodies and traces in arrays that fill up until what is
+dead outweighs what lives; then the living are moved to the front, in the same memory.
+
+The arrays begin with more room than a partition of moderate load ever fills. Room that was never used costs nothing
+(Linux gives a page where it is first written), and memory that is written for the first time is what costs most here:
+arrays that grow by copying are written twice. They do not get smaller; how large they get follows from the bounds in
+the operator's ``Memory``: three times what may live, and one run of records.
 
 A trace's spans form a chain in the order of arrival, its announcements another one; its children by parent form chains
 too. Open and remembered traces each form a list in the order of their last arrival.
@@ -12,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.domain.jsonbytes import put_bytes
 from streams.domain.kernel import kernel
 from streams.domain.spanrows import SPAN
 
@@ -31,13 +37,16 @@ TRACE: Final = np.dtype(
     align=True,
 )
 """A trace. ``offset`` is the lowest since it was opened, ``clock_before_ns`` the clock before that record; ``first_ns``
-and ``seen_ns`` the clock at the first and last arrival since then. ``dirty``: something is not in its last record."""
+and ``seen_ns`` the clock at the first and last arrival since then. ``dirty``: something is not in its last record.
+``moved``: scratch."""
 
 CLOCK, ROWS, TRACES, BYTES, LIVE, CALLS, PUBLISHED = range(7)
 COUNT, SPANS, HELD_BYTES, FIRST, LAST = range(5)
 OPEN_AT: Final = 8
 REMEMBERED_AT: Final = 16
 STATE: Final = 24
+_FIRST_ROWS: Final = 262_144
+_FIRST_BYTES: Final = 64 * 1_048_576
 """Places in the state array: the clock; how many rows, traces and bytes are used, rows that live, calls and records
 given out; then, from OPEN_AT and REMEMBERED_AT on, of each list: traces, spans, bytes of bodies, first and last."""
 
@@ -59,17 +68,17 @@ class Store(NamedTuple):
     state: NDArray[np.int64]
 
 
-def empty_store(rows: int = 1024, traces: int = 256, size_bytes: int = 65_536) -> Store:
-    """A store with room for so much, and nothing in it."""
+def empty_store() -> Store:
+    """A store with nothing in it."""
     state = np.zeros(STATE, np.int64)
     state[[OPEN_AT + FIRST, OPEN_AT + LAST, REMEMBERED_AT + FIRST, REMEMBERED_AT + LAST]] = NONE
     return Store(
-        np.empty(rows, SPAN),
-        np.empty(traces, TRACE),
-        np.empty(size_bytes, np.uint8),
-        _table(traces),
-        _table(rows),
-        _table(rows),
+        np.empty(_FIRST_ROWS, SPAN),
+        np.empty(_FIRST_ROWS // 8, TRACE),
+        np.empty(_FIRST_BYTES, np.uint8),
+        _table(256),
+        _table(1024),
+        _table(1024),
         state,
     )
 
@@ -79,25 +88,23 @@ def _table(entries: int) -> NDArray[np.int32]:
 
 
 def with_room(store: Store, rows: int, traces: int, size_bytes: int) -> Store:
-    """The store, or a larger or cleaner one with the same content, that has room for so much more."""
+    """The store, or a larger one with the same content, that has room for so much more."""
     state = store.state
     if state[ROWS] - state[LIVE] > 4096 + 2 * state[LIVE]:
-        return _cleaned(store, rows, traces, size_bytes)
-    changed: dict[str, NDArray[Any]] = {}
+        _close_up(store, np.empty(state[ROWS], np.int32))
+        _index(store)
     for name, used, more in (("rows", ROWS, rows), ("traces", TRACES, traces), ("bodies", BYTES, size_bytes)):
         array = getattr(store, name)
         if state[used] + more > len(array):
-            changed[name] = _longer(array, more)
-    if not changed:
-        return store
-    larger = store._replace(**changed)
-    if 2 * len(larger.rows) > len(store.by_span):
-        larger = larger._replace(by_span=_table(2 * len(larger.rows)), by_parent=_table(2 * len(larger.rows)))
-        _index_rows(larger)
-    if 2 * len(larger.traces) > len(store.by_trace):
-        larger = larger._replace(by_trace=_table(2 * len(larger.traces)))
-        _index_traces(larger)
-    return larger
+            store = store._replace(**{name: _longer(array, more)})
+    if 2 * (state[ROWS] + rows) > len(store.by_span):
+        entries = 2 * int(state[ROWS] + rows)
+        store = store._replace(by_span=_table(entries), by_parent=_table(entries))
+        _index_rows(store)
+    if 2 * (state[TRACES] + traces) > len(store.by_trace):
+        store = store._replace(by_trace=_table(2 * int(state[TRACES] + traces)))
+        _index_traces(store)
+    return store
 
 
 def _longer(array: NDArray[Any], more: int) -> NDArray[Any]:
@@ -107,14 +114,12 @@ def _longer(array: NDArray[Any], more: int) -> NDArray[Any]:
     return grown
 
 
-def _cleaned(store: Store, rows: int, traces: int, size_bytes: int) -> Store:
-    """A store of what lives, with as much room again, and for so much more."""
-    state = store.state
-    held = int(state[OPEN_AT + HELD_BYTES] + state[REMEMBERED_AT + HELD_BYTES])
-    kept = int(state[OPEN_AT] + state[REMEMBERED_AT])
-    clean = empty_store(3 * int(state[LIVE]) + rows + 4096, 3 * kept + traces + 1024, 3 * held + size_bytes + 65_536)
-    _move(store, clean)
-    return clean
+def _index(store: Store) -> None:
+    """Finds everything anew."""
+    for table in (store.by_trace, store.by_span, store.by_parent):
+        table.fill(NONE)
+    _index_rows(store)
+    _index_traces(store)
 
 
 @kernel
@@ -234,9 +239,7 @@ def add_row(store: Store, number: int, source: Any, bodies: Any) -> int:
         _add_child(store, number, at)
     begin = row.body
     row.body = state[BYTES]
-    for i in range(row.body_bytes):
-        store.bodies[np.uint64(row.body + i)] = bodies[np.uint64(begin + i)]
-    state[BYTES] += row.body_bytes
+    state[BYTES] = put_bytes(store.bodies, row.body, bodies, begin, begin + row.body_bytes)
     state[ROWS] += 1
     state[LIVE] += 1
     store.by_span[find_span(store, number, row.span, row.phase)] = at
@@ -285,28 +288,56 @@ def oldest(store: Store) -> tuple[int, int]:
 
 
 @kernel
-def _move(old: Store, new: Store) -> None:
-    """Copies what lives."""
-    new.state[CLOCK] = old.state[CLOCK]
+def _close_up(store: Store, place: Any) -> None:
+    """Moves what lives to the front, in its order; ``place`` int32[rows]: scratch. The tables are not true then."""
+    state, traces = store.state, store.traces
+    kept = 0
+    for number in range(state[TRACES]):
+        if traces[number].state != DEAD:
+            traces[number].moved = kept
+            kept += 1
+    _close_up_rows(store, place)
+    for number in range(state[TRACES]):
+        trace = traces[number]
+        if trace.state == DEAD:
+            continue
+        if trace.spans > 0:
+            trace.head, trace.tail = place[trace.head], place[trace.tail]
+        if trace.announced > 0:
+            trace.announced_head, trace.announced_tail = place[trace.announced_head], place[trace.announced_tail]
+        trace.before, trace.after = _moved(traces, trace.before), _moved(traces, trace.after)
     for where in (OPEN_AT, REMEMBERED_AT):
-        number = old.state[where + FIRST]
-        while number != NONE:
-            trace = old.traces[number]
-            _move_trace(old, trace, new, where)
-            number = trace.after
+        state[where + FIRST] = _moved(traces, state[where + FIRST])
+        state[where + LAST] = _moved(traces, state[where + LAST])
+    for number in range(state[TRACES]):
+        if traces[number].state != DEAD and traces[number].moved != number:
+            traces[traces[number].moved] = traces[number]
+    state[TRACES] = kept
 
 
 @kernel
-def _move_trace(old: Store, trace: Any, new: Store, where: int) -> None:
-    number = new.state[TRACES]
-    new.state[TRACES] += 1
-    new.traces[number] = trace
-    copy = new.traces[number]
-    copy.spans = copy.announced = copy.body_bytes = 0
-    new.by_trace[find_trace(new, trace.high, trace.low)] = number
-    for first in (trace.head if trace.spans else NONE, trace.announced_head if trace.announced else NONE):
-        at = first
-        while at != NONE:
-            add_row(new, number, old.rows[at], old.bodies)
-            at = old.rows[at].next
-    link_last(new, where, number)
+def _moved(traces: Any, number: int) -> int:
+    return NONE if number == NONE else np.int64(traces[number].moved)
+
+
+@kernel
+def _close_up_rows(store: Store, place: Any) -> None:
+    state, traces, rows = store.state, store.traces, store.rows
+    kept = 0
+    for at in range(state[ROWS]):
+        if traces[rows[at].trace].state != DEAD:
+            place[at] = kept
+            kept += 1
+    used = 0
+    for at in range(state[ROWS]):
+        row = rows[at]
+        if traces[row.trace].state == DEAD:
+            continue
+        row.trace = traces[row.trace].moved
+        row.next = NONE if row.next == NONE else place[row.next]
+        row.sibling = NONE
+        begin, row.body = row.body, used
+        used = put_bytes(store.bodies, used, store.bodies, begin, begin + row.body_bytes)
+        if place[at] != at:
+            rows[place[at]] = row
+    state[ROWS], state[BYTES] = kept, used

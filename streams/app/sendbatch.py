@@ -1,0 +1,164 @@
+"""Kafka's record batches (message format 2) written at once, without a call per record.
+
+The format: https://kafka.apache.org/documentation/#recordbatch
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import cramjam
+import numpy as np
+from aiokafka.record.util import calc_crc32c
+from numpy.typing import NDArray
+
+from streams.domain.jsonbytes import put_bytes
+from streams.domain.kernel import kernel
+
+MAX_BYTES: Final = 262_144
+"""Of keys and values of a batch before compression; a record that is larger has a batch of its own."""
+LEVEL: Final = 1
+"""Of zstd. On trace records 1 writes 680 MB/s in a ninth of the room, aiokafka's 3 writes 480 MB/s in no less; on
+batches of samples 450 and 300 MB/s."""
+_ZSTD: Final = 4
+_HEAD: Final = struct.Struct(">qiibIhiqqqhii")
+_HEAD_FROM_CRC: Final = struct.Struct(">hiqqqhii")
+_NOT_COUNTED: Final = 12
+"""Bytes at the begin of a batch that its length does not count."""
+_RECORD_BYTES: Final = 32
+"""More than the numbers of a record take."""
+_NO_HEADERS: Final = b"\0"
+
+
+class Content(NamedTuple):
+    """What is written of a record."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class SendBatch:
+    """A batch that is whole (in the place of aiokafka's BatchBuilder, for ``AIOKafkaProducer.send_batch``)."""
+
+    def __init__(self, records: Sequence[Content], time_ms: int) -> None:
+        self._records = len(records)
+        self._raw = encode_batch(records, time_ms)
+
+    def append(self, **_: Any) -> None:
+        """It takes nothing more."""
+
+    def close(self) -> None:
+        """It is closed."""
+
+    def closed(self) -> bool:
+        """It is."""
+        return True
+
+    def size(self) -> int:
+        """In bytes."""
+        return len(self._raw)
+
+    def record_count(self) -> int:
+        """How many records there are."""
+        return self._records
+
+    def _build(self) -> bytes:
+        return self._raw
+
+
+def fitting(sizes: Sequence[int], first: int) -> int:
+    """The end of a batch that begins with the record ``first``, by the bytes of key and value of each."""
+    end, total = first + 1, sizes[first]
+    while end < len(sizes) and total + sizes[end] <= MAX_BYTES:
+        total += sizes[end]
+        end += 1
+    return end
+
+
+def encode_batch(records: Sequence[Content], time_ms: int) -> bytes:
+    """A batch of at least one record with offsets from 0 on, all of one time, compressed with zstd."""
+    tails = [_headers(r.headers) for r in records]
+    columns = ([r.key for r in records], [r.value for r in records], tails)
+    sizes = np.array([[-1 if piece is None else len(piece) for piece in column] for column in columns])
+    texts = [b"".join(filter(None, column)) for column in columns]
+    text = np.frombuffer(b"".join(texts), np.uint8)
+    places = np.cumsum([0, len(texts[0]), len(texts[1])])
+    out = np.empty(len(text) + _RECORD_BYTES * len(records), np.uint8)
+    raw = cramjam.zstd.compress(out[: write_records(text, sizes, places, out)].data, level=LEVEL)
+    rest = _HEAD_FROM_CRC.pack(_ZSTD, len(records) - 1, time_ms, time_ms, -1, -1, -1, len(records))
+    rest += memoryview(raw)
+    length = _HEAD.size - _HEAD_FROM_CRC.size - _NOT_COUNTED + len(rest)
+    return struct.pack(">qiibI", 0, length, 0, 2, calc_crc32c(rest)) + rest
+
+
+def _headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    if not headers:
+        return _NO_HEADERS
+    pieces = [_number(len(headers))]
+    for name, value in headers:
+        pieces += (_number(len(name.encode())), name.encode(), _number(len(value)), value)
+    return b"".join(pieces)
+
+
+def _number(value: int) -> bytes:
+    """A number from 0 on, zigzag."""
+    out = np.empty(10, np.uint8)
+    return out[: _put(out, 0, value)].tobytes()
+
+
+@kernel
+def _put(out: Any, at: int, value: int) -> int:
+    """Writes a zigzag number; returns the position after it."""
+    rest = np.uint64((value << 1) ^ (value >> 63))
+    while rest >= np.uint64(128):
+        out[at] = rest & np.uint64(127) | np.uint64(128)
+        rest >>= np.uint64(7)
+        at += 1
+    out[at] = rest
+    return at + 1
+
+
+@kernel
+def _room(value: int) -> int:
+    """How many bytes a number takes."""
+    rest, size = np.uint64((value << 1) ^ (value >> 63)), 1
+    while rest >= np.uint64(128):
+        rest >>= np.uint64(7)
+        size += 1
+    return size
+
+
+@kernel
+def write_records(
+    text: NDArray[np.uint8], sizes: NDArray[np.int64], places: NDArray[np.int64], out: NDArray[np.uint8]
+) -> int:
+    """Writes r records.
+
+    Args:
+        text: uint8, all keys, then all values, then all headers as they are written.
+        sizes: int64[3, r], the bytes of each (-1: none, no bytes).
+        places: int64[3], where the first key, value and headers are; moved.
+        out: uint8, with room for the text and 32 bytes more for each record.
+
+    Returns:
+        The bytes written.
+    """
+    at = 0
+    for r in range(sizes.shape[1]):
+        length = 2 + _room(r) + _room(sizes[0, r]) + _room(sizes[1, r])
+        for part in range(3):
+            length += max(sizes[part, r], 0)
+        at = _put(out, at, length)
+        out[at], out[at + 1] = 0, 0  # attributes; milliseconds after the batch's time
+        at = _put(out, at + 2, r)
+        for part in range(3):
+            size = sizes[part, r]
+            if part < 2:
+                at = _put(out, at, size)
+            if size > 0:
+                at = put_bytes(out, at, text, places[part], places[part] + size)
+                places[part] += size
+    return at
