@@ -68,10 +68,10 @@ _MB: Final = 1_048_576
 TOPICS: Final[tuple[Topic, ...]] = (
     Topic(METRICS, "agent id", "source", DAY_SECONDS, False, True, _MB, "agents_emitter", "metrics role"),
     Topic(SPANS, "trace id", "source", 2 * DAY_SECONDS, False, True, _MB, "agents_emitter", "traces role"),
-    Topic(LOGS, "agent id", "source", 2 * DAY_SECONDS, False, True, _MB, "agents_emitter", "metrics role"),
+    Topic(LOGS, "agent id", "source", 2 * DAY_SECONDS, False, True, _MB, "agents_emitter", "metrics role, api"),
     Topic(OTLP_METRICS, "any", 1, DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "metrics role"),
     Topic(OTLP_SPANS, "any", "source", DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "traces role"),
-    Topic(OTLP_LOGS, "any", "source", DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "metrics role"),
+    Topic(OTLP_LOGS, "any", "source", DAY_SECONDS, False, True, 4 * _MB, "OTLP collector", "metrics role, api"),
     Topic(RED, "service name", "source", DAY_SECONDS, False, True, _MB, "traces role", "metrics role"),
     Topic(
         WINDOWS,

@@ -14,6 +14,7 @@ from fastapi import Depends, HTTPException, Request
 from streams.api.agents.query import AgentReader
 from streams.api.board.query import BoardReader
 from streams.api.ledger import Ledger
+from streams.api.logs.query import LogReader
 from streams.api.tokens import Token, allows, bearer
 from streams.api.tracequery import TraceReader
 from streams.gate.book import GateBook
@@ -54,6 +55,24 @@ class Context:
         """The read model of agents, beside the board."""
         board = self.settings.api_store_path
         return board.with_name(f"{board.stem}-agents{board.suffix}")
+
+    @property
+    def logs_path(self) -> Path:
+        """The read model of logs, beside the board."""
+        board = self.settings.api_store_path
+        return board.with_name(f"{board.stem}-logs{board.suffix}")
+
+    def from_logs(self, ask: Callable[[LogReader], T]) -> T:
+        """Asks the read model of logs on a connection of its own.
+
+        Raises:
+            ServiceUnavailable: there is none yet.
+        """
+        reader = LogReader(self.logs_path)
+        try:
+            return ask(reader)
+        finally:
+            reader.close()
 
     def from_agents(self, ask: Callable[[AgentReader], T]) -> T:
         """Asks the agents' read model on a connection of its own.

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 
+from agents_emitter.redaction import Redactor
 from streams.api import problem
 from streams.api.agents.schema import KEPT_SECONDS
 from streams.api.agents.writer import AgentWriter
@@ -26,8 +27,10 @@ from streams.api.context import Context
 from streams.api.feeder import Feeder
 from streams.api.ledger import Ledger
 from streams.api.locks import Locks, is_loopback
+from streams.api.logs.schema import KEPT_SECONDS as LOGS_KEPT_SECONDS
+from streams.api.logs.writer import LogWriter
 from streams.api.routes import agents as agent_routes
-from streams.api.routes import alerts, control, deployments, events, gates, health, rules, traces
+from streams.api.routes import alerts, control, deployments, events, gates, health, logs, rules, traces
 from streams.api.tokens import Token, read_tokens
 from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracewriter import Retention
@@ -52,7 +55,7 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
     )
     app.state.context = context
     problem.install(app)
-    for module in (health, alerts, agent_routes, traces, events, control, deployments, gates, rules):
+    for module in (health, alerts, agent_routes, traces, logs, events, control, deployments, gates, rules):
         app.include_router(module.router)
     _add_page(app)
 
@@ -105,14 +108,17 @@ def serve(settings: Settings) -> int:
     board = Feeder(settings.brokers, settings.api_store_path, BoardWriter, settings.api_store_seconds, clock_ns)
     opened = partial(AgentWriter, pane_seconds=settings.pane_seconds)
     agents = Feeder(settings.brokers, context.agents_path, opened, KEPT_SECONDS, clock_ns, KEPT_SECONDS)
+    redactor = Redactor(settings.redaction_allow, content=settings.capture_content == "on")
+    keeps = partial(LogWriter, redactor=redactor)
+    lines = Feeder(settings.brokers, context.logs_path, keeps, LOGS_KEPT_SECONDS, clock_ns, LOGS_KEPT_SECONDS)
     retention = Retention(settings.trace_store_seconds, settings.trace_store_bytes)
     spans = TraceFeeder(settings.brokers, settings.trace_store_path, retention, clock_ns)
-    context.caught_up = {"board": board.caught_up, "agents": agents.caught_up}
+    context.caught_up = {"board": board.caught_up, "agents": agents.caught_up, "logs": lines.caught_up}
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        jobs = {"board": board.run, "agents": agents.run, "traces": spans.run}
+        jobs = {"board": board.run, "agents": agents.run, "logs": lines.run, "traces": spans.run}
         tasks = [asyncio.create_task(_kept(name, job, stop, context)) for name, job in jobs.items()]
         try:
             yield

@@ -112,7 +112,7 @@ class TraceReader:
     def _common(self, text: str) -> bool:
         """Whether so many traces hold the words that it is quicker to look into the newest than to list all."""
         counted = "SELECT count(*) FROM (SELECT rowid FROM texts WHERE texts MATCH ? LIMIT ?)"
-        words = _words(text)
+        words = quoted(text)
         return bool(words) and self._db.execute(counted, (words, _COMMON)).fetchone()[0] == _COMMON
 
     def trace(self, trace_id: str) -> TraceRecord | None:
@@ -162,7 +162,7 @@ def _select(asked: Filter, after: tuple[int, int], *, common: bool) -> tuple[str
     if asked.text:
         within = "EXISTS (SELECT 1 FROM texts WHERE texts MATCH ? AND rowid = t.id)"
         where.append(within if common else "t.id IN (SELECT rowid FROM texts WHERE texts MATCH ?)")
-        values.append(_words(asked.text))
+        values.append(quoted(asked.text))
     order = f"ORDER BY {lead}.start_ns DESC, {lead}.id DESC LIMIT ?"
     return f"SELECT {_COLUMNS} FROM {tables} WHERE {' AND '.join(where)} {order}", values  # noqa: S608 - only constants
 
@@ -179,6 +179,6 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
-def _words(text: str) -> str:
+def quoted(text: str) -> str:
     """A query of FTS5 that has no operators: each word quoted."""
     return " ".join('"' + word.replace('"', '""') + '"' for word in text.split())

@@ -66,6 +66,11 @@ def from_protobuf(items: Iterable[KeyValue]) -> dict[str, Any]:
     return {item.key: _protobuf_value(item.value, MAX_DEPTH - 1) for item in items}
 
 
+def from_protobuf_value(value: AnyValue) -> Any:
+    """One value of OTLP protobuf."""
+    return _protobuf_value(value, MAX_DEPTH - 1)
+
+
 def _protobuf_value(value: AnyValue, depth: int) -> Any:
     kind = value.WhichOneof("value")
     if kind is None or depth <= 0:

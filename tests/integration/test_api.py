@@ -16,6 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from agents_emitter.events import encode_log_batch
 from benchmarks.apiworld import deployment
 from streams import topics
 from streams.app.control import said
@@ -40,6 +41,7 @@ pytestmark = pytest.mark.integration
 FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
 AGENT = (series("agents.memory", "2", **{"agent.id": "planner-1", "agent.type": "planning"}), [2e7])
 """In a window that ends ten minutes after the start, so that it is alive for that long."""
+LOGS = [{"severityNumber": 13, "body": f"call {n} failed, password={n}", "traceId": TRACE} for n in range(3)]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
@@ -95,6 +97,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
                 Sent(
                     topics.EDGES, b"e", encode_edge(Edge("planning", "tools", "unset", 9, 1, 0.5, 0.3, 5, 4 * 10**18))
                 ),
+                Sent(topics.LOGS, b"planner-1", encode_log_batch({"service.name": "shop"}, LOGS, producer="p", seq=0)),
                 Sent(topics.TRACES, TRACE.encode(), encode_trace(trace_record(TRACE, spans))),
             ]
         )
@@ -127,6 +130,7 @@ def answers(api: Api) -> dict[str, Any]:
         "maintenance",
         "deployments/history",
         "monitoring/agents",
+        "logs?text=failed",
     )
     found = {path: api.get(f"/api/v1/{path}") for path in paths}
     return {path: {k: v for k, v in body.items() if k != "as_of"} for path, body in found.items()}
@@ -140,6 +144,8 @@ def test_it_answers_what_the_topics_say_and_again_after_its_files_are_gone(
     assert first["topology?since_seconds=0"]["edges"][0]["calls"] == 9
     assert [one["id"] for one in first["deployments/history"]["deployments"]][-1] == "d0"
     assert [(a["agent_id"], a["status"]) for a in first["monitoring/agents"]["agents"]] == [("planner-1", "alive")]
+    shown = [(one["severity"], one["body"]) for one in first["logs?text=failed"]["logs"]]
+    assert shown == [("WARN", f"call {n} failed, password=[redacted:secret]") for n in (2, 1, 0)]
     assert {one["target"] for one in first["acks"]["acks"]} >= {INCIDENT}
     again = Api(pipeline, tmp_path)
     again.start()

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from agents_emitter.events import encode_log_batch
+from agents_emitter.redaction import Redactor
 from benchmarks.apiworld import BoardLedger, deployment
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
 from streams.api.locks import SECURITY
+from streams.api.logs.writer import LogWriter
 from streams.api.server import make_app, make_context
 from streams.api.tokens import allows, owner, read_tokens
 from streams.api.tracewriter import Fetched as FetchedTrace
@@ -51,6 +54,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     rows = [(series("agents.memory", "2", "shop", **{"agent.id": AGENT}), [1e6])]
     agents.write([Fetched(topics.WINDOWS, 0, 0, 6_000, encode_window_batch(window(9, rows)))])
     agents.close()
+    logs = LogWriter(folder / "board-logs.sqlite3", Redactor())
+    row = {"timeUnixNano": 6 * SECOND, "severityNumber": 13, "body": "model call failed", "traceId": TRACE}
+    logs.write(
+        [Fetched(topics.LOGS, 0, 0, 6_000, encode_log_batch({"service.name": "shop"}, [row], producer="p", seq=0))]
+    )
+    logs.close()
     board.close()
     traces.close()
     return folder / "board.sqlite3", folder / "traces.sqlite3"
@@ -83,6 +92,7 @@ PATHS = (
     "/api/v1/anomalies",
     "/api/v1/topology",
     "/api/v1/monitoring/stats",
+    "/api/v1/logs",
     "/api/v1/traces",
     f"/api/v1/traces/{TRACE}",
     "/api/v1/monitoring/agents",
@@ -119,6 +129,8 @@ def test_what_is_in_them(client: TestClient) -> None:
     assert (one["agent_id"], one["status"], one["memory_bytes"], one["alerts_firing"]) == (AGENT, "alive", 1e6, 0)
     (pane,) = client.get(f"/api/v1/monitoring/agents/{AGENT}").json()["panes"]
     assert (pane["start"], pane["memory_bytes"]) == ("1970-01-01T00:01:30.000Z", 1e6)
+    (log,) = client.get(f"/api/v1/logs?text=failed&severity=WARN&trace_id={TRACE}").json()["logs"]
+    assert (log["time"], log["severity"], log["body"]) == ("1970-01-01T00:00:06.000Z", "WARN", "model call failed")
     (trace,) = client.get("/api/v1/traces?status=error").json()["traces"]
     assert (trace["trace_id"], trace["span_count"], trace["duration_ms"]) == (TRACE, 2, 50.0)
     whole = client.get(f"/api/v1/traces/{TRACE}").json()["trace"]

@@ -1,0 +1,1 @@
+"""The read model of logs: what agents logged lately, found by words, agent, service, logger, severity and trace."""
