@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,13 +34,15 @@ class BoardLedger(Ledger):
     """In place of Kafka.
 
     Attributes:
-        written: (topic, key, value), oldest first, but of the audit. audit: its entries. broken: it cannot write.
+        written: (topic, key, value), oldest first, but of the audit. headers: of these, by their place.
+        audit: its entries. broken: it cannot write.
     """
 
     def __init__(self, board: Path) -> None:
         super().__init__("nobody")
         self._board = board
         self.written: list[tuple[str, bytes, bytes]] = []
+        self.headers: dict[int, list[tuple[str, bytes]]] = {}
         self.audit: list[Entry] = []
         self.broken = False
 
@@ -51,7 +53,7 @@ class BoardLedger(Ledger):
         newest = {key: value for where, key, value in self.written if where == topic}
         return {key: decode(value) for key, value in newest.items()}
 
-    async def write(self, topic: str, key: bytes, value: bytes) -> None:
+    async def write(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Keeps it; the board has it when this returns."""
         if self.broken:
             raise ServiceUnavailable("no broker")
@@ -59,6 +61,7 @@ class BoardLedger(Ledger):
             self.audit.append(decode_entry(value))
             return
         self.written.append((topic, key, value))
+        self.headers[len(self.written) - 1] = list(headers)
         await asyncio.to_thread(self.show, topic, value)
 
     def show(self, topic: str, value: bytes) -> None:
@@ -81,7 +84,9 @@ def deployment(name: str, **more: str) -> Deployment:
 def world(folder: Path, now_ns: int) -> Context:
     """Read models in a folder, and no tokens."""
     board = folder / "board.sqlite3"
-    settings = Settings(api_store_path=board, trace_store_path=folder / "traces.sqlite3", api_requests_per_second=1e5)
+    (folder / "key").write_bytes(bytes(range(32)))
+    stores = {"api_store_path": board, "trace_store_path": folder / "traces.sqlite3"}
+    settings = Settings(**stores, commands_key_file=str(folder / "key"), api_requests_per_second=1e5)
     context = Context(settings, (), lambda: now_ns, BoardLedger(board), undecided)
     TraceWriter(settings.trace_store_path, topics.TRACES).close()
     agents = AgentWriter(context.agents_path, settings.pane_seconds)

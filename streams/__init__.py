@@ -25,7 +25,8 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
 5. ``streams.correlate``: windows and findings become alerts with a life on ``agents.alerts``; these and the calls on
    ``agents.findings`` become incidents with a ranked cause on ``agents.incidents``; acks and maintenance come there
    from ``agents.control``, ``agents.deployments``.
-6. ``streams.gate``: evidence becomes the verdict on a deployment, beside what is pinned on ``agents.baselines``.
+6. ``streams.gate``: evidence becomes the verdict on a deployment, beside what is pinned on ``agents.baselines``; a
+   rollback leaves as a signed command on ``agents.commands``.
 7. ``streams.publish``: windows, alerts and dead letters leave for Prometheus, Alertmanager and Kafka.
 
 ``streams.domain`` holds the values that cross rooms, ``streams.topics`` the table of topics, ``streams.errors`` the

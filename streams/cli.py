@@ -346,7 +346,7 @@ def _maintenance(settings: Settings, arguments: argparse.Namespace) -> int:
 def _deployments(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.app import deployments
 
-    lines = deployments.run(settings.brokers, arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
+    lines = deployments.run(settings, arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
     print("\n".join(lines) or "none")
     return 0
 

@@ -357,11 +357,14 @@ class Settings:
     gates_path: Path = _path("monitoring/gates.yml", "Profiles of deployment gates.")
     api_host: str = _text("127.0.0.1", "Where `streams api` listens.", allowed="an address or a name", check=bool)
     api_port: int = _number(8180, "Its port.", unit="1", low=1, high=65_535)
-    api_tokens_file: str = _text(
-        "",
-        "File of API tokens, a line `name scope sha256` each; required where the API can be reached from elsewhere.",
-        allowed="empty, or a path",
-        check=lambda _: True,
+    api_tokens_file: str = _file("API tokens, a line `name scope sha256` each; needed to listen beyond loopback.")
+    commands_key_file: str = _file("Key (16 bytes and more) that signs commands to roll back; without it none is sent.")
+    rollback_cooldown_seconds: float = _number(
+        600.0,
+        "So long after a rollback of a service none of another deployment is asked for.",
+        unit="s",
+        low=0,
+        high=86_400,
     )
     api_requests_per_second: float = _number(
         20.0, "Of one token, or one address without; five seconds' worth at once.", unit="1/s", low=0.1, high=100_000

@@ -55,6 +55,7 @@ INCIDENTS: Final = "agents.incidents"
 CONTROL: Final = "agents.control"
 DEPLOYMENTS: Final = "agents.deployments"
 BASELINES: Final = "agents.baselines"
+COMMANDS: Final = "agents.commands"
 AUDIT: Final = "agents.audit"
 DEAD_LETTERS: Final = "agents.dead-letters"
 STATE: Final = "streams.state"
@@ -108,6 +109,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic(
         BASELINES, "profile, service, environment", 1, -1, True, True, 4 * _MB, "streams gate baseline", "api, users"
     ),
+    Topic(COMMANDS, "service", 1, 7 * DAY_SECONDS, False, True, _MB, "api, streams deployments", "your deployer"),
     Topic(AUDIT, "who", 1, 90 * DAY_SECONDS, False, True, _MB, "api", "operators"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -41,14 +41,14 @@ class Ledger:
         """
         return await table.newest(self.brokers, topic, decode, key_of)
 
-    async def write(self, topic: str, key: bytes, value: bytes) -> None:
+    async def write(self, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Writes one record; the brokers have it when this returns.
 
         Raises:
             ServiceUnavailable: no broker answers, or the topic is missing.
         """
         try:
-            await (await self._started()).send_and_wait(topic, value, key=key)
+            await (await self._started()).send_and_wait(topic, value, key=key, headers=list(headers))
         except KafkaError as error:
             raise ServiceUnavailable(f"{topic} was not written ({self.brokers}): {error!r}") from error
 

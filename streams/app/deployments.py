@@ -1,17 +1,22 @@
-"""``streams deployments start | move | list``: what goes out where, as records of ``agents.deployments``."""
+"""``streams deployments start | move | rollback | list``: what goes out where, as records of ``agents.deployments``."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Mapping
 from typing import get_args
 
 from streams import topics
 from streams.app.control import shown
+from streams.domain.command import encode_command
 from streams.domain.deployment import STRATEGIES, Deployment, State, decode_deployment, encode_deployment
 from streams.errors import ConfigurationError
 from streams.gate.lifecycle import LifecycleConflict, Request, move, register, request
+from streams.gate.rollback import requested
 from streams.records import table
+from streams.settings import Settings, variable
+from streams.subscribe.commands import read_key, signed
 
 SHOWN = 50
 
@@ -32,19 +37,24 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     change.add_argument("id")
     change.add_argument("state", choices=get_args(State))
     change.add_argument("--why", required=True)
-    for each in (start, change):
+    back = actions.add_parser("rollback", help="the signed command to roll back: shown, and sent with --execute")
+    back.add_argument("id")
+    back.add_argument("--why", required=True)
+    back.add_argument("--execute", action="store_true", help="send it to agents.commands, for your deployer")
+    for each in (start, change, back):
         each.add_argument("--by", required=True, help="who says so")
     listing = actions.add_parser("list", help=f"the newest {SHOWN}, newest first")
     listing.add_argument("--service", default="")
 
 
-def run(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
+def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> list[str]:
     """Does what is asked; lines to print.
 
     Raises:
         ConfigurationError: there is no such deployment, or the state machine does not allow it (it says what it does).
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
+    brokers = settings.brokers
     known = read(brokers)
     if arguments.action == "list":
         found = [one for one in known.values() if arguments.service in ("", one.service)]
@@ -55,6 +65,8 @@ def run(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
             after = register(before, _request(arguments), now_ns, arguments.by)
         elif before is None:
             raise ConfigurationError(f"there is no deployment {arguments.id!r}; `streams deployments list` shows them")
+        elif arguments.action == "rollback":
+            return _roll_back(settings, before, known, arguments, now_ns)
         else:
             after = move(before, arguments.state, arguments.why, arguments.by, now_ns)
     except LifecycleConflict as error:
@@ -62,6 +74,27 @@ def run(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
     if after is not before:
         asyncio.run(table.write(brokers, topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after)))
     return [_line(after)]
+
+
+def _roll_back(
+    settings: Settings,
+    before: Deployment,
+    known: Mapping[str, Deployment],
+    arguments: argparse.Namespace,
+    now_ns: int,
+) -> list[str]:
+    """Sends the command before it says so: a command that is sent again has the same id."""
+    cooldown = settings.rollback_cooldown_seconds
+    after, command = requested(before, known.values(), arguments.why, arguments.by, now_ns, cooldown)
+    shown_command = encode_command(command).decode()
+    if not arguments.execute:
+        return [f"not sent (--execute sends it): {shown_command}"]
+    key = read_key(settings.commands_key_file, variable("commands_key_file"))
+    value, headers = signed(key, command, now_ns)
+    asyncio.run(table.write(settings.brokers, topics.COMMANDS, command.service.encode(), value, headers))
+    if after is not before:
+        asyncio.run(table.write(settings.brokers, topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after)))
+    return [f"sent: {shown_command}", _line(after)]
 
 
 def read(brokers: str) -> dict[str, Deployment]:

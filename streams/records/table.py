@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -37,7 +37,7 @@ async def newest(
     return found
 
 
-async def write(brokers: str, topic: str, key: bytes, value: bytes) -> None:
+async def write(brokers: str, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
     """Writes one record and waits until the brokers have it.
 
     Raises:
@@ -46,7 +46,7 @@ async def write(brokers: str, topic: str, key: bytes, value: bytes) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
     try:
         await producer.start()
-        await producer.send_and_wait(topic, value, key=key)
+        await producer.send_and_wait(topic, value, key=key, headers=list(headers))
     except KafkaError as error:
         raise ServiceUnavailable(f"{topic} was not written ({brokers}): {error!r}") from error
     finally:

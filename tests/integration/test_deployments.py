@@ -13,10 +13,12 @@ import pytest
 from streams import topics
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.incident import Incident, decode_incident
+from streams.subscribe.commands import checked
 from tests.pipeline import Pipeline, Sent, eventually, open_pipeline
 from tests.unit.correlate.test_incidents import alert
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+KEY = b"0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,28 @@ def test_a_deployment_is_a_reason_of_the_incident_after_it(pipeline: Pipeline) -
     eventually(incidents, "an incident opens")
     reasons = [reason for cause in incidents()[-1].causes for reason in cause.reasons]
     assert any("it was deployed" in str(reason) for reason in reasons), reasons
+
+
+def test_a_rollback_is_shown_and_only_then_sent_signed(pipeline: Pipeline, tmp_path: Path) -> None:
+    for name in ("r1", "r2"):
+        start = ("start", name, "--service", "side", "--version", name, "--baseline", "1", "--by", "ci")
+        assert deployments(pipeline, *start).returncode == 0
+    asked = ("rollback", "r1", "--why", "errors", "--by", "ann")
+    shown = deployments(pipeline, *asked)
+    assert (shown.returncode, shown.stdout.startswith("not sent (--execute sends it): {")) == (0, True), shown.stderr
+    refused = deployments(pipeline, *asked, "--execute")
+    assert (refused.returncode, "STREAMS_COMMANDS_KEY_FILE" in refused.stderr) == (2, True)
+    assert pipeline.read(topics.COMMANDS) == []
+    (tmp_path / "key").write_bytes(KEY)
+    key = {"STREAMS_COMMANDS_KEY_FILE": str(tmp_path / "key")}
+    sent = pipeline.command("deployments", *asked, "--execute", **key)
+    assert (sent.returncode, "rollback_requested" in sent.stdout) == (0, True), sent.stderr
+    (record,) = pipeline.read(topics.COMMANDS)
+    command = checked(KEY, record.value or b"", record.headers, time.time_ns())
+    assert (record.key, command.from_version, command.to_version) == (b"side", "r1", "1")
+    soon = pipeline.command("deployments", "rollback", "r2", *asked[2:], "--execute", **key)
+    assert (soon.returncode, "(deployment r1): again in" in soon.stderr) == (2, True), soon.stdout
+    assert len(pipeline.read(topics.COMMANDS)) == 1
 
 
 def test_states_follow_the_machine_and_repeats_change_nothing(pipeline: Pipeline) -> None:

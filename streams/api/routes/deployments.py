@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -18,9 +18,12 @@ from streams.api.routes.words import NAME, Body, Cursor, Limit, Name, Reason, Se
 from streams.domain.deployment import STRATEGIES, Deployment, State, decode_deployment, encode_deployment
 from streams.gate import lifecycle
 from streams.gate.book import GateBook
+from streams.gate.rollback import requested
 from streams.gate.statistics import statistics
 from streams.gate.summary import as_json
 from streams.records.gatecheck import Question
+from streams.settings import variable
+from streams.subscribe.commands import read_key, signed
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], dependencies=[needs("read")])
 Deployer = Annotated[str, needs("deploy")]
@@ -46,6 +49,20 @@ VERDICT = {
     "recommended_action": "promote",
     "age_seconds": 12.0,
     "gates": [{"name": "errors", "status": "pass", "blocking": True, "reason": "0.01 < 0.05 (of 900)"}],
+}
+
+
+COMMAND = {
+    "id": "0123456789abcdef",
+    "kind": "rollback",
+    "deployment_id": "shop-2.0",
+    "service": "shop",
+    "environment": "production",
+    "from_version": "2.0",
+    "to_version": "1.9",
+    "reason": "errors are up",
+    "by": "ci",
+    "evidence": {"verdict": "fail", "at": NOW, "failed": []},
 }
 
 
@@ -84,6 +101,14 @@ class Wanted(Body):
     wait_seconds: Annotated[float, Field(ge=0, le=60, description="0 = one look")] = 0
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"wait_seconds": 30}]})
+
+
+class Rollback(Reason):
+    """Why; and whether the command is sent or only shown."""
+
+    execute: Annotated[bool, Field(description="false: nothing changes")] = False
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"why": "errors are up", "execute": True}]})
 
 
 @router.post(
@@ -136,15 +161,26 @@ async def complete(shared: Shared, by: Deployer, deployment_id: Name, body: Reas
     return shared.stamped(deployment=_shown(after))
 
 
-@router.post("/{deployment_id}/rollback", responses={200: ANSWER})
-async def rollback(shared: Shared, by: Deployer, deployment_id: Name, body: Reason) -> dict[str, Any]:
-    """Asks for a rollback; 409 where there is nothing to roll back."""
-    after = await _moved(
-        shared,
-        deployment_id,
-        lambda one: lifecycle.move(one, "rollback_requested", body.why, by, shared.clock_ns()),
+@router.post(
+    "/{deployment_id}/rollback",
+    responses={200: example({"as_of": NOW, "executed": False, "command": COMMAND, "deployment": ONE})},
+)
+async def rollback(shared: Shared, by: Deployer, deployment_id: Name, body: Rollback) -> dict[str, Any]:
+    """The signed command to roll back: shown, and sent with ``execute``; 409 in the wrong state or too soon."""
+    settings = shared.settings
+    async with shared.ledger.turn:
+        known = await _known(shared)
+        before = _there(known, deployment_id)
+        now_ns, cooldown = shared.clock_ns(), settings.rollback_cooldown_seconds
+        after, command = requested(before, known.values(), body.why, by, now_ns, cooldown)
+        if body.execute:
+            key = read_key(settings.commands_key_file, variable("commands_key_file"))
+            value, headers = signed(key, command, now_ns)
+            await shared.ledger.write(topics.COMMANDS, command.service.encode(), value, headers)
+            await _keep(shared, before, after)
+    return shared.stamped(
+        executed=body.execute, command=asdict(command), deployment=_shown(after if body.execute else before)
     )
-    return shared.stamped(deployment=_shown(after))
 
 
 @router.get("/history", responses={200: example({"as_of": NOW, "deployments": [ONE], "next_cursor": ""})})
@@ -188,6 +224,12 @@ async def _known(shared: Context) -> dict[str, Deployment]:
     return {one.id: one for one in rows.values()}
 
 
+def _there(known: Mapping[str, Deployment], deployment_id: str) -> Deployment:
+    if deployment_id not in known:
+        raise HTTPException(404, f"there is no deployment {deployment_id}")
+    return known[deployment_id]
+
+
 async def _keep(shared: Context, before: Deployment | None, after: Deployment) -> None:
     if after is not before:
         await shared.ledger.write(topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after))
@@ -196,9 +238,7 @@ async def _keep(shared: Context, before: Deployment | None, after: Deployment) -
 async def _moved(shared: Context, deployment_id: str, change: Callable[[Deployment], Deployment]) -> Deployment:
     """What a change makes of the newest record; 404 where there is none, 409 where the states do not allow it."""
     async with shared.ledger.turn:
-        before = (await _known(shared)).get(deployment_id)
-        if before is None:
-            raise HTTPException(404, f"there is no deployment {deployment_id}")
+        before = _there(await _known(shared), deployment_id)
         after = change(before)
         await _keep(shared, before, after)
     return after

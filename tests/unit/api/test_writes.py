@@ -27,11 +27,12 @@ from streams.gate.book import GateBook
 from streams.gate.verdict import GateResult, Status, Verdict
 from streams.records.gatecheck import Question
 from streams.settings import Settings
+from streams.subscribe.commands import checked
 from tests.unit.gate.windows import series, window
 
 SECOND = 10**9
 BODY = {"deployment_id": "shop-2", "service": "shop", "version": "2", "baseline_version": "1", "strategy": "canary"}
-TARGET = "ab" * 8
+TARGET, KEY = "ab" * 8, b"0123456789abcdef"
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Scene:
 
     client: TestClient
     ledger: BoardLedger
+    context: Context
     now_ns: int = 100 * SECOND
     verdict: Status = "pass"
     asked: tuple[str, str, Question] | None = None
@@ -76,7 +78,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     ledger = BoardLedger(board)
     context = Context(Settings(api_store_path=board), (), lambda: 0, ledger)
     with TestClient(make_app(context), "http://localhost", raise_server_exceptions=False) as client:
-        made = Scene(client, ledger)
+        made = Scene(client, ledger, context)
         context.clock_ns, context.judge = lambda: made.now_ns, made.judge
         yield made
 
@@ -117,20 +119,30 @@ def test_from_start_to_completion(scene: Scene) -> None:
     assert (found["change_failure_ratio"], found["mean_restore_seconds"]) == (0.0, None)
 
 
-def test_a_failed_one_is_rolled_back(scene: Scene) -> None:
+def test_a_failed_one_is_rolled_back(scene: Scene, tmp_path: Path) -> None:
     scene.post("deployments/start", BODY)
     scene.verdict = "fail"
     assert scene.post("deployments/shop-2/validate", {})[1]["recommended_action"] == "roll back"
     assert scene.state() == "failed"
-    status, body = scene.post("deployments/shop-2/rollback", {"why": "errors"})
-    assert (status, body["deployment"]["state"], body["deployment"]["steps"][-1]["reason"]) == (
-        200,
-        "rollback_requested",
-        "errors",
-    )
     written = len(scene.ledger.written)
-    assert scene.post("deployments/shop-2/rollback", {"why": "again"})[0] == 200
-    assert len(scene.ledger.written) == written, "a repeated request writes nothing"
+    status, body = scene.post("deployments/shop-2/rollback", {"why": "errors"})
+    assert (status, body["executed"], body["deployment"]["state"]) == (200, False, "failed")
+    assert body["command"]["evidence"]["failed"] == [{"name": "errors", "blocking": True, "reason": "why"}]
+    assert (len(scene.ledger.written), scene.state()) == (written, "failed"), "it was only shown"
+    asked = {"why": "errors", "execute": True}
+    status, refused = scene.post("deployments/shop-2/rollback", asked)
+    assert (status, "STREAMS_COMMANDS_KEY_FILE" in refused["detail"]) == (503, True)
+    (tmp_path / "key").write_bytes(KEY + b"\n")
+    scene.context.settings = replace(scene.context.settings, commands_key_file=str(tmp_path / "key"))
+    status, body = scene.post("deployments/shop-2/rollback", asked)
+    assert (status, scene.state()) == (200, "rollback_requested")
+    (topic, key, value), headers = scene.ledger.written[written], scene.ledger.headers[written]
+    command = checked(KEY, value, headers, scene.now_ns)
+    assert (topic, key, command.id) == (topics.COMMANDS, b"shop", body["command"]["id"])
+    assert (command.from_version, command.to_version, command.reason, command.by) == ("2", "1", "errors", "local")
+    assert scene.post("deployments/shop-2/rollback", {"why": "again", "execute": True})[1]["command"] == body["command"]
+    kept = [topic for topic, *_ in scene.ledger.written[written:]]
+    assert kept == [topics.COMMANDS, topics.DEPLOYMENTS, topics.COMMANDS], "the command again, the state not"
     assert scene.post("deployments/shop-2/complete", {"why": "no"})[0] == 409
 
 
@@ -142,8 +154,7 @@ def test_too_little_data_pauses_and_nothing_known_changes_nothing(scene: Scene) 
     async def gone(*_: Any) -> Verdict:
         raise ServiceUnavailable("no broker")
 
-    context: Context = scene.client.app.state.context  # type: ignore[attr-defined]
-    context.judge = gone
+    scene.context.judge = gone
     assert scene.post("deployments/shop-2/validate", {})[0] == 503
     assert decode_deployment(scene.ledger.written[-1][2]).verdict is not None
     assert scene.state() == "validating"
@@ -209,8 +220,7 @@ def test_rules_are_those_of_the_file(scene: Scene) -> None:
     assert rules["AgentMemoryHigh"]["levels"][0]["threshold"] == 36_175_872
     assert scene.get("rules/AgentMemoryHigh")["rule"] == rules["AgentMemoryHigh"]
     assert scene.client.get("/api/v1/rules/None").status_code == 404
-    context: Context = scene.client.app.state.context  # type: ignore[attr-defined]
-    context.settings = replace(context.settings, thresholds_path=Path("none.yml"))
+    scene.context.settings = replace(scene.context.settings, thresholds_path=Path("none.yml"))
     answer = scene.client.get("/api/v1/rules")
     assert (answer.status_code, "STREAMS_THRESHOLDS_PATH=none.yml" in answer.json()["detail"]) == (503, True)
 
