@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.screen import suspects
+from streams.decode.screen import acquit, suspects
 from streams.decode.spanjson import read_batch
 from streams.decode.spankeys import KNOWN
 from streams.decode.spantarget import GROW, OK, Target
@@ -95,6 +95,7 @@ class RunReader:
         np.cumsum([len(value) for value in values], out=self.bounds[1:])
         self.suspect = np.empty(len(values), np.bool_)
         suspects(self.buf, self.bounds, self.suspect)
+        acquit(self.buf, self.bounds, ways, self.suspect)
         ways[self.suspect] = SLOW
         self._filled[:] = 0
         at, asked = 0, 0

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agents_emitter.redaction import Redactor
 from streams.decode.run import HeadCache, decode_run
@@ -73,6 +74,47 @@ def test_what_agents_usually_send_is_not() -> None:
         b"pip install pkg@1 and agent@host1 at 10.0.0.1, 4111 1111 1111 1112",
     )
     assert suspected(*usual) == [False] * 4
+
+
+def request(**more: object) -> bytes:
+    """A request of two spans whose ids and times look like keys, and whatever else the second one has."""
+    data = ExportTraceServiceRequest()
+    spans = data.resource_spans.add().scope_spans.add().spans
+    for number in (1, 2):
+        span = spans.add(trace_id=b"eyJhbGciOiJIUzI1", span_id=b"sk-1234%d" % number, name="x")
+        span.parent_span_id = b"AKIA1234"
+        span.start_time_unix_nano = span.end_time_unix_nano = int.from_bytes(b"hf_ghp_1", "little")
+    attributes = more.pop("attributes", {})
+    for name, value in more.items():
+        setattr(spans[1], name, value)
+    for name, value in attributes.items():  # type: ignore[attr-defined]
+        spans[1].attributes.add(key=name).value.string_value = value
+    return bytes(data.SerializeToString())
+
+
+def read_fast(raw: bytes) -> bool:
+    """Whether compiled code read all spans of the record."""
+    assert suspected(raw) == [True]
+    run = SpanDecoder(SpanTables()).decode([Row(raw)], hint="agents.spans")
+    return len(run.rows) == 2 and bool((run.rows["raw_bytes"] > 0).all())
+
+
+def test_ids_and_times_that_look_like_keys_are_no_reason_to_read_slowly() -> None:
+    assert read_fast(request())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"name": "mail someone@example.org"},
+        {"attributes": {"password": "x"}},
+        {"attributes": {"x": "4111 1111 1111 1111"}},
+        {"trace_state": "k=eyJhbGciOiJIUzI1NiJ9"},
+        {"parent_span_id": b"sk-123456789012345678901234"},
+    ],
+)
+def test_the_rest_of_a_request_is_looked_through(more: dict[str, object]) -> None:
+    assert not read_fast(request(**more))
 
 
 def spans_seen(garden: Garden, raws: list[tuple[str, bytes]], topic: str) -> tuple[bytes, int]:
