@@ -28,6 +28,7 @@ from streams.app.gatecompare import add_arguments as add_compare_arguments
 from streams.app.rulecommand import add_arguments as add_rule_arguments
 from streams.app.textfile import text_of
 from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
+from streams.publish.loglines import JsonFormatter
 from streams.settings import Settings
 from streams.subscribe.command import add_arguments as add_alert_arguments
 from streams.trace.patterns import SHAPES
@@ -35,23 +36,6 @@ from streams.trace.patterns import SHAPES
 EXIT_USAGE: Final = 2
 EXIT_UNAVAILABLE: Final = 3
 MAX_MINUTES: Final = 60 * 24 * 365
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Time in RFC 3339 UTC; what was given as ``extra={"fields": ...}`` as fields of the line."""
-        line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z",
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= getattr(record, "fields", {})
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line).decode()
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -83,6 +83,12 @@ def _text(default: str, meaning: str, *, allowed: str, check: Callable[[str], bo
     return _setting(default, meaning, allowed=allowed, check=check)
 
 
+def _receiver(meaning: str) -> str:
+    return _text(
+        "", meaning, allowed="empty, or an http(s) address", check=lambda value: not value or _is_http_url(value)
+    )
+
+
 def _file(meaning: str) -> str:
     """A file that may be left out."""
     return _text("", meaning + " Empty = none.", allowed="empty, or a path", check=lambda _: True)
@@ -211,21 +217,18 @@ class Settings:
         high=10_000_000,
     )
 
-    otlp_traces_url: str = _text(
-        "",
+    otlp_traces_url: str = _receiver(
         "OTLP/HTTP receiver that sampled traces are sent to, e.g. http://collector:4318/v1/traces. Empty = none; it "
-        "must not lead back to our own topics.",
-        allowed="empty, or an http(s) address",
-        check=lambda value: not value or _is_http_url(value),
+        "must not lead back to our own topics."
+    )
+    otlp_logs_url: str = _receiver(
+        "OTLP/HTTP receiver that agents' logs are sent to, redacted; as for traces. Empty = none."
     )
     otlp_headers_file: str = _file(
         "File of headers for OTLP receivers (a token), a line `name: value` each; never shown."
     )
-    self_traces_url: str = _text(
-        "",
-        "OTLP/HTTP receiver of the pipeline's own spans (a run of records, a delivery). Empty = none.",
-        allowed="empty, or an http(s) address",
-        check=lambda value: not value or _is_http_url(value),
+    self_traces_url: str = _receiver(
+        "OTLP/HTTP receiver of the pipeline's own spans (a run of records, a delivery). Empty = none."
     )
     otlp_queue_spans: int = _number(
         50_000, "Spans that wait for it at most; a trace beyond is dropped.", unit="spans", low=1, high=10_000_000

@@ -1,13 +1,15 @@
-"""From the traces role to an OTLP receiver: each trace that leaves is judged, and sent if it is worth it."""
+"""To OTLP receivers: of traces those that are worth it, of logs all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streams.domain.span import Log, Span
 from streams.domain.trace import decode_trace
 from streams.publish.health import Health
+from streams.publish.otlp import encode_logs, encode_spans
+from streams.publish.otlpexport import ExportSettings, OtlpExporter
 from streams.publish.selftrace import SelfTracer, otlp
-from streams.publish.spanexport import ExportSettings, SpanExporter
 from streams.settings import Settings, read_headers
 from streams.trace.sampling import Policy, Sampler
 
@@ -17,7 +19,7 @@ class TraceExport:
     """One per worker: its partitions share the baselines and the queue."""
 
     sampler: Sampler
-    exporter: SpanExporter
+    exporter: OtlpExporter[Span]
     health: Health
 
     def take(self, value: bytes) -> None:
@@ -41,13 +43,24 @@ def trace_export(settings: Settings, health: Health) -> TraceExport | None:
         slow_seconds=settings.sample_slow_seconds,
         slow_factor=settings.sample_slow_factor,
     )
-    sending = ExportSettings(
-        settings.otlp_traces_url,
-        queue_spans=settings.otlp_queue_spans,
+    exporter = OtlpExporter(_sending(settings, settings.otlp_traces_url), health.spans_export(), encode_spans)
+    return TraceExport(Sampler(policy), exporter, health)
+
+
+def log_export(settings: Settings, health: Health) -> OtlpExporter[Log] | None:
+    """As the settings say; None without a receiver."""
+    if not settings.otlp_logs_url:
+        return None
+    return OtlpExporter(_sending(settings, settings.otlp_logs_url), health.logs_export(), encode_logs)
+
+
+def _sending(settings: Settings, url: str) -> ExportSettings:
+    return ExportSettings(
+        url,
+        queue_items=settings.otlp_queue_spans,
         retry_seconds=settings.otlp_retry_seconds,
         headers=read_headers(settings),
     )
-    return TraceExport(Sampler(policy), SpanExporter(sending, health), health)
 
 
 def self_tracer(settings: Settings, version: str) -> SelfTracer | None:

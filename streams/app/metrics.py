@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Final
@@ -17,12 +18,14 @@ from streams.app.blob import BlobWriter, Snapshot
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
+from streams.decode.logrows import read_logs
 from streams.decode.run import LOG_HINTS, HeadCache, decode_run
 from streams.domain.block import Block
 from streams.domain.columns import Record, Rejected
 from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.source import Seat, Source, SourceLog, first_seat, take_seat
+from streams.domain.span import Log
 from streams.domain.window import (
     SeriesLists,
     WindowAssembler,
@@ -55,7 +58,7 @@ class MetricsPartition:
     Attributes:
         operator: windows; fold: totals for Prometheus, fed by closed base windows.
         committable: source offset before which everything is in a durable checkpoint, None when nothing is new.
-        closed_total: windows closed since this start.
+        closed_total: windows closed since this start. logs: takes the logs of records that are new.
     """
 
     topic: str
@@ -67,6 +70,7 @@ class MetricsPartition:
     operator: WindowOperator = field(init=False)
     fold: PrometheusFold = field(init=False)
     redactor: Redactor = field(default_factory=Redactor)
+    logs: Callable[[Sequence[Log]], None] | None = None
     committable: int | None = None
     closed_total: int = 0
     _fragments: dict[Series, bytes] = field(default_factory=dict)
@@ -194,8 +198,16 @@ class MetricsPartition:
         """Applies a run; a run that holds both counted and new records is taken in two."""
         block = Block.of(records)
         cut = block.until(self.operator.counted)
+        if self.logs is not None and self.topic in LOG_HINTS:
+            self._hand_over(block[cut:], self.logs)
         parts = [part for part in (block[:cut], block[cut:]) if len(part)]
         return [step for part in parts if (step := self._apply(part, now_ns))]
+
+    def _hand_over(self, records: Block, take: Callable[[Sequence[Log]], None]) -> None:
+        for place in range(len(records)):
+            with suppress(ValueError):  # it is set aside when it is counted
+                append_ns = int(records.timestamp_ms[place]) * 1_000_000
+                take(read_logs(records.value(place) or b"", append_ns, self.redactor))
 
     def _apply(self, records: Block, now_ns: int) -> Step | None:
         self._close_gap(records)

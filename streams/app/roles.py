@@ -14,7 +14,7 @@ from streams.app import alerts, capacity, incidents, metrics, rekey, relay, trac
 from streams.app.alerts import AlertsPart
 from streams.app.blob import choose
 from streams.app.capacity import CapacityPart
-from streams.app.export import self_tracer, trace_export
+from streams.app.export import log_export, self_tracer, trace_export
 from streams.app.factory import make_runtime
 from streams.app.incidents import IncidentsPart
 from streams.app.metrics import MetricsPartition
@@ -64,6 +64,7 @@ class Roles:
         self._publisher: AlertmanagerPublisher | None = None
         self._alarm: UnsentAlarm | None = None
         self._export = trace_export(settings, health) if "traces" in self.names else None
+        self._logs = log_export(settings, health) if "metrics" in self.names else None
         self._tracer = self_tracer(settings, version("agent-streams"))
         self._marks = settings.incident_markers == "on"
         self._rules: Sequence[Rule] = ()
@@ -85,6 +86,8 @@ class Roles:
         """Starts the publishers (Alertmanager, OTLP) that have an address to send to."""
         if self._export is not None:
             self._export.exporter.start()
+        if self._logs is not None:
+            self._logs.start()
         if self._rule_watch is not None:
             self._rule_watch.start()
         if "alerts" in self.names and self._settings.alertmanager_urls:
@@ -110,6 +113,8 @@ class Roles:
             await self._publisher.stop()
         if self._export is not None:
             await asyncio.to_thread(self._export.exporter.stop)
+        if self._logs is not None:
+            await asyncio.to_thread(self._logs.stop)
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.stop)
 
@@ -134,7 +139,13 @@ class Roles:
         if topic == topics.RED:
             spec = metrics.red_spec(spec)
         part = MetricsPartition(
-            topic, partition, spec, self._settings.state_snapshot_windows, self._health, redactor=self._redactor
+            topic,
+            partition,
+            spec,
+            self._settings.state_snapshot_windows,
+            self._health,
+            redactor=self._redactor,
+            logs=self._logs.offer if self._logs is not None else None,
         )
         self._collector.add(part.fold)
         return part

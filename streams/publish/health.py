@@ -36,6 +36,8 @@ class Health:
     traces_sampled: Counter
     otlp_exported: Counter
     otlp_dropped: Counter
+    otlp_logs_exported: Counter
+    otlp_logs_dropped: Counter
     otlp_retries: Counter
     detector_verdicts: Counter
     alert_transitions: Counter
@@ -105,20 +107,35 @@ class Health:
         """A message that alerts do not arrive (:class:`streams.publish.unsent.UnsentStats`)."""
         self.unsent_messages.labels(outcome).inc()
 
-    # The exporter of spans reports through these (streams.publish.spanexport.ExportStats).
+    def spans_export(self) -> Exported:
+        """Where the exporter of sampled spans counts."""
+        return Exported(self.otlp_exported, self.otlp_dropped, self.otlp_retries)
 
-    def spans_exported(self, count: int) -> None:
-        """The receiver took spans."""
-        self.otlp_exported.inc(count)
+    def logs_export(self) -> Exported:
+        """Where the exporter of logs counts."""
+        return Exported(self.otlp_logs_exported, self.otlp_logs_dropped, self.otlp_retries)
 
-    def spans_dropped(self, reason: str, count: int) -> None:
-        """Spans that will not arrive."""
+
+@dataclass(frozen=True)
+class Exported:
+    """Counts of one exporter (:class:`streams.publish.otlpexport.ExportStats`)."""
+
+    taken: Counter
+    lost: Counter
+    retries: Counter
+
+    def exported(self, count: int) -> None:
+        """The receiver took so many."""
+        self.taken.inc(count)
+
+    def dropped(self, reason: str, count: int) -> None:
+        """So many will not arrive."""
         if count:
-            self.otlp_dropped.labels(reason).inc(count)
+            self.lost.labels(reason).inc(count)
 
-    def export_retried(self) -> None:
+    def retried(self) -> None:
         """A request failed and will be sent again."""
-        self.otlp_retries.inc()
+        self.retries.inc()
 
 
 def make_health(registry: CollectorRegistry, *, version: str, commit: str = "", python: str = "") -> Health:

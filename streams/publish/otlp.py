@@ -1,4 +1,4 @@
-"""Spans as an OTLP request, and what its answers mean. The messages are OpenTelemetry's (``opentelemetry-proto``).
+"""Spans and logs as OTLP requests, and what the answers mean. The messages are ``opentelemetry-proto``'s.
 
 Not through the SDK's ``ReadableSpan``: its kinds lack "unspecified", its attributes lose lists of mixed types, and its
 exporter hides the status code that says whether trying again can help.
@@ -11,16 +11,18 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs, SeverityNumber
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
-from streams.domain.span import Span
+from streams.domain.span import Log, Span
 
 HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 RETRIABLE: Final = frozenset({408, 429, 502, 503, 504})
@@ -33,7 +35,7 @@ class Answer(NamedTuple):
 
     Attributes:
         retriable: nothing was taken, and the same request may be taken later.
-        refused: spans that will never be taken.
+        refused: spans or logs that will never be taken.
         wait_seconds: how long the receiver asks us to wait (``Retry-After``), 0 if it does not say.
     """
 
@@ -42,7 +44,7 @@ class Answer(NamedTuple):
     wait_seconds: float = 0.0
 
 
-def encode_request(spans: Iterable[Span]) -> bytes:
+def encode_spans(spans: Iterable[Span]) -> bytes:
     """An ``ExportTraceServiceRequest``; spans of one resource object share a ``ResourceSpans``.
 
     Raises:
@@ -58,18 +60,34 @@ def encode_request(spans: Iterable[Span]) -> bytes:
     return ExportTraceServiceRequest(resource_spans=resources).SerializeToString()
 
 
-def read_answer(response: httpx.Response, spans: int) -> Answer:
-    """What became of a request of so many spans."""
+def encode_logs(logs: Iterable[Log]) -> bytes:
+    """An ``ExportLogsServiceRequest``; logs of one resource object share a ``ResourceLogs``.
+
+    Raises:
+        ValueError: an id is not hex, or a text is not Unicode.
+    """
+    groups: dict[int, tuple[Mapping[str, Any], list[LogRecord]]] = {}
+    for log in logs:
+        groups.setdefault(id(log.resource), (log.resource, []))[1].append(_log(log))
+    resources = (
+        ResourceLogs(resource=Resource(attributes=_attributes(resource)), scope_logs=[ScopeLogs(log_records=members)])
+        for resource, members in groups.values()
+    )
+    return ExportLogsServiceRequest(resource_logs=resources).SerializeToString()
+
+
+def read_answer(response: httpx.Response, items: int) -> Answer:
+    """What became of a request of so many spans or logs: both answers say in the same place how many were refused."""
     if response.status_code in RETRIABLE:
         after = response.headers.get("Retry-After", "")
         return Answer(retriable=True, wait_seconds=float(after) if after.isascii() and after.isdigit() else 0.0)
     if not response.is_success:
-        return Answer(retriable=False, refused=spans)
+        return Answer(retriable=False, refused=items)
     try:
         rejected = ExportTraceServiceResponse.FromString(response.content).partial_success.rejected_spans
     except DecodeError:
         rejected = 0  # taken; some receivers answer with JSON or a text
-    return Answer(retriable=False, refused=min(max(rejected, 0), spans))
+    return Answer(retriable=False, refused=min(max(rejected, 0), items))
 
 
 def _span(span: Span) -> WireSpan:
@@ -85,6 +103,19 @@ def _span(span: Span) -> WireSpan:
         events=[_event(event) for event in span.events],
         links=[_link(link) for link in span.links],
         status=Status(code=Status.StatusCode.ValueType(span.status_code), message=span.status_message),
+    )
+
+
+def _log(log: Log) -> LogRecord:
+    return LogRecord(
+        time_unix_nano=log.time_ns,
+        observed_time_unix_nano=log.time_ns,
+        severity_number=SeverityNumber.ValueType(log.severity_number),
+        severity_text=log.severity_text,
+        body=AnyValue(string_value=log.body),
+        attributes=_attributes(log.attributes),
+        trace_id=bytes.fromhex(log.trace_id),
+        span_id=bytes.fromhex(log.span_id),
     )
 
 

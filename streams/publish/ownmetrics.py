@@ -69,6 +69,8 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     ),
     "otlp_exported": HealthMetric("streams_otlp_spans_exported", "counter", "Spans that the OTLP receiver took."),
     "otlp_dropped": HealthMetric("streams_otlp_spans_dropped", "counter", "Sampled spans it never got.", ("reason",)),
+    "otlp_logs_exported": HealthMetric("streams_otlp_logs_exported", "counter", "Logs that the OTLP receiver took."),
+    "otlp_logs_dropped": HealthMetric("streams_otlp_logs_dropped", "counter", "Logs it never got.", ("reason",)),
     "otlp_retries": HealthMetric("streams_otlp_retries", "counter", "Requests to it that were sent again."),
     # decisions
     "detector_verdicts": HealthMetric(

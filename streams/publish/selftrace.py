@@ -16,7 +16,9 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id, set_span_in_context
+
+from streams.publish.loglines import WORK
 
 QUEUE_SPANS: Final = 4_096
 """Spans that wait for the receiver; the SDK drops what comes beyond, and says so in the log."""
@@ -71,8 +73,10 @@ class SelfTracer:
     def _span(
         self, name: str, kind: SpanKind, attributes: Mapping[str, Any], cause: Context | None
     ) -> Iterator[Context]:
-        # Not "current": tasks of several partitions interleave, and each names its cause itself.
+        # Not "current" for the SDK: tasks of several partitions interleave, and each names its cause itself.
         span: Span = self._tracer.start_span(name, context=cause or Context(), kind=kind, attributes=attributes)
+        known = span.get_span_context()
+        before = WORK.set((format_trace_id(known.trace_id), format_span_id(known.span_id)))
         try:
             yield set_span_in_context(span, Context())
         except BaseException as error:
@@ -80,6 +84,7 @@ class SelfTracer:
             span.set_status(StatusCode.ERROR)
             raise
         finally:
+            WORK.reset(before)
             span.end()
 
 

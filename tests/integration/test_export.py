@@ -13,13 +13,17 @@ import pytest
 from aiokafka.admin import NewTopic
 from prometheus_client import CollectorRegistry
 
+from agents_emitter.events import encode_log_batch
+from agents_emitter.redaction import Redactor
 from agents_emitter.simulator import simulate
 from streams import topics
+from streams.decode.logrows import read_logs
 from streams.decode.spans import decode_spans
 from streams.domain.span import Span
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.publish.health import Health, make_health
-from streams.publish.spanexport import ExportSettings, SpanExporter
+from streams.publish.otlp import encode_spans
+from streams.publish.otlpexport import ExportSettings, OtlpExporter
 from streams.services.ports import free_port
 from streams.services.rotel import RotelService
 from tests.conftest import create_topics
@@ -64,8 +68,9 @@ def counted(registry: CollectorRegistry, name: str, **labels: str) -> float:
     return registry.get_sample_value(name, labels) or 0.0
 
 
-def exporter(url: str, health: Health, **more: Any) -> SpanExporter:
-    return SpanExporter(ExportSettings(url, backoff_seconds=(0.05, 0.2), **more), health)
+def exporter(url: str, health: Health, **more: Any) -> OtlpExporter[Span]:
+    settings = ExportSettings(url, backoff_seconds=(0.05, 0.2), **more)
+    return OtlpExporter(settings, health.spans_export(), encode_spans)
 
 
 def agent(broker: Any, folder: Path) -> RotelService:
@@ -81,7 +86,7 @@ def test_spans_of_a_receiver_that_was_away_arrive_as_they_were(kafka: Any, tmp_p
     ids = [f"{seeded.getrandbits(128):032x}" for _ in range(150)]
     traces = [[drawn(n, trace_id) for n in range(7)] for trace_id in ids]
     service = agent(kafka, tmp_path)
-    sender = exporter(f"{service.http_endpoint}/v1/traces", make_health(registry, version=""), request_spans=100)
+    sender = exporter(f"{service.http_endpoint}/v1/traces", make_health(registry, version=""), request_items=100)
     sender.start()
     for trace in traces:
         sender.offer(trace)
@@ -100,7 +105,7 @@ def test_a_full_queue_drops_whole_traces_and_counts_them() -> None:
     sender = exporter(
         f"http://127.0.0.1:{free_port()}/v1/traces",
         make_health(registry, version=""),
-        queue_spans=10,
+        queue_items=10,
         drain_seconds=0.2,
     )
     for _ in range(4):
@@ -167,3 +172,35 @@ def test_a_worker_sends_what_it_samples(kafka: Any, rotel: RotelService, cache_f
         assert received(kafka, tmp_path, traces) == wanted
         assert worker.total("streams_traces_sampled_total", reason="none") == len(traces) - len(chosen)
         assert worker.total("streams_otlp_spans_dropped_total") == 0
+
+
+BROKEN = b"{"
+
+
+def logged(pipeline: Pipeline, topic: str, words: str) -> set[tuple[int, str, str, str, str]]:
+    """Logs of a topic whose text begins with these words."""
+    values = [record.value or b"" for record in pipeline.read(topic) if record.value != BROKEN]
+    logs = [log for value in values for log in read_logs(value, 1, Redactor())]
+    kept = [log for log in logs if log.body.startswith(words)]
+    return {(log.time_ns, log.severity_text, log.body, log.trace_id, str(log.resource["service.name"])) for log in kept}
+
+
+def test_a_worker_sends_the_logs_it_counts(kafka: Any, rotel: RotelService, cache_folder: Path, tmp_path: Path) -> None:
+    words, trace_id = f"run {random.Random(time.time_ns()).getrandbits(64):x}", "ab" * 16
+    rows = [
+        {"timeUnixNano": 10**18 + n, "severityNumber": 17, "body": f"{words}, {n}: password={n}", "traceId": trace_id}
+        for n in range(300)
+    ]
+    settings = {"otlp_logs_url": f"{rotel.http_endpoint}/v1/logs"}
+    with open_pipeline(tmp_path, cache_folder, partitions=2, **settings) as pipeline:
+        values = [encode_log_batch({"service.name": "shop"}, rows[n::3], producer="p", seq=n) for n in range(3)]
+        pipeline.produce(Sent(topics.LOGS, b"shop", value) for value in [*values, BROKEN])
+        worker = pipeline.worker("metrics").up()
+        there = Pipeline(kafka, tmp_path, 1, {})
+        eventually(lambda: len(logged(there, topics.OTLP_LOGS, words)) == len(rows), "all arrive")
+        assert logged(there, topics.OTLP_LOGS, words) == logged(pipeline, topics.LOGS, words)
+        assert {body.rpartition(" ")[2] for _, _, body, _, _ in logged(there, topics.OTLP_LOGS, words)} == {
+            "password=[redacted:secret]"
+        }
+        assert worker.total("streams_otlp_logs_exported_total") == len(rows)
+        assert worker.total("streams_otlp_logs_dropped_total") == 0

@@ -19,6 +19,7 @@ from streams.api.logs.query import Asked, LogReader
 from streams.api.logs.writer import LogWriter
 from streams.decode.logrows import read_logs
 from streams.domain.span import Log
+from tests.planted import Garden, records
 
 MS, TRACE, SPAN = 1_700_000_000_000, "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RESOURCE = {"service.name": "shop", "gen_ai.agent.id": "planner-1"}
@@ -170,3 +171,13 @@ def test_a_log_without_a_time_has_that_of_its_record() -> None:
 def test_a_body_that_is_no_text_is_shown_as_json() -> None:
     (one,) = read_logs(encode_log_batch({}, [{"body": {"b": 1, "password": "x"}}], producer="p", seq=0), 7, Redactor())
     assert one.body == '{"b":1,"password":"[redacted:secret]"}'
+
+
+def test_nothing_that_was_planted_is_shown() -> None:
+    garden = Garden(9)
+    values = [
+        value for topic, value in records(garden, 600, MS * 10**6) if topic == topics.LOGS and value.endswith(b"}")
+    ]
+    found = [log for value in values for log in read_logs(value, 1, Redactor())]
+    assert len(found) == len(values) > 40
+    assert garden.seen_in(repr(found).encode()) == []
