@@ -32,6 +32,7 @@ from streams.app.factory import make_runtime
 from streams.app.rekey import RekeyPart
 from streams.app.traces import TracesPart
 from streams.app.warmup import warm_up_spans
+from streams.records.cluster import cluster_of
 from streams.records.end import read_to_end
 from streams.settings import Settings
 from streams.trace.assembly import TraceOperator
@@ -93,7 +94,7 @@ async def written(settings: Settings) -> dict[str, int]:
     found: Counter[str] = Counter()
     for topic in OUTPUTS:
         begin = {_partition(topic, p): 0 for p in range(settings.partitions)}
-        async for record in read_to_end(settings.brokers, begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
+        async for record in read_to_end(cluster_of(settings), begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
             found[f"{topic} records"] += 1
             found[f"{topic} bytes"] += len(record.value or b"")
     return dict(found)

@@ -29,6 +29,8 @@ from streams.app.rulecommand import add_arguments as add_rule_arguments
 from streams.app.textfile import text_of
 from streams.errors import ConfigurationError, ServiceUnavailable, StreamsError
 from streams.publish.loglines import JsonFormatter
+from streams.records.cluster import cluster_of
+from streams.records.rights import PRINCIPALS
 from streams.settings import Settings
 from streams.subscribe.command import add_arguments as add_alert_arguments
 from streams.trace.patterns import SHAPES
@@ -54,8 +56,9 @@ def parser() -> argparse.ArgumentParser:
     worker = commands.add_parser("worker", help="run stream processors (restarts itself after a stall)")
     worker.add_argument("--role", choices=("metrics", "traces", "alerts", "all"), help="default: STREAMS_ROLE")
     worker.add_argument("--no-supervise", action="store_true", help="run in this process, exit 70 on a stall")
-    topics = commands.add_parser("topics", help="create or describe the topics")
-    topics.add_argument("action", choices=("create", "describe"))
+    topics = commands.add_parser("topics", help="create or describe the topics, or print who needs which right")
+    topics.add_argument("action", choices=("create", "describe", "acls"))
+    topics.add_argument("--prefix", default="streams-", help="acls: principals are User:PREFIXmetrics and so on")
     kernels = commands.add_parser(
         "kernels", help="compile inner loops, once per machine; else a worker's start does it"
     )
@@ -67,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     detect.add_argument("--json", action="store_true", help="the figures as one JSON line")
     config = commands.add_parser("config", help="check the settings (environment variables STREAMS_*)")
     config.add_argument("action", choices=("check",))
+    config.add_argument("--kafka", action="store_true", help="ask the brokers too: topics, rights")
+    config.add_argument("--as", dest="principals", action="append", choices=PRINCIPALS, default=[], metavar="WHO")
     traces = commands.add_parser("traces", help="the trace read model: feed it from its topic, list traces, show one")
     add_trace_arguments(traces)
     _gate_arguments(commands.add_parser("gate", help="may this deployment go on? exit code 0 yes, 1 no, 2 undecided"))
@@ -194,11 +199,14 @@ def _detect(_: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
-    from streams.app import admin
+    from streams.app import admin, configcheck
 
     if arguments.action == "create":
         for name, verdict in sorted(asyncio.run(admin.create_topics(settings)).items()):
             print(f"{verdict:8} {name}")
+        return 0
+    if arguments.action == "acls":
+        print("\n".join(configcheck.acls(settings, arguments.prefix)))
         return 0
     missing = 0
     for topic, partitions in asyncio.run(admin.describe_topics(settings)):
@@ -210,15 +218,12 @@ def _topics(settings: Settings, arguments: argparse.Namespace) -> int:
     return EXIT_UNAVAILABLE if missing else 0
 
 
-def _config(settings: Settings, _: argparse.Namespace) -> int:
-    from streams.correlate.operator import usable_rules
+def _config(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app import configcheck
 
-    rules = usable_rules(configuration.read_text(settings, "thresholds_path"), settings.pane_seconds)
-    advice = configuration.unknown_variables()
-    for line in advice:
-        print(f"warning: {line}")
-    print(f"settings are valid; {len(rules)} rules in {settings.thresholds_path}")
-    return 0
+    code, lines = configcheck.run(settings, arguments.principals, kafka=arguments.kafka)
+    print("\n".join(lines))
+    return code
 
 
 def _traces(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -306,7 +311,7 @@ def _alerts(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.subscribe import command
 
     if arguments.action in ("ack", "unack"):
-        control.say(settings.brokers, control.ack_of(arguments, time.time_ns()))  # noqa: TID251 - the shell reads it
+        control.say(cluster_of(settings), control.ack_of(arguments, time.time_ns()))  # noqa: TID251 - the shell reads it
         return 0
     return command.run(settings, arguments)
 
@@ -322,7 +327,7 @@ def _rules(settings: Settings, arguments: argparse.Namespace) -> int:
 def _maintenance(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.app import control
 
-    lines = control.maintain(settings.brokers, arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
+    lines = control.maintain(cluster_of(settings), arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
     print("\n".join(lines) or "none")
     return 0
 

@@ -128,6 +128,9 @@ class Settings:
         allowed="host:port, separated by commas",
         check=_is_broker_list,
     )
+    kafka_properties_file: str = _file(
+        "How they are reached: security.protocol, ssl.*, sasl.* as Kafka's tools read them."
+    )
     group_prefix: str = _text(
         "streams",
         "Consumer groups are called PREFIX-ROLE; two pipelines on one broker need two prefixes.",
@@ -500,29 +503,6 @@ def read_text(settings: Settings, field_name: str) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{variable(field_name)}={path}: {error.strerror}: name the file") from error
-
-
-def read_headers(settings: Settings) -> dict[str, str]:
-    """Headers for OTLP receivers; none without a file.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or a line is no header. The message shows no value.
-    """
-    name = variable("otlp_headers_file")
-    if not settings.otlp_headers_file:
-        return {}
-    try:
-        lines = Path(settings.otlp_headers_file).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{name}={settings.otlp_headers_file}: {type(error).__name__}") from None
-    headers = {}
-    for number, line in enumerate(lines, 1):
-        key, colon, value = line.partition(":")
-        if line.strip() and not (colon and key.strip().isascii() and value.strip().isascii()):
-            raise ConfigurationError(f"{name}: line {number} must read `name: value`, in ASCII")
-        if line.strip():
-            headers[key.strip().lower()] = value.strip()
-    return headers
 
 
 def describe() -> list[Row]:

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from streams import topics
 from streams.api.board.writer import Fetched, delete
 from streams.errors import ServiceUnavailable
+from streams.records.cluster import Cluster
 from streams.records.partitions import partitions_of
 
 FETCH_RECORDS: Final = 2_000
@@ -57,7 +58,7 @@ class Feeder:
         caught_up: set when everything that was there at the start is in the file.
     """
 
-    brokers: str
+    brokers: Cluster
     path: Path
     open: Callable[[Path], Writer]
     retention_seconds: float
@@ -73,7 +74,7 @@ class Feeder:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.brokers,
+            **self.brokers.arguments,
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # also where retention has overtaken the file
             max_partition_fetch_bytes=topics.BY_NAME[topics.WINDOWS].max_record_bytes,

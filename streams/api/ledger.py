@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import ServiceUnavailable
 from streams.records import table
+from streams.records.cluster import Cluster
 
 Row = TypeVar("Row")
 
@@ -26,7 +27,7 @@ class Ledger:
             does not reach beyond this process: two of them, or a command meanwhile, and the last record counts.
     """
 
-    brokers: str
+    brokers: Cluster
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _producer: AIOKafkaProducer | None = None
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -60,7 +61,7 @@ class Ledger:
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                made = AIOKafkaProducer(bootstrap_servers=self.brokers, acks="all", request_timeout_ms=10_000)
+                made = AIOKafkaProducer(**self.brokers.arguments, acks="all", request_timeout_ms=10_000)
                 try:
                     await made.start()
                 except KafkaError:

@@ -35,6 +35,7 @@ from streams.api.tokens import Token, read_tokens
 from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracewriter import Retention
 from streams.errors import ConfigurationError, StreamsError
+from streams.records.cluster import cluster_of
 from streams.settings import Settings, variable
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def make_context(settings: Settings, clock_ns: Callable[[], int]) -> Context:
             f"{variable('api_host')}={settings.api_host} can be reached from elsewhere: name tokens in "
             f"{variable('api_tokens_file')}, or listen on 127.0.0.1"
         )
-    return Context(settings, tokens, clock_ns, Ledger(settings.brokers))
+    return Context(settings, tokens, clock_ns, Ledger(cluster_of(settings)))
 
 
 def serve(settings: Settings) -> int:
@@ -105,14 +106,14 @@ def serve(settings: Settings) -> int:
     """
     clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
     context = make_context(settings, clock_ns)
-    board = Feeder(settings.brokers, settings.api_store_path, BoardWriter, settings.api_store_seconds, clock_ns)
+    board = Feeder(cluster_of(settings), settings.api_store_path, BoardWriter, settings.api_store_seconds, clock_ns)
     opened = partial(AgentWriter, pane_seconds=settings.pane_seconds)
-    agents = Feeder(settings.brokers, context.agents_path, opened, KEPT_SECONDS, clock_ns, KEPT_SECONDS)
+    agents = Feeder(cluster_of(settings), context.agents_path, opened, KEPT_SECONDS, clock_ns, KEPT_SECONDS)
     redactor = Redactor(settings.redaction_allow, content=settings.capture_content == "on")
     keeps = partial(LogWriter, redactor=redactor)
-    lines = Feeder(settings.brokers, context.logs_path, keeps, LOGS_KEPT_SECONDS, clock_ns, LOGS_KEPT_SECONDS)
+    lines = Feeder(cluster_of(settings), context.logs_path, keeps, LOGS_KEPT_SECONDS, clock_ns, LOGS_KEPT_SECONDS)
     retention = Retention(settings.trace_store_seconds, settings.trace_store_bytes)
-    spans = TraceFeeder(settings.brokers, settings.trace_store_path, retention, clock_ns)
+    spans = TraceFeeder(cluster_of(settings), settings.trace_store_path, retention, clock_ns)
     context.caught_up = {"board": board.caught_up, "agents": agents.caught_up, "logs": lines.caught_up}
 
     @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracequery import Filter, Page
 from streams.api.tracewriter import Retention
 from streams.domain.trace import TraceRecord
+from streams.records.cluster import cluster_of
 from streams.settings import Settings
 
 _MS: float = 1e6
@@ -28,7 +29,7 @@ async def feed(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     retention = Retention(settings.trace_store_seconds, settings.trace_store_bytes)
     clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
-    await TraceFeeder(settings.brokers, settings.trace_store_path, retention, clock_ns).run(stop)
+    await TraceFeeder(cluster_of(settings), settings.trace_store_path, retention, clock_ns).run(stop)
 
 
 def table(page: Page) -> Iterator[str]:

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from streams import topics
 from streams.api.tracewriter import Fetched, Retention, TraceWriter, delete
 from streams.errors import ServiceUnavailable
+from streams.records.cluster import Cluster
 from streams.records.partitions import partitions_of
 
 FETCH_RECORDS: Final = 1_000
@@ -35,7 +36,7 @@ class TraceFeeder:
         retention: applied every :data:`PRUNE_SECONDS`. clock_ns: the time it is measured against.
     """
 
-    brokers: str
+    brokers: Cluster
     path: Path
     retention: Retention
     clock_ns: Callable[[], int]
@@ -48,7 +49,7 @@ class TraceFeeder:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.brokers,
+            **self.brokers.arguments,
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # also where retention has overtaken the file
             max_partition_fetch_bytes=topics.BY_NAME[topics.TRACES].max_record_bytes,

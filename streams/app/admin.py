@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.errors import ConfigurationError, ServiceUnavailable
+from streams.records.cluster import cluster_of
 from streams.settings import Settings, variable
 from streams.topics import STATE, TOPICS, Topic
 
@@ -48,7 +49,7 @@ async def create_topics(settings: Settings, topics: Sequence[Topic] = TOPICS) ->
     Raises:
         ServiceUnavailable: no broker answers.
     """
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    client = AIOKafkaAdminClient(**cluster_of(settings).arguments)
     try:
         await client.start()
         wanted = [
@@ -113,7 +114,7 @@ async def describe_topics(settings: Settings) -> list[tuple[Topic, int]]:
     Raises:
         ServiceUnavailable: no broker answers.
     """
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    client = AIOKafkaAdminClient(**cluster_of(settings).arguments)
     try:
         await client.start()
         found = {t["topic"]: len(t["partitions"]) for t in await client.describe_topics([t.name for t in TOPICS])}

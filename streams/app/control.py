@@ -14,6 +14,7 @@ from streams.domain.control import Ack, Control, Maintenance, control_key, decod
 from streams.domain.selector import Conditions
 from streams.errors import ConfigurationError
 from streams.records import table
+from streams.records.cluster import Cluster
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -46,7 +47,7 @@ def ack_of(arguments: argparse.Namespace, now_ns: int) -> Ack:
     return Ack(arguments.target, arguments.by, arguments.why, now_ns, until_ns, cleared, verdict)
 
 
-def maintain(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[str]:
+def maintain(brokers: Cluster, arguments: argparse.Namespace, now_ns: int) -> list[str]:
     """Does what ``streams maintenance`` asks for; lines to print.
 
     Raises:
@@ -72,7 +73,7 @@ def maintain(brokers: str, arguments: argparse.Namespace, now_ns: int) -> list[s
     return [f"ended {found.id}"]
 
 
-def say(brokers: str, control: Control) -> None:
+def say(brokers: Cluster, control: Control) -> None:
     """Writes one record and waits until the brokers have it.
 
     Raises:
@@ -81,7 +82,7 @@ def say(brokers: str, control: Control) -> None:
     asyncio.run(table.write(brokers, topics.CONTROL, control_key(control), encode_control(control)))
 
 
-def said(brokers: str) -> list[Control]:
+def said(brokers: Cluster) -> list[Control]:
     """The newest record of each key; what is no control record is left out (the relay has told of it).
 
     Raises:

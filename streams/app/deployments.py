@@ -15,6 +15,7 @@ from streams.errors import ConfigurationError
 from streams.gate.lifecycle import LifecycleConflict, Request, move, register, request
 from streams.gate.rollback import requested
 from streams.records import table
+from streams.records.cluster import Cluster, cluster_of
 from streams.settings import Settings, variable
 from streams.subscribe.commands import read_key, signed
 
@@ -54,7 +55,7 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> list[
         ConfigurationError: there is no such deployment, or the state machine does not allow it (it says what it does).
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    brokers = settings.brokers
+    brokers = cluster_of(settings)
     known = read(brokers)
     if arguments.action == "list":
         found = [one for one in known.values() if arguments.service in ("", one.service)]
@@ -91,13 +92,13 @@ def _roll_back(
         return [f"not sent (--execute sends it): {shown_command}"]
     key = read_key(settings.commands_key_file, variable("commands_key_file"))
     value, headers = signed(key, command, now_ns)
-    asyncio.run(table.write(settings.brokers, topics.COMMANDS, command.service.encode(), value, headers))
+    asyncio.run(table.write(cluster_of(settings), topics.COMMANDS, command.service.encode(), value, headers))
     if after is not before:
-        asyncio.run(table.write(settings.brokers, topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after)))
+        asyncio.run(table.write(cluster_of(settings), topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after)))
     return [f"sent: {shown_command}", _line(after)]
 
 
-def read(brokers: str) -> dict[str, Deployment]:
+def read(brokers: Cluster) -> dict[str, Deployment]:
     """The newest record of each deployment; what is none is left out (the relay has told of it).
 
     Raises:

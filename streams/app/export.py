@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from streams.domain.span import Log, Span
 from streams.domain.trace import decode_trace
+from streams.errors import ConfigurationError
 from streams.publish.health import Health
 from streams.publish.otlp import encode_logs, encode_spans
 from streams.publish.otlpexport import ExportSettings, OtlpExporter
 from streams.publish.selftrace import SelfTracer, otlp
-from streams.settings import Settings, read_headers
+from streams.settings import Settings, variable
 from streams.trace.sampling import Policy, Sampler
 
 
@@ -71,3 +73,26 @@ def self_tracer(settings: Settings, version: str) -> SelfTracer | None:
     if settings.instance_id:
         resource["service.instance.id"] = settings.instance_id
     return SelfTracer(otlp(settings.self_traces_url, read_headers(settings)), resource)
+
+
+def read_headers(settings: Settings) -> dict[str, str]:
+    """Headers for OTLP receivers; none without a file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a line is no header. The message shows no value.
+    """
+    name = variable("otlp_headers_file")
+    if not settings.otlp_headers_file:
+        return {}
+    try:
+        lines = Path(settings.otlp_headers_file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{name}={settings.otlp_headers_file}: {type(error).__name__}") from None
+    headers = {}
+    for number, line in enumerate(lines, 1):
+        key, colon, value = line.partition(":")
+        if line.strip() and not (colon and key.strip().isascii() and value.strip().isascii()):
+            raise ConfigurationError(f"{name}: line {number} must read `name: value`, in ASCII")
+        if line.strip():
+            headers[key.strip().lower()] = value.strip()
+    return headers

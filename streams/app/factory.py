@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
 
 from streams.app.part import Part
 from streams.app.runtime import Runtime
@@ -18,6 +19,7 @@ from streams.app.state import Choose
 from streams.app.transport import RunTransport
 from streams.publish.health import Health, unobserved
 from streams.publish.selftrace import SelfTracer
+from streams.records.cluster import cluster_of
 from streams.settings import Settings
 
 
@@ -27,6 +29,7 @@ def make_app(settings: Settings, role: str) -> faust.App:
     app = faust.App(
         f"{settings.group_prefix}-{role}",
         broker=url,
+        broker_credentials=_credentials(cluster_of(settings).security),
         autodiscover=False,
         web_enabled=False,
         store="memory://",
@@ -54,6 +57,19 @@ def make_app(settings: Settings, role: str) -> faust.App:
     transport.fetch_max_wait_ms = settings.fetch_max_wait_ms
     app.transport = transport
     return app
+
+
+def _credentials(security: Mapping[str, Any]) -> Any:
+    """The same for Faust's own clients; None without a file."""
+    context = security.get("ssl_context")
+    if "sasl_mechanism" in security:
+        return SASLCredentials(
+            username=security["sasl_plain_username"],
+            password=security["sasl_plain_password"],
+            ssl_context=context,
+            mechanism=security["sasl_mechanism"],
+        )
+    return SSLCredentials(context) if context is not None else None
 
 
 def make_runtime(

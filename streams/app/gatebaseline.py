@@ -11,6 +11,7 @@ import orjson
 
 from streams.app.control import shown
 from streams.errors import ConfigurationError
+from streams.records.cluster import cluster_of
 from streams.settings import Settings, read_text
 
 if TYPE_CHECKING:  # SciPy: half a second of each start of the command
@@ -42,7 +43,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> list[str]:
 
     if arguments.baseline == "pin":
         return [_line(asyncio.run(_pin(settings, arguments)))]
-    found = [one for one in asyncio.run(all_pinned(settings.brokers)) if arguments.service in ("", one.service)]
+    found = [one for one in asyncio.run(all_pinned(cluster_of(settings))) if arguments.service in ("", one.service)]
     if arguments.json:
         return [orjson.dumps([_body(one) for one in found]).decode()]
     return [_line(one) for one in found] or ["none"]
@@ -60,7 +61,7 @@ async def _pin(settings: Settings, arguments: argparse.Namespace) -> Pinned:
     clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
     await gatecheck.fill(settings, book, clock_ns)
     asked = baselines.Pin(arguments.version, arguments.by, arguments.why)
-    return await baselines.pin(settings.brokers, book, asked, clock_ns)
+    return await baselines.pin(cluster_of(settings), book, asked, clock_ns)
 
 
 def _line(one: Pinned) -> str:

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from streams import topics
 from streams.app.admin import describe_topics
 from streams.errors import ServiceUnavailable
+from streams.records.cluster import Cluster, cluster_of
 from streams.records.end import read_to_end
 from streams.settings import Settings
 
@@ -56,17 +57,17 @@ async def _records(settings: Settings, topic: str, since_ns: int) -> AsyncIterat
     if not partitions:
         raise ServiceUnavailable(f"{topic} is missing at {settings.brokers}: run `streams topics create`")
     try:
-        begin = await _begin(settings.brokers, topic, partitions, since_ns // MS_NS)
-        async for record in read_to_end(settings.brokers, begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
+        begin = await _begin(cluster_of(settings), topic, partitions, since_ns // MS_NS)
+        async for record in read_to_end(cluster_of(settings), begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
             if record.value is not None:
                 yield record
     except (KafkaError, TimeoutError) as error:
         raise ServiceUnavailable(f"cannot read {topic} at {settings.brokers}: {error}") from error
 
 
-async def _begin(brokers: str, topic: str, partitions: int, since_ms: int) -> dict[TopicPartition, int]:
+async def _begin(brokers: Cluster, topic: str, partitions: int, since_ms: int) -> dict[TopicPartition, int]:
     """Where each partition's records of that time begin; partitions without any are left out."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.arguments, enable_auto_commit=False)
     await consumer.start()
     try:
         wanted = {TopicPartition(topic, number): max(since_ms, 0) for number in range(partitions)}

@@ -29,6 +29,7 @@ from streams.domain.source import STATE_MISSING, SourceLog
 from streams.errors import ConfigurationError, StateEpochError, StateError
 from streams.publish.health import Health
 from streams.publish.selftrace import SelfTracer
+from streams.records.cluster import cluster_of
 from streams.records.end import read_to_end
 from streams.settings import Settings
 
@@ -69,7 +70,8 @@ class Runtime:
         largest_bytes = topics.BY_NAME[topics.STATE].max_record_bytes - 4096
         self.sink = Sink(app, largest_bytes, redactor_of(settings, health), health.delivery_retries.labels(role).inc)
         names = (*self.sources, topics.STATE)
-        self._ids = ids or TopicIds(settings.brokers, names, settings.request_timeout_seconds)
+        self._cluster = cluster_of(settings)
+        self._ids = ids or TopicIds(self._cluster, names, settings.request_timeout_seconds)
         self._guard = SourceGuard(self.sources, self._ids.ask, monotonic=monotonic)
         self._next: dict[TP, int] = {}
         self.parts: dict[TP, Part] = {}
@@ -101,7 +103,7 @@ class Runtime:
             logs = await self._logs(owned)
             with building():
                 state = await read_state(
-                    self._settings.brokers,
+                    self._cluster,
                     topics.STATE,
                     {tp.partition for tp in owned},
                     self._choose,
@@ -179,7 +181,7 @@ class Runtime:
         if not begin:
             return
         max_bytes = topics.BY_NAME[topics.WINDOWS].max_record_bytes
-        async for record in read_to_end(self._settings.brokers, begin, max_bytes=max_bytes):
+        async for record in read_to_end(self._cluster, begin, max_bytes=max_bytes):
             for tp, part in self.parts.items():
                 if tp.partition == record.partition:
                     part.read_back(record)

@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 from aiokafka.structs import TopicPartition
 
+from streams.records.cluster import Cluster
 from streams.records.end import read_to_end
 
 Choose = Callable[[str, bytes, bytes], bytes]
 
 
 async def read_state(
-    brokers: str, topic: str, partitions: set[int], choose: Choose, *, max_bytes: int
+    brokers: Cluster, topic: str, partitions: set[int], choose: Choose, *, max_bytes: int
 ) -> dict[int, dict[str, bytes]]:
     """The live keys of some partitions of the state topic.
 

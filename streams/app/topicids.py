@@ -18,6 +18,8 @@ from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
+from streams.records.cluster import Cluster
+
 ID_BYTES: Final = 16
 
 
@@ -99,16 +101,16 @@ class MetadataRequestStruct(RequestStruct):
 
 
 class MetadataRequest(Request[MetadataRequestStruct]):
-    """Asks for topics by name; creates none."""
+    """Asks for topics by name; creates none. ``operations``: also what we may do with them."""
 
     API_KEY = 3
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+    def __init__(self, names: Sequence[str], *, operations: bool = False) -> None:
+        self._names, self._operations = names, operations
 
     def build(self, request_struct_class: type[MetadataRequestStruct]) -> MetadataRequestStruct:
         """The request in the one version there is."""
-        return request_struct_class([("", name, {}) for name in self._names], False, False, False, {})
+        return request_struct_class([("", name, {}) for name in self._names], False, False, self._operations, {})
 
 
 class Topic(NamedTuple):
@@ -122,12 +124,12 @@ class TopicIds:
     """Asks the broker for ids, over a connection of its own that is made anew after an error.
 
     Args:
-        brokers: bootstrap servers.
+        brokers: the cluster.
         names: the topics.
         request_timeout_seconds: how long an answer may take.
     """
 
-    def __init__(self, brokers: str, names: Sequence[str], request_timeout_seconds: float = 40.0) -> None:
+    def __init__(self, brokers: Cluster, names: Sequence[str], request_timeout_seconds: float = 40.0) -> None:
         self._brokers, self._names, self._timeout = brokers, tuple(names), request_timeout_seconds
         self._client: Any = None
 
@@ -145,9 +147,7 @@ class TopicIds:
 
     async def _ask(self) -> Mapping[str, Topic]:
         if self._client is None:
-            self._client = AIOKafkaClient(
-                bootstrap_servers=self._brokers, request_timeout_ms=round(1000 * self._timeout)
-            )
+            self._client = AIOKafkaClient(**self._brokers.arguments, request_timeout_ms=round(1000 * self._timeout))
             await self._client.bootstrap()
         node = self._client.get_random_node()
         if node is None:
@@ -172,3 +172,21 @@ class TopicIds:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+async def authorized_operations(cluster: Cluster, names: Sequence[str]) -> dict[str, int]:
+    """Topic -> bits of the operations that the broker lets us do; topics that we may not even see are left out.
+
+    Raises:
+        KafkaError: nobody answers, or not in this version (brokers before 2.8).
+    """
+    client = AIOKafkaClient(**cluster.arguments)
+    try:
+        await client.bootstrap()
+        node = client.get_random_node()
+        if node is None:
+            raise BrokerNotAvailableError("no broker is known")
+        response = await client.send(node, MetadataRequest(names, operations=True))
+        return {row[1]: row[5] for row in response.topics if not row[0]}
+    finally:
+        await client.close()

@@ -12,6 +12,7 @@ from streams.errors import ConfigurationError
 from streams.gate.book import GateBook
 from streams.gate.samples import Pane, dump, load, observations
 from streams.records import table
+from streams.records.cluster import Cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Pin:
     why: str
 
 
-async def all_pinned(brokers: str) -> list[Pinned]:
+async def all_pinned(brokers: Cluster) -> list[Pinned]:
     """Every baseline, in the order of keys.
 
     Raises:
@@ -33,7 +34,7 @@ async def all_pinned(brokers: str) -> list[Pinned]:
     return [found[key] for key in sorted(found)]
 
 
-async def pinned_panes(brokers: str, book: GateBook) -> dict[str, dict[int, Pane]]:
+async def pinned_panes(brokers: Cluster, book: GateBook) -> dict[str, dict[int, Pane]]:
     """Gate -> panes of the baseline of a book's service in its environment, else of the one for any; {} without one.
 
     Raises:
@@ -47,7 +48,7 @@ async def pinned_panes(brokers: str, book: GateBook) -> dict[str, dict[int, Pane
     return {}
 
 
-async def pin(brokers: str, book: GateBook, asked: Pin, clock_ns: Callable[[], int]) -> Pinned:
+async def pin(brokers: Cluster, book: GateBook, asked: Pin, clock_ns: Callable[[], int]) -> Pinned:
     """Pins what a filled book holds of a version.
 
     Raises:

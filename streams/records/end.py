@@ -7,14 +7,16 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from streams.records.cluster import Cluster
+
 
 async def read_to_end(
-    brokers: str, begin: Mapping[TopicPartition, int], *, max_bytes: int, idle_seconds: float = 30.0
+    brokers: Cluster, begin: Mapping[TopicPartition, int], *, max_bytes: int, idle_seconds: float = 30.0
 ) -> AsyncIterator[ConsumerRecord]:
     """All records from given offsets to where each partition ends now.
 
     Args:
-        brokers: bootstrap servers.
+        brokers: the cluster.
         begin: where to start in each partition; offsets that retention has removed start at the first that is left.
         max_bytes: the largest record to expect.
         idle_seconds: raise TimeoutError when nothing arrives for so long.
@@ -22,7 +24,7 @@ async def read_to_end(
     if not begin:  # aiokafka's stop() raises CancelledError when it follows at once on assigning nothing
         return
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=brokers,
+        **brokers.arguments,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=max_bytes,

@@ -17,6 +17,7 @@ from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
 from streams.gate.verdict import Verdict
 from streams.records.baselines import pinned_panes
+from streams.records.cluster import cluster_of
 from streams.records.partitions import partitions_of
 from streams.settings import Settings
 
@@ -44,7 +45,7 @@ async def check(settings: Settings, book: GateBook, question: Question, clock_ns
     """
     begin_ns = clock_ns()
     if any(gate.against == "pinned" for gate in book.profile.comparisons):
-        book.pinned = await pinned_panes(settings.brokers, book)
+        book.pinned = await pinned_panes(cluster_of(settings), book)
     async with _filled(settings, book, begin_ns) as consumer:
         return await _judge(consumer, book, question, clock_ns, begin_ns)
 
@@ -63,14 +64,14 @@ async def fill(settings: Settings, book: GateBook, clock_ns: Callable[[], int]) 
 async def _filled(settings: Settings, book: GateBook, begin_ns: int) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer at the end of the windows that the book now holds."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.brokers,
+        **cluster_of(settings).arguments,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=topics.BY_NAME[topics.WINDOWS].max_record_bytes,
     )
     try:
         await consumer.start()
-        parts = await partitions_of(settings.brokers, [topics.WINDOWS])
+        parts = await partitions_of(cluster_of(settings), [topics.WINDOWS])
         since_ns = begin_ns - round((book.profile.window_seconds + SLACK_SECONDS) * 1e9)
         await _position(consumer, parts, since_ns // 1_000_000)
         await _read(consumer, book)

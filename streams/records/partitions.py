@@ -9,16 +9,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.errors import ServiceUnavailable
+from streams.records.cluster import Cluster
 
 
-async def partitions_of(brokers: str, names: Iterable[str]) -> list[TopicPartition]:
+async def partitions_of(brokers: Cluster, names: Iterable[str]) -> list[TopicPartition]:
     """All partitions of some topics, sorted.
 
     Raises:
         ServiceUnavailable: no broker answers, or a topic is missing.
     """
     wanted = list(names)
-    client = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    client = AIOKafkaAdminClient(**brokers.arguments)
     try:
         await client.start()
         described = await client.describe_topics(wanted)

@@ -10,13 +10,14 @@ from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.errors import ServiceUnavailable
+from streams.records.cluster import Cluster
 from streams.records.end import read_to_end
 
 Row = TypeVar("Row")
 
 
 async def newest(
-    brokers: str, topic: str, decode: Callable[[bytes], Row], key_of: Callable[[Row], bytes]
+    brokers: Cluster, topic: str, decode: Callable[[bytes], Row], key_of: Callable[[Row], bytes]
 ) -> dict[bytes, Row]:
     """The newest record of each key; what ``decode`` refuses is left out (who relays the topic has told of it).
 
@@ -37,13 +38,15 @@ async def newest(
     return found
 
 
-async def write(brokers: str, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+async def write(
+    brokers: Cluster, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()
+) -> None:
     """Writes one record and waits until the brokers have it.
 
     Raises:
         ServiceUnavailable: no broker answers, or the topic is missing.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=brokers, acks="all", request_timeout_ms=10_000)
+    producer = AIOKafkaProducer(**brokers.arguments, acks="all", request_timeout_ms=10_000)
     try:
         await producer.start()
         await producer.send_and_wait(topic, value, key=key, headers=list(headers))

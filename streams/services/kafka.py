@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final, NamedTuple
 
@@ -40,6 +41,19 @@ class GroupRow(NamedTuple):
     member: str
 
 
+class Doors(NamedTuple):
+    """Who a broker lets in: SASL_SSL with SCRAM-SHA-512 for clients, and nobody without an access control list.
+
+    Attributes:
+        key_store: PEM file, private key (PKCS #8) and certificate. trust_store: PEM file, who signs certificates.
+        users: name -> password. The first is the broker's own and may do everything.
+    """
+
+    key_store: Path
+    trust_store: Path
+    users: Mapping[str, str]
+
+
 class KafkaService(Service):
     """One broker, also its own controller.
 
@@ -51,6 +65,7 @@ class KafkaService(Service):
         port: the broker's; a free one by default.
         advertised_port: what clients are told to connect to, when a proxy stands in front; ``port`` by default.
         heap_mib: the JVM's largest heap.
+        doors: without: everybody on this machine, in plain text.
 
     Attributes:
         bootstrap: "127.0.0.1:PORT" for clients.
@@ -67,6 +82,7 @@ class KafkaService(Service):
         port: int | None = None,
         advertised_port: int | None = None,
         heap_mib: int = 256,
+        doors: Doors | None = None,
     ) -> None:
         super().__init__(folder)
         self.port = ports.free_port() if port is None else port
@@ -74,6 +90,7 @@ class KafkaService(Service):
         self._controller_port = ports.free_port()
         self._cache_folder = cache_folder
         self._heap_mib = heap_mib
+        self._doors = doors
         self._class_path = ""
 
     def consumer_groups(self, group: str) -> list[GroupRow]:
@@ -96,24 +113,29 @@ class KafkaService(Service):
         self._class_path = jars.kafka_class_path(self._cache_folder)
         self._properties.write_text(self._configuration())
         if not (self.folder / "data" / "meta.properties").exists():
-            self._tool("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._properties))
+            users = [
+                f"SCRAM-SHA-512=[name={n},password={p}]" for n, p in (self._doors.users.items() if self._doors else ())
+            ]
+            scram = [argument for user in users for argument in ("--add-scram", user)]
+            self._tool("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._properties), *scram)
 
     def _command(self) -> Sequence[str | Path]:
         heap = ("-Xms64m", f"-Xmx{self._heap_mib}m")
         return (jars.java(), *heap, *_JVM, "-cp", self._class_path, "kafka.Kafka", self._properties)
 
     def _ready(self) -> bool:
-        return answers(self.port)
+        return answers(self.port, trusted=self._doors.trust_store if self._doors else None)
 
     @property
     def _properties(self) -> Path:
         return self.folder / "server.properties"
 
     def _configuration(self) -> str:
-        listeners = f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}"
-        return _CONFIGURATION.format(
+        protocol = "SASL_SSL" if self._doors else "PLAINTEXT"
+        listeners = f"{protocol}://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}"
+        return (_locked(self._doors) if self._doors else "") + _CONFIGURATION.format(
             listeners=listeners,
-            advertised=self.bootstrap,
+            advertised=f"{protocol}://{self.bootstrap}",
             controller_port=self._controller_port,
             data=self.folder.resolve() / "data",
             max_bytes=MAX_RECORD_BYTES,
@@ -131,21 +153,37 @@ class KafkaService(Service):
         return done.stdout
 
 
-def answers(port: int) -> bool:
-    """Whether a broker on 127.0.0.1:port answers an ApiVersions v0 request.
+def _locked(doors: Doors) -> str:
+    name, password = next(iter(doors.users.items()))
+    return _LOCKED.format(key_store=doors.key_store, trust_store=doors.trust_store, name=name, password=password)
+
+
+def answers(port: int, trusted: Path | None = None) -> bool:
+    """Whether a broker on 127.0.0.1:port answers an ApiVersions v0 request (in TLS where ``trusted`` names a PEM file).
 
     Kafka lets requests in only when the broker is registered and unfenced, so an answer means topics can be made.
     """
     client = b"probe"
     body = struct.pack(">hhih", 18, 0, 1, len(client)) + client
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+        with _connected(port, trusted) as connection:
             connection.settimeout(2.0)
             connection.sendall(struct.pack(">i", len(body)) + body)
-            head = connection.recv(10, socket.MSG_WAITALL)
+            head = connection.makefile("rb").read(10)
     except OSError:
         return False
     return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)
+
+
+def _connected(port: int, trusted: Path | None) -> socket.socket:
+    plain = socket.create_connection(("127.0.0.1", port), timeout=1.0)
+    if trusted is None:
+        return plain
+    try:
+        return ssl.create_default_context(cafile=str(trusted)).wrap_socket(plain, server_hostname="127.0.0.1")
+    except OSError:
+        plain.close()
+        raise
 
 
 def parse_groups(text: str) -> list[GroupRow]:
@@ -160,13 +198,29 @@ def parse_groups(text: str) -> list[GroupRow]:
     return rows
 
 
+# Kafka's own names; the controller's listener is for this process alone.
+_LOCKED: Final = """\
+listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=SASL_SSL
+sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule \\
+  required username="{name}" password="{password}";
+ssl.keystore.type=PEM
+ssl.keystore.location={key_store}
+ssl.truststore.type=PEM
+ssl.truststore.location={trust_store}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{name};User:ANONYMOUS
+allow.everyone.if.no.acl.found=false
+"""
 # Replication 1 everywhere: one node. Few internal partitions and a small cleaner buffer: start-up and memory.
 # A short broker session: after kill -9 the new broker may register only when the old one's session has expired.
 _CONFIGURATION: Final = """\
 node.id=1
 process.roles=broker,controller
 listeners={listeners}
-advertised.listeners=PLAINTEXT://{advertised}
+advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 log.dirs={data}

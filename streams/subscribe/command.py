@@ -19,6 +19,7 @@ from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.control import VERDICTS
 from streams.domain.incident import Incident
 from streams.errors import ConfigurationError
+from streams.records.cluster import cluster_of
 from streams.settings import Settings
 from streams.subscribe.stream import Event, Start, Subscription, subscribe
 from streams.subscribe.target import target
@@ -95,10 +96,11 @@ async def _until_signal(settings: Settings, arguments: argparse.Namespace, wante
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
-    only = arguments.only
+    only, cluster = arguments.only, cluster_of(settings)
     with suppress(asyncio.CancelledError):
         async with subscribe(
-            settings.brokers,
+            str(cluster),
+            security=cluster.security,
             group=arguments.group,
             wanted=wanted,
             incidents=only != "alerts",

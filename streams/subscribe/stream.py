@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -123,6 +123,7 @@ async def subscribe(
     incidents: bool = True,
     alerts: bool = True,
     start: Start = Start(),
+    security: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Subscription]:
     """Alerts and incidents from now on, or from where the group's members were.
 
@@ -134,6 +135,7 @@ async def subscribe(
         incidents: whether incidents are given.
         alerts: whether alerts are given.
         start: where to begin where nothing is stored.
+        security: more arguments for ``AIOKafkaConsumer`` (``security_protocol``, ``ssl_context``, ``sasl_*``).
 
     Raises:
         ServiceUnavailable: no broker answers, or the topics are missing.
@@ -141,6 +143,7 @@ async def subscribe(
     names = [*([topics.ALERTS] if alerts else []), *([topics.INCIDENTS] if incidents else [])]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=brokers,
+        **(security or {}),
         group_id=group or None,
         enable_auto_commit=False,
         auto_offset_reset="latest" if start.at_ms is None else "earliest",

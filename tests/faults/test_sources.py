@@ -20,6 +20,7 @@ from streams import topics
 from streams.app.admin import check_topics, create_topics
 from streams.app.topicids import Topic, TopicIds
 from streams.errors import ConfigurationError
+from streams.records.cluster import Cluster
 from streams.settings import Settings
 from tests.pipeline import Pipeline, Sent, Worker, decoded, eventually, open_pipeline
 
@@ -124,7 +125,7 @@ def recreate(pipeline: Pipeline) -> None:
 
 def ids(pipeline: Pipeline) -> dict[str, Topic]:
     async def ask() -> dict[str, Topic]:
-        client = TopicIds(pipeline.broker.bootstrap, [topics.METRICS, topics.STATE, "no-such-topic"])
+        client = TopicIds(Cluster(pipeline.broker.bootstrap), [topics.METRICS, topics.STATE, "no-such-topic"])
         try:
             return dict(await client.ask())
         finally:

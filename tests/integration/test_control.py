@@ -12,6 +12,7 @@ from streams.app.control import say
 from streams.domain.alert import encode_alert
 from streams.domain.control import Ack
 from streams.domain.incident import decode_incident
+from streams.records.cluster import Cluster
 from tests.pipeline import Sent, eventually, open_pipeline
 from tests.unit.correlate.test_incidents import alert
 
@@ -29,5 +30,5 @@ def test_an_ack_reaches_the_incident_through_the_worker(tmp_path: Path, cache_fo
             return [(m.suppressed, m.suppressed_by) for incident in incidents[-1:] for m in incident.members]
 
         eventually(lambda: members() == [("", "")], "the incident is there and speaks")
-        say(pipeline.broker.bootstrap, Ack(fired.fingerprint, "ann", "on it", time.time_ns()))
+        say(Cluster(pipeline.broker.bootstrap), Ack(fired.fingerprint, "ann", "on it", time.time_ns()))
         eventually(lambda: members() == [("acked", "ann: on it")], "the ack is in the incident")

@@ -11,11 +11,12 @@ from aiokafka.admin import NewTopic
 
 from agents_emitter.simulator import simulate
 from streams import topics
+from streams.app.export import read_headers
 from streams.decode.spans import decode_spans
 from streams.domain.span import Span
 from streams.errors import ConfigurationError
 from streams.services.rotel import RotelService
-from streams.settings import Settings, read_headers
+from streams.settings import Settings
 from tests.conftest import create_topics
 from tests.pipeline import Pipeline, Sent, eventually, open_pipeline
 

@@ -26,6 +26,7 @@ from streams.domain.alert import encode_alert
 from streams.domain.control import Ack
 from streams.domain.incident import encode_incident
 from streams.errors import ServiceUnavailable
+from streams.records.cluster import Cluster
 from streams.services.kafka import KafkaService
 from streams.services.ports import free_port
 from streams.settings import Settings
@@ -143,7 +144,7 @@ def test_acks_and_maintenance_are_written_and_listed(broker: KafkaService) -> No
     assert said("maintenance", "list") == "none"
     assert said("maintenance", "end", "m1", *by).startswith("2: streams: no maintenance 'm1'")
     assert said("alerts", "unack", "f1", *by) == ""
-    acks = [c for c in control.said(broker.bootstrap) if isinstance(c, Ack)]
+    acks = [c for c in control.said(Cluster(broker.bootstrap)) if isinstance(c, Ack)]
     assert [(a.target, a.by, a.cleared) for a in acks] == [("f1", "ann", True)]
 
 

@@ -40,9 +40,10 @@ async def stream(
 
 async def _lines(request: Request, shared: Context, start: Start) -> AsyncIterator[bytes]:
     mark: Any = object()
+    cluster = shared.ledger.brokers
     _open.add(mark)
     try:
-        async with subscribe(shared.settings.brokers, start=start) as events:
+        async with subscribe(str(cluster), security=cluster.security, start=start) as events:
             yield b": ready\n\n"
             while not await request.is_disconnected():
                 yield await _next(shared, events)

@@ -17,13 +17,14 @@ from streams.app.runtime import Runtime
 from streams.app.state import read_state
 from streams.app.topicids import Topic, TopicIds
 from streams.publish.health import unobserved
+from streams.records.cluster import Cluster
 from streams.settings import Settings
 
 PARTITION = TP(topics.SPANS, 0)
 
 
 def test_no_partitions_no_state() -> None:
-    nobody = "127.0.0.1:9"
+    nobody = Cluster("127.0.0.1:9")
     assert asyncio.run(read_state(nobody, topics.STATE, set(), choose, max_bytes=1_000_000)) == {}
 
 
