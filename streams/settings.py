@@ -192,6 +192,13 @@ class Settings:
         low=1,
         high=10_000_000,
     )
+    series_limit_per_agent: int = _number(
+        10_000,
+        "Of these, series of one agent (or of one service, where they name no agent).",
+        unit="series",
+        low=1,
+        high=10_000_000,
+    )
     series_idle_seconds: float = _number(
         900.0,
         "A series without events for this long is no longer exported or held.",

@@ -363,5 +363,6 @@ def window_spec(settings: Settings) -> WindowSpec:
         lateness_ns=round(settings.lateness_seconds * SECOND_NS),
         future_ns=round(settings.future_seconds * SECOND_NS),
         series_limit=settings.series_limit,
+        series_limit_per_agent=settings.series_limit_per_agent,
         series_idle_ns=round(settings.series_idle_seconds * SECOND_NS),
     )

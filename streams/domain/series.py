@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -79,24 +80,29 @@ def resource_labels(resource: Mapping[str, object]) -> tuple[tuple[str, str], ..
 class SeriesTable:
     """Numbers series 0, 1, 2, ... (their *slots*) so that arrays can stand for maps.
 
-    Bounded by count: beyond ``limit`` a new series gets the slot of its metric's overflow series, which carries only
-    the label ``otel.metric.overflow=true``; beyond :data:`OVERFLOW_LIMIT` metrics they share one. Slots are never
-    reused in a table's life; age is bounded by the operator, which starts a smaller table when most of one is idle.
+    Bounded by count: beyond ``limit``, and beyond ``limit_per_source`` of one agent (of one service, where a series
+    names no agent; series that name neither have no such bound), a new series gets the slot of its metric's overflow
+    series, which carries only the label ``otel.metric.overflow=true``; beyond :data:`OVERFLOW_LIMIT` metrics they share
+    one. So an agent that invents labels without end takes no room from others. Slots are never reused in a table's
+    life; age is bounded by the operator, which starts a smaller table when most of one is idle.
     """
 
     limit: int = 100_000
+    limit_per_source: int = 10_000
     rows: list[Series] = field(default_factory=list)
     slots: dict[Series, int] = field(default_factory=dict)
     overflow_slots: dict[tuple[str, str], int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def slot(self, series: Series) -> int:
         """The number of a series, given on first sight."""
         known = self.slots.get(series)
         if known is not None:
             return known
-        if len(self.rows) - len(self.overflow_slots) >= self.limit:
+        full = len(self.rows) - len(self.overflow_slots) >= self.limit
+        if full or self.counts.get(_source(series), 0) >= self.limit_per_source:
             return self._overflow(series)
-        return self._add(series)
+        return self.add(series)
 
     def _overflow(self, series: Series) -> int:
         key = (series.name, series.kind)
@@ -106,21 +112,24 @@ class SeriesTable:
             known = self.overflow_slots.get(key)
         if known is None:
             unit = series.unit if key[0] == series.name else "1"
-            known = self._add(Series(key[0], unit, series.kind, ((OVERFLOW_LABEL, "true"),)))
+            known = self.add(Series(key[0], unit, series.kind, ((OVERFLOW_LABEL, "true"),)))
             self.overflow_slots[key] = known
         return known
 
-    def _add(self, series: Series) -> int:
+    def add(self, series: Series) -> int:
+        """The next number, whatever the bounds: for rows of a table that stood within them."""
         slot = len(self.rows)
         self.rows.append(series)
         self.slots[series] = slot
+        if source := _source(series):
+            self.counts[source] += 1
         return slot
 
     def only(self, slots: Sequence[int]) -> SeriesTable:
         """A new table with the series of these slots, numbered anew in their order; overflow series stay ones."""
-        table = SeriesTable(limit=self.limit)
+        table = SeriesTable(self.limit, self.limit_per_source)
         for slot in slots:
-            table._add(self.rows[slot])
+            table.add(self.rows[slot])
         overflow = set(self.overflow_slots.values())
         for slot in slots:
             if slot in overflow:
@@ -130,3 +139,9 @@ class SeriesTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def _source(series: Series) -> str:
+    """Whose series it is; "" where it does not say."""
+    labels = dict(series.labels)
+    return labels.get("agent.id") or labels.get("service.name") or ""

@@ -200,8 +200,7 @@ def restore(operator: WindowOperator, series: SeriesLog, core_record: bytes, rec
     core = upgraded(what, orjson.loads(core_record), FORMAT, UPGRADES)
     operator.generation = core["generation"]
     for row in series.read(records, core["table"], core["series"], core["series_crc32"]):
-        operator.table.slots[row] = len(operator.table.rows)
-        operator.table.rows.append(row)
+        operator.table.add(row)
     operator.table.overflow_slots = {(name, kind): slot for name, kind, slot in core["overflow"]}
     operator.fates = Fates.restore(core["fates"])
     operator.sequences.restore(core["sequences"])

@@ -45,7 +45,7 @@ class WindowSpec:
         pane_ns: the base window. spans: larger windows, merges of panes.
         lateness_ns: how far an event may be behind the largest event time before it.
         future_ns: how far an event may be ahead of the broker's clock.
-        series_limit: series per partition; more go to overflow series.
+        series_limit: series per partition; more go to overflow series. series_limit_per_agent: of one agent.
         series_idle_ns: a series without events for so long (event time) gives its place back.
         by_source: the log's producers advance at their own pace (``streams.window.sources``).
     """
@@ -55,6 +55,7 @@ class WindowSpec:
     lateness_ns: int = 5 * SECOND_NS
     future_ns: int = 60 * SECOND_NS
     series_limit: int = 100_000
+    series_limit_per_agent: int = 10_000
     series_idle_ns: int = 900 * SECOND_NS
     by_source: bool = False
 
@@ -88,7 +89,7 @@ class WindowOperator:
 
     def __init__(self, topic: str, partition: int, spec: WindowSpec) -> None:
         self.topic, self.partition, self.spec = topic, partition, spec
-        self.table = SeriesTable(limit=spec.series_limit)
+        self.table = SeriesTable(spec.series_limit, spec.series_limit_per_agent)
         self.sequences = SequenceFilter()
         self.cumulatives = CumulativeState()
         self.sources = Sources()
