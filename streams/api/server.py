@@ -30,7 +30,7 @@ from streams.api.locks import Locks, is_loopback
 from streams.api.logs.schema import KEPT_SECONDS as LOGS_KEPT_SECONDS
 from streams.api.logs.writer import LogWriter
 from streams.api.routes import agents as agent_routes
-from streams.api.routes import alerts, control, deployments, events, gates, health, logs, rules, traces
+from streams.api.routes import alerts, control, deployments, events, gates, health, logs, rules, system, traces
 from streams.api.tokens import Token, read_tokens
 from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracewriter import Retention
@@ -56,7 +56,7 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
     )
     app.state.context = context
     problem.install(app)
-    for module in (health, alerts, agent_routes, traces, logs, events, control, deployments, gates, rules):
+    for module in (health, alerts, agent_routes, traces, logs, events, control, deployments, gates, rules, system):
         app.include_router(module.router)
     _add_page(app)
 
@@ -65,15 +65,20 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
 
 
 def _add_page(app: FastAPI) -> None:
-    kinds = {"page.html": "text/html; charset=utf-8", "page.js": "text/javascript", "page.css": "text/css"}
+    kinds = {
+        "page.html": "text/html; charset=utf-8",
+        "page.js": "text/javascript",
+        "operations.js": "text/javascript",
+        "page.css": "text/css",
+    }
     folder = files("streams.api") / "page"
 
     def serve(name: str) -> Callable[[], Response]:
         return lambda: Response((folder / name).read_bytes(), media_type=kinds[name])
 
     app.add_api_route("/", serve("page.html"), include_in_schema=False, response_class=HTMLResponse)
-    app.add_api_route("/page.js", serve("page.js"), include_in_schema=False)
-    app.add_api_route("/page.css", serve("page.css"), include_in_schema=False)
+    for name in ("page.js", "operations.js", "page.css"):
+        app.add_api_route(f"/{name}", serve(name), include_in_schema=False)
 
 
 def make_context(settings: Settings, clock_ns: Callable[[], int]) -> Context:

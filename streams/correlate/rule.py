@@ -144,6 +144,13 @@ class Baseline:
     critical: float
     metric: str = ""
 
+    def judged(self, value: float) -> Literal["ok", "warning", "critical"]:
+        """Where a value stands; a limit that is reached counts."""
+        sign = 1.0 if self.direction == "lower" else -1.0
+        if sign * value >= sign * self.critical:
+            return "critical"
+        return "warning" if sign * value >= sign * self.warning else "ok"
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:

@@ -27,6 +27,7 @@ from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import Edge, encode_edge, encode_trace
 from streams.domain.window import encode_window_batch
+from streams.gate.lifecycle import validated
 from streams.services import install
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
@@ -41,6 +42,9 @@ pytestmark = pytest.mark.integration
 FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
 AGENT = (series("agents.memory", "2", **{"agent.id": "planner-1", "agent.type": "planning"}), [2e7])
 """In a window that ends ten minutes after the start, so that it is alive for that long."""
+GATE = {"name": "errors", "status": "fail", "blocking": True, "reason": "ratio 0.2 ratio, asked < 0.05"}
+VERDICT = {"verdict": "fail", "recommended_action": "roll back", "at": "2026-01-31T22:00:00.000Z", "gates": [GATE]}
+JUDGED = validated(deployment("d0"), VERDICT, "fail", "ci", 2 * 10**9)
 LOGS = [{"severityNumber": 13, "body": f"call {n} failed, password={n}", "traceId": TRACE} for n in range(3)]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
@@ -92,7 +96,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
                 Sent(topics.INCIDENTS, b"i", encode_incident(incident(incident_id=INCIDENT))),
                 Sent(topics.ANOMALIES, b"s", anomaly(1)),
                 Sent(topics.WINDOWS, b"w", encode_window_batch(window(int(time.time() // 10) + 60, [AGENT]))),
-                Sent(topics.DEPLOYMENTS, b"d0", encode_deployment(deployment("d0"))),
+                Sent(topics.DEPLOYMENTS, b"d0", encode_deployment(JUDGED)),
                 Sent(topics.CONTROL, b"ack/i", encode_control(Ack(INCIDENT, "ann", "on it", 5))),
                 Sent(
                     topics.EDGES, b"e", encode_edge(Edge("planning", "tools", "unset", 9, 1, 0.5, 0.3, 5, 4 * 10**18))
@@ -253,9 +257,36 @@ def test_from_the_incident_to_its_cause_to_a_trace(page: Page, tmp_path: Path) -
     shot(page, tmp_path, "trace")
 
 
+def test_from_an_agent_to_its_traces_and_why_a_deployment_failed(page: Page, tmp_path: Path) -> None:
+    page.get_by_text("open incidents").wait_for()
+    page.keyboard.press("6")
+    page.get_by_role("row", name="planner-1").wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_text("figures of the last hour").wait_for()
+    page.get_by_role("row", name="memory 20.0 MB").wait_for()
+    shot(page, tmp_path, "agent")
+    page.get_by_text("its traces").click()
+    page.get_by_label("agent_id").wait_for()
+    assert page.get_by_label("agent_id").input_value() == "planner-1"
+    page.keyboard.press("7")
+    page.get_by_role("row", name="shop 2").last.click()
+    page.get_by_text("ratio 0.2 ratio, asked < 0.05").wait_for()
+    page.get_by_text("roll back; judged").wait_for()
+    page.get_by_text("verdict: fail").wait_for()
+    shot(page, tmp_path, "deployment")
+
+
 @pytest.mark.parametrize(
     ("key", "says"),
-    [("2", "AgentErrorsHigh"), ("4", "after 900 windows; up to 1.7 would have been normal"), ("5", "planning")],
+    [
+        ("2", "AgentErrorsHigh"),
+        ("4", "after 900 windows; up to 1.7 would have been normal"),
+        ("5", "planning"),
+        ("6", "planner-1"),
+        ("7", "shop 2"),
+        ("8", "agent memory max"),
+    ],
 )
 def test_views_by_key(page: Page, tmp_path: Path, key: str, says: str) -> None:
     page.get_by_text("open incidents").wait_for()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
 from streams.api.agents import schema
-from streams.api.board.query import opened, position
+from streams.api.board.query import offsets, opened, position
 from streams.gate.profile import QUANTILES
 from streams.gate.samples import Pane, number
 
@@ -62,6 +64,13 @@ class Page(NamedTuple):
     next_cursor: str
 
 
+class Totals(NamedTuple):
+    """Agents by status, and figures of all; None where nothing was measured."""
+
+    by_status: dict[str, int]
+    figures: dict[str, float | None]
+
+
 class AgentReader:
     """A connection that cannot write; of one thread."""
 
@@ -80,6 +89,32 @@ class AgentReader:
     def newest_ns(self) -> int:
         """End of the newest window that any agent was in; 0: there is none."""
         return int(self._db.execute("SELECT coalesce(max(last_ns), 0) FROM agents").fetchone()[0])
+
+    def offsets(self) -> list[tuple[str, int, int]]:
+        """(topic, records that were read, when the newest was appended)."""
+        return offsets(self._db)
+
+    def totals(self, moment: Moment, window_seconds: int) -> Totals:
+        """Of all agents together; figures have the names of the rules file's baselines."""
+        sums = self._sums(_ALL, self.newest_ns() - window_seconds * 10**9)
+        columns = dict(zip((*_GAUGES, *_COUNTS), zip(*sums.values(), strict=True), strict=True)) if sums else {}
+        known = {name: [value for value in values if value is not None] for name, values in columns.items()}
+        statuses = Counter(one["status"] for one in self._agents(Asked(), moment))
+        memory, cpu, energy = (known.get(name, []) for name in ("memory_bytes", "cpu_ratio", "free_energy"))
+        failed, steps, correct, predictions = (
+            sum(known.get(name, ())) for name in ("failed_steps", "steps", "correct_predictions", "predictions")
+        )
+        figures = {
+            "active_agents": float(statuses["alive"]),
+            "agent_memory_mean": fmean(memory) if memory else None,
+            "agent_memory_max": max(memory, default=None),
+            "total_agent_memory": sum(memory) if memory else None,
+            "cpu": fmean(cpu) if cpu else None,
+            "agent_errors": _ratio(failed, steps),
+            "free_energy": fmean(energy) if energy else None,
+            "belief_accuracy": _ratio(correct, predictions),
+        }
+        return Totals(dict(sorted(statuses.items())), figures)
 
     def page(self, asked: Asked, moment: Moment, *, limit: int = 100, cursor: str = "") -> Page:
         """Agents in the order asked for: by id, or the largest first.

@@ -77,6 +77,11 @@ def opened(path: Path, wanted: int, what: str) -> sqlite3.Connection:
     return db
 
 
+def offsets(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """By topic of a read model: how many records were read and when the newest of them was appended."""
+    return db.execute("SELECT topic, sum(next_offset), max(appended_ns) FROM offsets GROUP BY topic").fetchall()
+
+
 class BoardReader:
     """A connection that cannot write; of one thread."""
 
@@ -195,6 +200,10 @@ class BoardReader:
             agents,
         )
         return dict(rows.fetchall())
+
+    def offsets(self) -> list[tuple[str, int, int]]:
+        """(topic, records that were read, when the newest was appended)."""
+        return offsets(self._db)
 
     def appended_ns(self) -> int:
         """When the newest record in the tables was written to its topic; 0: there is none."""

@@ -177,7 +177,7 @@ function row(href, ...cells) {
 }
 const table = (heads, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", {}, head)))), make("tbody", {}, ...rows));
 
-const routes = [[/^\/$/, incidents], [/^\/incident\/([0-9a-f]+)$/, incident], [/^\/alerts$/, alerts], [/^\/alert\/([0-9a-f]+)$/, alert], [/^\/traces$/, traces], [/^\/trace\/([0-9a-f]+)$/, trace], [/^\/anomalies$/, anomalies], [/^\/map$/, map]];
+const routes = [[/^\/$/, incidents], [/^\/incident\/([0-9a-f]+)$/, incident], [/^\/alerts$/, alerts], [/^\/alert\/([0-9a-f]+)$/, alert], [/^\/traces$/, traces], [/^\/trace\/([0-9a-f]+)$/, trace], [/^\/anomalies$/, anomalies], [/^\/map$/, map], [/^\/agents$/, agents], [/^\/agent\/(.+)$/, agent], [/^\/deployments$/, deployments], [/^\/deployment\/(.+)$/, deployment], [/^\/pipeline$/, pipeline]];
 
 async function draw() {
   const [path, query] = (location.hash.slice(1) || "/").split("?");
@@ -211,7 +211,7 @@ document.addEventListener("keydown", (event) => {
   if (/INPUT|SELECT/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
   const rows = [...view.querySelectorAll(".card, tr[tabindex]")];
   const at = rows.indexOf(document.activeElement);
-  if (event.key >= "1" && event.key <= "5") location.hash = document.querySelector(`nav a[data-key="${event.key}"]`).getAttribute("href");
+  if (event.key >= "1" && event.key <= "8") location.hash = document.querySelector(`nav a[data-key="${event.key}"]`).getAttribute("href");
   else if (event.key === "j" && rows.length) rows[Math.min(at + 1, rows.length - 1)].focus();
   else if (event.key === "k" && rows.length) rows[Math.max(at - 1, 0)].focus();
   else if (event.key === "Backspace") history.back();

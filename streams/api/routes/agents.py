@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path
+from pydantic import BeforeValidator
 
 from streams.api.agents.query import SORTS, Asked, Moment
 from streams.api.agents.query import Status as State
@@ -15,7 +16,7 @@ from streams.api.routes.words import Cursor, Limit, Word, example
 router = APIRouter(prefix="/api/v1/monitoring/agents", tags=["monitoring"], dependencies=[needs("read")])
 Status = Literal["", *State.__args__]  # type: ignore[valid-type]
 Sort = Literal[SORTS]  # type: ignore[valid-type]
-Window = Literal[60, 300, 3600]
+Window = Annotated[Literal[60, 300, 3600], BeforeValidator(int)]  # a query is text
 NOW = "2026-01-31T22:00:00.000Z"
 AGENT = {
     "agent_id": "planner-1",

@@ -108,6 +108,23 @@ def test_a_window_that_comes_twice_counts_once_also_over_a_restart(path: Path, w
     anew.close()
 
 
+def test_totals_are_of_all_agents(path: Path, writer: AgentWriter) -> None:
+    steps = [of(a, "agents.steps", n, outcome=o) for a, n, o in (("a", 30.0, "failure"), ("b", 70.0, "success"))]
+    write(writer, window(0, [of("c", "agents.heartbeat", 1.0)]))
+    write(writer, window(9, [of("a", "agents.memory", 100.0), of("b", "agents.memory", 300.0), *steps]))
+    reader = AgentReader(path)
+    totals = reader.totals(Moment(10 * PANE, 10.0), 60)
+    assert totals.by_status == {"alive": 2, "silent": 1}
+    expected = {"active_agents": 2.0, "agent_memory_mean": 200.0, "agent_memory_max": 300.0, "agent_errors": 0.3}
+    assert totals.figures == {
+        **expected,
+        "total_agent_memory": 400.0,
+        **dict.fromkeys(("cpu", "free_energy", "belief_accuracy")),
+    }
+    assert reader.offsets() == [(topics.WINDOWS, 2, 1_000_000_000)]
+    reader.close()
+
+
 def test_who_is_alive(path: Path, writer: AgentWriter) -> None:
     write(
         writer,

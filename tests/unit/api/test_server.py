@@ -97,6 +97,7 @@ PATHS = (
     f"/api/v1/traces/{TRACE}",
     "/api/v1/monitoring/agents",
     f"/api/v1/monitoring/agents/{AGENT}",
+    "/api/v1/system/metrics/health",
     "/api/v1/acks",
     "/api/v1/maintenance",
     "/api/v1/rules",
@@ -148,6 +149,9 @@ def test_what_is_in_them(client: TestClient) -> None:
         ("/api/v1/monitoring/agents/none", 404),
         ("/api/v1/monitoring/agents?window=7", 422),
         ("/api/v1/monitoring/agents?sort=name", 422),
+        ("/api/v1/monitoring/agents?window=x", 422),
+        ("/api/v1/monitoring/agents?window=60&sort=steps", 200),
+        (f"/api/v1/monitoring/agents/{AGENT}?window=3600", 200),
         ("/api/v1/monitoring/agents?cursor=zz", 422),
         ("/api/v1/monitoring/agents?sort=steps&window=3600", 422),
         ("/api/v1/traces/xyz", 422),
@@ -248,8 +252,8 @@ def test_it_does_not_listen_to_others_without_tokens(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
-    for path in ("/", "/page.js", "/page.css"):
+    for path in ("/", "/page.js", "/operations.js", "/page.css"):
         answer = client.get(path)
         assert answer.status_code == 200
         assert "https://" not in answer.text
-    assert "innerHTML" not in client.get("/page.js").text
+        assert "innerHTML" not in answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -213,6 +214,38 @@ def test_maintenance_comes_and_goes(scene: Scene) -> None:
     for wrong in ({"starts_at": "1960-01-01T00:00Z"}, {"starts_at": "9000-01-01T00:00Z"}, {"where": {}}, {"x": 1}):
         assert scene.post("maintenance", body | wrong)[0] == 422, wrong
     assert {topic for topic, *_ in scene.ledger.written} == {topics.CONTROL}
+
+
+def test_health_follows_the_baselines_and_says_where_nothing_is_known(scene: Scene, tmp_path: Path) -> None:
+    def say(memory: float, pane: int) -> None:
+        agents = AgentWriter(tmp_path / "board-agents.sqlite3", 10.0)
+        offset = agents.offsets().get((topics.WINDOWS, 0), 0)
+        rows = [(series("agents.memory", "2", **{"agent.id": "planner-1"}), [memory])]
+        agents.write([Fetched(topics.WINDOWS, 0, offset, 6_000, encode_window_batch(window(pane, rows)))])
+        agents.close()
+
+    found = scene.get("system/metrics/health")
+    checks = {check["name"]: check for check in found["checks"]}
+    assert (found["status"], found["agents"]) == ("healthy", {"alive": 1})
+    assert (checks["agent_memory_max"]["value"], checks["agent_memory_max"]["status"]) == (1e6, "ok")
+    assert (checks["belief_accuracy"]["value"], checks["belief_accuracy"]["status"]) == (None, "no_data")
+    assert found["topics"] == [{"topic": topics.WINDOWS, "records": 1, "newest_record": "1970-01-01T00:00:06.000Z"}]
+    for memory, status in ((3.4e7, "degraded"), (3.7e7, "unhealthy"), (1e6, "healthy")):
+        scene.now_ns += 100 * SECOND
+        say(memory, scene.now_ns // (10 * SECOND) - 1)
+        assert scene.get("system/metrics/health")["status"] == status
+    event = scene.context.caught_up = {"board": asyncio.Event()}
+    assert scene.get("system/metrics/health")["status"] == "degraded"
+    event["board"].set()
+    assert scene.get("system/metrics/health")["status"] == "healthy"
+    scene.context.failures["board"] = "no broker"
+    assert scene.get("system/metrics/health")["feeders"][0]["detail"] == "no broker"
+    scene.now_ns += 121 * SECOND
+    found = scene.get("system/metrics/health")
+    assert (found["status"], found["agents"], found["checks"][-1]["value"]) == ("unhealthy", {"no_data": 1}, 121.0)
+    (tmp_path / "board-agents.sqlite3").unlink()
+    AgentWriter(tmp_path / "board-agents.sqlite3", 10.0).close()
+    assert scene.get("system/metrics/health")["status"] == "no_data"
 
 
 def test_rules_are_those_of_the_file(scene: Scene) -> None:
