@@ -9,11 +9,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from agents_emitter.events import encode_log_batch
+from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
 from streams.api.ledger import Ledger
+from streams.api.logs.writer import LogWriter
 from streams.api.tracewriter import TraceWriter
 from streams.domain.audit import Entry, decode_entry
 from streams.domain.deployment import Deployment, encode_deployment
@@ -92,6 +95,12 @@ def world(folder: Path, now_ns: int) -> Context:
     agents = AgentWriter(context.agents_path, settings.pane_seconds)
     agents.write([Fetched(topics.WINDOWS, 0, 0, 1_000, encode_window_batch(_window(now_ns)))])
     agents.close()
+    logs = LogWriter(context.logs_path, Redactor())
+    value = encode_log_batch(
+        {"service.name": "shop", "gen_ai.agent.id": AGENT}, [{"body": "slow"}], producer="p", seq=0
+    )
+    logs.write([Fetched(topics.LOGS, 0, 0, 1_000, value)])
+    logs.close()
     asyncio.run(
         context.ledger.write(topics.DEPLOYMENTS, DEPLOYMENT.encode(), encode_deployment(deployment(DEPLOYMENT)))
     )
