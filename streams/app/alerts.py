@@ -15,11 +15,13 @@ from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.operator import CorrelateOperator
+from streams.detect import ratios
 from streams.detect.bands import BandOperator
 from streams.detect.capacity import Users
 from streams.detect.operator import DetectOperator, DetectResult
+from streams.detect.ratios import RatioOperator
 from streams.domain.alert import AlertTransition, encode_alert
-from streams.domain.anomaly import encode_anomaly
+from streams.domain.anomaly import Anomaly, encode_anomaly
 from streams.domain.capacity import encode_uses
 from streams.domain.source import Seat, Source, SourceLog, first_seat
 from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch
@@ -55,7 +57,7 @@ class AlertsPart:
             were open before a restart. told: whether Alertmanager knows everything so far; while it does not, the
             snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so that a worker that dies
             now reads again what nobody was told.
-        make_bands: a new operator of expected values, one per source topic.
+        make_bands, make_ratios: new operators of expected values and of error ratios, one per source topic.
         users: what uses resources that have a limit, in windows of ``step_ns``.
     """
 
@@ -69,6 +71,7 @@ class AlertsPart:
     pane_ns: int
     detector: str
     make_bands: Callable[[], BandOperator]
+    make_ratios: Callable[[], RatioOperator]
     users: Users = field(default_factory=lambda: Users(()))
     step_ns: int = 0
     health: Health = field(default_factory=unobserved)
@@ -77,6 +80,7 @@ class AlertsPart:
     counts: AlertCounts = field(default_factory=AlertCounts)
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
     bands: dict[str, BandOperator] = field(default_factory=dict)
+    ratios: dict[str, RatioOperator] = field(default_factory=dict)
     correlate: CorrelateOperator = field(init=False)
     source: Source = field(default_factory=Source)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
@@ -106,6 +110,9 @@ class AlertsPart:
         for topic, data in body.get("bands", {}).items():  # bodies from before there were bands have none
             self.bands[topic] = self.make_bands()
             self._restored("bands", self.bands[topic].restore(data.encode()))
+        for topic, data in body.get("ratios", {}).items():  # the same of ratios
+            self.ratios[topic] = self.make_ratios()
+            self._restored("ratios", self.ratios[topic].restore(data.encode()))
         self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
         self._applied = seat.applied
         self._ends = body["ends"]
@@ -192,26 +199,29 @@ class AlertsPart:
         return [Output(topics.CAPACITY, uses.source.encode(), encode_uses(uses))] if uses else []
 
     def _window(self, batch: WindowBatch) -> list[Output]:
-        detect = self.detectors.get(batch.topic)
-        if detect is None:
-            detect = self.detectors[batch.topic] = self.make_detect()
-        bands = self.bands.get(batch.topic)
-        if bands is None:
-            bands = self.bands[batch.topic] = self.make_bands()
-        bands.apply(batch)
-        found = detect.apply(batch)
-        self.counts.scored += found.scored
-        self.counts.warming_up += found.warming_up
-        self.counts.anomalies += len(found.anomalies)
-        self._observe(found)
+        anomalies = self._judge(batch)
         self._since_snapshot += 1
-        outputs = [
-            Output(topics.ANOMALIES, anomaly.series.id.encode(), encode_anomaly(anomaly)) for anomaly in found.anomalies
-        ]
-        outputs += self._transitions(self.correlate.apply(batch, found.anomalies))
+        outputs = [Output(topics.ANOMALIES, one.series.id.encode(), encode_anomaly(one)) for one in anomalies]
+        outputs += self._transitions(self.correlate.apply(batch, anomalies))
         if batch.topic != topics.RED:  # agents are not seen there, and it is behind the others by design
             self._ends[batch.topic] = max(batch.end_ns, self._ends.get(batch.topic, 0))
         return outputs + self._transitions(self.correlate.advance(self._watermark_ns()))
+
+    def _judge(self, batch: WindowBatch) -> list[Anomaly]:
+        """What the detectors of the batch's source topic find."""
+        if batch.topic not in self.detectors:
+            self.detectors[batch.topic] = self.make_detect()
+        if batch.topic not in self.bands:
+            self.bands[batch.topic] = self.make_bands()
+        if batch.topic not in self.ratios:
+            self.ratios[batch.topic] = self.make_ratios()
+        self.bands[batch.topic].apply(batch)
+        found, shares = self.detectors[batch.topic].apply(batch), self.ratios[batch.topic].apply(batch)
+        self.counts.scored += found.scored
+        self.counts.warming_up += found.warming_up
+        self.counts.anomalies += len(found.anomalies) + len(shares)
+        self._observe(found, len(shares))
+        return [*found.anomalies, *shares]
 
     def _watermark_ns(self) -> int:
         """How far all sources are that still close windows; one that has closed none for long does not hold time up."""
@@ -219,7 +229,7 @@ class AlertsPart:
         oldest_ns = newest_ns - QUIET_PANES * self.pane_ns
         return min((end_ns for end_ns in self._ends.values() if end_ns >= oldest_ns), default=0)
 
-    def _observe(self, found: DetectResult) -> None:
+    def _observe(self, found: DetectResult, shares: int) -> None:
         name = self.detector
         for verdict, count in (
             ("normal", found.scored - len(found.anomalies)),
@@ -228,6 +238,7 @@ class AlertsPart:
             ("stale", found.stale),
         ):
             self.health.detector_verdicts.labels(name, verdict).inc(max(0, count))
+        self.health.detector_verdicts.labels(ratios.DETECTOR, "anomaly").inc(shares)
 
     def _transitions(self, transitions: Sequence[AlertTransition]) -> list[Output]:
         self.counts.transitions += len(transitions)
@@ -253,6 +264,7 @@ class AlertsPart:
         body = {
             "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
             "bands": {topic: bands.snapshot().decode() for topic, bands in self.bands.items()},
+            "ratios": {topic: operator.snapshot().decode() for topic, operator in self.ratios.items()},
             "correlate": self.correlate.snapshot().decode(),
             "ends": self._ends,
         }

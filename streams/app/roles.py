@@ -35,10 +35,12 @@ from streams.correlate.weights import Weights
 from streams.detect.bands import BandOperator
 from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
+from streams.detect.ratios import RatioOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.capacity import Capacity, Resource
 from streams.domain.expected import Expected
 from streams.domain.incident import Incident
+from streams.domain.ratio import Ratio
 from streams.domain.selector import Selector
 from streams.publish.access import Access
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
@@ -71,12 +73,14 @@ class Roles:
         self._resources: Sequence[Resource] = ()
         self._weights = Weights()
         self._banded: Sequence[Selector] = ()
+        self._shares: Sequence[Ratio] = ()
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
             text = read_text(settings, "thresholds_path")
             self._rules = usable_rules(text, settings.pane_seconds)
             thresholds = load_thresholds(text)
             self._resources, self._banded, self._weights = thresholds.capacity, thresholds.bands, thresholds.weights
+            self._shares = thresholds.ratios
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
         self._step_ns = capacity.step_seconds(settings.window_seconds) * SECOND_NS
@@ -203,6 +207,7 @@ class Roles:
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
             make_bands=self._bands,
+            make_ratios=self._ratios,
             users=Users(self._resources),
             step_ns=self._step_ns,
             health=self._health,
@@ -220,6 +225,14 @@ class Roles:
 
     def _bands(self) -> BandOperator:
         return BandOperator(self._banded, Bounds(self._rules), self._spec.pane_ns)
+
+    def _ratios(self) -> RatioOperator:
+        return RatioOperator(
+            self._shares,
+            self._spec.pane_ns,
+            threshold=self._settings.detector_threshold,
+            warmup_windows=self._settings.detector_warmup_windows,
+        )
 
     def _correlate(self) -> CorrelateOperator:
         return CorrelateOperator(self._rules, window_seconds=self._settings.pane_seconds)

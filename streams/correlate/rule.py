@@ -19,6 +19,7 @@ import orjson
 
 from streams.correlate.weights import Weights
 from streams.domain.capacity import Resource
+from streams.domain.ratio import Ratio
 from streams.domain.selector import OPERATORS, Selector
 
 RuleKind = Literal["threshold", "absence", "anomaly", "novelty"]
@@ -161,6 +162,7 @@ class Thresholds:
     capacity: tuple[Resource, ...] = ()
     weights: Weights = field(default_factory=Weights)
     bands: tuple[Selector, ...] = ()
+    ratios: tuple[Ratio, ...] = ()
 
 
 def shortened(rule: Rule, ratio: float) -> Rule:

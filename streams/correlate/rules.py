@@ -14,6 +14,7 @@ from streams.domain.alert import SEVERITIES
 from streams.domain.capacity import STATISTICS as USES
 from streams.domain.capacity import Resource
 from streams.domain.fields import Fields
+from streams.domain.ratio import Ratio
 from streams.domain.selector import OPERATORS, Selector, read_selectors, read_where
 from streams.errors import ConfigurationError
 
@@ -51,7 +52,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_thresholds(text: str) -> Thresholds:
-    """Rules, baselines, capacity and bands from YAML.
+    """Rules, baselines, capacity, bands and ratios from YAML.
 
     Raises:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
@@ -81,7 +82,7 @@ def load_rules(text: str) -> tuple[Rule, ...]:
 def parse_thresholds(body: object) -> Thresholds:
     """The same from a mapping that is already parsed."""
     top = Fields("thresholds", body)
-    top.only({"version", "rules", "baselines", "bands", "capacity", "incidents"})
+    top.only({"version", "rules", "baselines", "bands", "capacity", "incidents", "ratios"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
     rules = Fields("thresholds: rules", top.body.get("rules"))
@@ -93,6 +94,7 @@ def parse_thresholds(body: object) -> Thresholds:
         tuple(_resource(str(name), item) for name, item in capacity.body.items()),
         read_weights(top.body.get("incidents", {})),
         read_selectors(top, "bands") if "bands" in top.body else (),
+        tuple(_ratio(str(name), item) for name, item in Fields("ratios", top.body.get("ratios", {})).body.items()),
     )
 
 
@@ -205,6 +207,13 @@ def _baseline(name: str, body: object) -> Baseline:
         raise fields.wrong("warning", f"baseline, warning and critical in order of badness ({direction} is better)")
     unit, metric = fields.text("unit"), fields.text("metric", default="")
     return Baseline(name, unit, direction, normal, warning, critical, metric)
+
+
+def _ratio(name: str, body: object) -> Ratio:
+    fields = Fields(f"ratio {name}", body)
+    fields.only({"numerator", "denominator", "group_by"})
+    numerator, denominator = read_selectors(fields, "numerator"), read_selectors(fields, "denominator")
+    return Ratio(name, numerator, denominator, tuple(sorted(fields.texts("group_by"))))
 
 
 def _resource(name: str, body: object) -> Resource:

@@ -4,7 +4,8 @@
 detector measured). *Hold*: what passed stays a finding while the value stays outside the band, because a memory that
 has learned the first strange value finds the second one normal; without this, "3 of 5 windows" could never be true.
 *Runs*: a value that stays the same for longer than it ever did is a finding too (:mod:`streams.detect.runs`), unless
-something strange was found just before: then it is the same fault.
+something strange was found just before: then it is the same fault. So is one that moves one way for longer than ever
+(:mod:`streams.detect.drift`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from streams.detect.band import Band
+from streams.detect.drift import Drift
 from streams.detect.peak import RecentPeak
 from streams.detect.protocol import FORMAT_VERSION, Scorer
 from streams.detect.runs import TAIL, Runs
@@ -51,6 +53,7 @@ class Watch:
         *(
             "_last",
             "band",
+            "drift",
             "found_at",
             "held",
             "hold_left",
@@ -88,15 +91,19 @@ class Watch:
         self.peak = RecentPeak(GATE_WINDOWS)
         self.band = Band()
         self.runs = Runs()
+        self.drift = Drift()
         self._last: tuple[float, int, tuple[float, float]] | None = None
 
     def score(self, value: float, at_ns: int) -> Score:
         """Judge a value before it is learned (see the protocol)."""
         judged = self._judge(value, at_ns)[1] if usable(value) else 0.0
         still = self._stands_still(value)
+        drifting, windows = self._drifts(value)
         mean, reach = self.band.mean, self.band.reach
         warming_up = self.seen < self.warmup_windows
-        return Score(max(judged, still[0]), mean, mean - reach, mean + reach, warming_up, self.seen, still[1])
+        band = (mean, mean - reach, mean + reach)
+        told = windows if drifting > judged else 0
+        return Score(max(judged, still[0], drifting), *band, warming_up, self.seen, still[1], told)
 
     def learn(self, value: float, at_ns: int) -> None:
         """Take a value into account (see the protocol)."""
@@ -113,6 +120,7 @@ class Watch:
         self.scorer.learn_one(_context(at_ns), value)
         self.band.learn(value, clip=warm)
         self.runs.learn(value)
+        self.drift.learn(value)
         self.seen += 1
         self._last = None
 
@@ -141,6 +149,13 @@ class Watch:
             return 0.0, 0
         return 1.0 - min(tail, TAIL), length
 
+    def _drifts(self, value: float) -> tuple[float, int]:
+        """(score, windows) of a drift that goes further than any before."""
+        if not usable(value) or self.seen < self.warmup_windows:
+            return 0.0, 0
+        tail, windows = self.drift.judge(value, self.hold_windows)
+        return (1.0 - tail, windows) if windows else (0.0, 0)
+
     def _hold(self, value: float, judged: float) -> None:
         if self.band.contains(value) or judged == 0.0:
             self.held, self.hold_left = 0.0, 0
@@ -161,6 +176,7 @@ class Watch:
             "peak": self.peak.dump(),
             "band": self.band.dump(),
             "runs": self.runs.dump(),
+            "drift": self.drift.dump(),
             "scorer": self.scorer.dump(),
         }
 
@@ -181,6 +197,7 @@ class Watch:
         self.peak.load(state["peak"])
         self.band.load(state["band"])
         self.runs.load(state.get("runs") or Runs().dump())  # snapshots from before runs were counted have none
+        self.drift.load(state.get("drift") or Drift().dump())  # nor those from before drift was
         self.found_at = int(state.get("found_at", -GATE_WINDOWS))
         self.seen, self.held, self.hold_left = int(state["seen"]), float(state["held"]), int(state["hold_left"])
         self._last = None

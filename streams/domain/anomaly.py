@@ -22,6 +22,7 @@ class Score:
         warming_up: too little seen; the score is then 0.
         seen_windows: what the judgement rests on.
         still_windows: for how many windows the value has not changed, where that is the finding; else 0.
+        drift_windows: for how many windows the value has moved one way, where that is a finding; else 0.
     """
 
     score: float
@@ -31,6 +32,7 @@ class Score:
     warming_up: bool
     seen_windows: int = 0
     still_windows: int = 0
+    drift_windows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,11 @@ class Anomaly:
                 f"{self.feature} has not changed for {self.score.still_windows} windows, "
                 f"longer than ever in {self.score.seen_windows} windows"
             )
+        if self.score.drift_windows:
+            return (
+                f"{self.feature} {self.value:.4g} has moved one way for {self.score.drift_windows} windows, "
+                f"further than ever in {self.score.seen_windows} windows ({self.score.expected:.4g} expected)"
+            )
         side = "above" if self.value > self.score.expected else "below"
         normal = "" if self.normal_at is None else f"; up to {self.normal_at:.4g} would have been normal"
         return (
@@ -103,6 +110,7 @@ def encode_anomaly(anomaly: Anomaly) -> bytes:
             "threshold": anomaly.threshold,
             "seen_windows": anomaly.score.seen_windows,
             "still_windows": anomaly.score.still_windows,
+            "drift_windows": anomaly.score.drift_windows,
             "normal_at": anomaly.normal_at,
             "similar": [[past.start_ns, past.value, past.score] for past in anomaly.similar],
             "reason": anomaly.reason,
@@ -120,7 +128,7 @@ def decode_anomaly(value: bytes) -> Anomaly:
     if body.get("schema") != ANOMALY_SCHEMA:
         raise ValueError(f"not an anomaly record: schema {body.get('schema')!r}")
     series = Series(body["name"], body["unit"], body["kind"], tuple(sorted(body["labels"].items())))
-    windows = (body.get("seen_windows", 0), body.get("still_windows", 0))
+    windows = [body.get(name, 0) for name in ("seen_windows", "still_windows", "drift_windows")]
     score = Score(body["score"], body["expected"], body["lower"], body["upper"], False, *windows)
     return Anomaly(
         series,

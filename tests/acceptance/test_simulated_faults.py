@@ -6,18 +6,13 @@ Events -> decode -> window -> detect -> correlate, without a broker: an hour of 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from agents_emitter.events import METRICS_TOPIC
-from agents_emitter.simulator import Emission, ground_truth, simulate
-from streams.correlate.operator import CorrelateOperator
+from agents_emitter.simulator import ground_truth, simulate
+from benchmarks.line import Line
 from streams.correlate.rules import load_rules
-from streams.decode.run import HeadCache, decode_run
-from streams.detect.operator import DetectOperator
 from streams.domain.alert import AlertTransition
-from streams.window.operator import WindowOperator, WindowSpec
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -28,40 +23,9 @@ SLOWLY = {"memory_leak": {"MetricAnomaly"}}
 """A ramp this slow is normal again in every window; AgentMemoryLeak is the rule for it."""
 
 
-class Line:
-    """The metrics path in one process."""
-
-    def __init__(self) -> None:
-        self.window = WindowOperator(METRICS_TOPIC, 0, WindowSpec())
-        self.heads = HeadCache()
-        self.detect = DetectOperator(warmup_windows=40)
-        self.correlate = CorrelateOperator(RULES)
-        self.made: list[AlertTransition] = []
-        self.offset = 0
-
-    def feed(self, emissions: list[Emission]) -> None:
-        records = []
-        for emission in emissions:
-            where = {"offset": self.offset, "timestamp": emission.time_ns // 1_000_000}
-            records.append(SimpleNamespace(value=emission.value, key=emission.key, **where))
-            self.offset += 1
-        columns = decode_run(records, self.window.table, self.heads, hint=METRICS_TOPIC)
-        for batch in self.window.apply(columns).closed:
-            found = self.detect.apply(batch)
-            self.made += self.correlate.apply(batch, found.anomalies)
-            self.made += self.correlate.advance(min(batch.end_ns, self.window.closed_ns))
-
-
 def run(scenario: str, seconds: float, fault: tuple[float, float] | None) -> list[AlertTransition]:
-    line, waiting, due_ns = Line(), [], START
-    for emission in simulate(scenario, seed=1, start_ns=START, duration_seconds=seconds, fault_seconds=fault):
-        if emission.topic == METRICS_TOPIC:
-            waiting.append(emission)
-            if emission.time_ns >= due_ns:
-                line.feed(waiting)
-                waiting, due_ns = [], emission.time_ns + 5 * SECOND
-    if waiting:
-        line.feed(waiting)
+    line = Line(RULES, warmup_windows=40)
+    line.play(simulate(scenario, seed=1, start_ns=START, duration_seconds=seconds, fault_seconds=fault))
     return line.made
 
 

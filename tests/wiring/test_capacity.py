@@ -22,7 +22,7 @@ from streams.publish.expected import BANDS, ExpectedCollector
 from tests.unit.detect.test_capacity import AGENTS, STEP_NS, part
 from tests.unit.window_batches import WINDOW, batch, series
 from tests.wiring.line import Line, Record
-from tests.wiring.test_parts import bands
+from tests.wiring.test_parts import bands, shares
 
 
 def uses() -> list[Record]:
@@ -77,6 +77,7 @@ def test_windows_of_the_step_say_what_they_use_record_by_record() -> None:
             pane_ns=WINDOW,
             detector="novelty",
             make_bands=bands,
+            make_ratios=shares,
             users=Users((AGENTS,)),
             step_ns=STEP_NS,
         ),

@@ -24,7 +24,10 @@ from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rules import load_rules
 from streams.detect.bands import BandOperator
 from streams.detect.operator import DetectOperator
+from streams.detect.ratios import RatioOperator
 from streams.domain.alert import AlertTransition, decode_alert
+from streams.domain.anomaly import decode_anomaly
+from streams.domain.ratio import Ratio
 from streams.domain.selector import Selector
 from streams.domain.source import SourceLog
 from streams.domain.trace import TraceRecord, decode_trace
@@ -197,6 +200,8 @@ def window_log(seed: int, windows: int = 60, chunk_series: int = 2) -> list[Reco
             series("heat", agent__id=f"a{agent}"): [9.0 if begin <= number < begin + 12 else rng.random()]
             for agent, begin in hot.items()
         }
+        for outcome, count in (("failure", 20.0 if number in {30, 45} else 1.0), ("success", 40.0)):
+            rows[series("steps", "counter", outcome=outcome)] = [count]
         whole = batch(number, rows)
         other = [encode_window_batch(p) for p in split(batch(number, rows, topic=topics.LOGS, partition=0), 3)]
         parts = [encode_window_batch(part) for part in split(whole, chunk_series)]
@@ -209,13 +214,19 @@ def window_log(seed: int, windows: int = 60, chunk_series: int = 2) -> list[Reco
     return [Record(value, offset, EPOCH // 1_000_000, b"k", 0, topics.WINDOWS) for offset, value in enumerate(values)]
 
 
-def learnt(line: Line) -> dict[str, bytes]:
+def learnt(line: Line) -> list[dict[str, bytes]]:
     assert isinstance(line.part, AlertsPart)
-    return {topic: operator.snapshot() for topic, operator in line.part.bands.items()}
+    operators = (line.part.bands, line.part.ratios)
+    return [{topic: operator.snapshot() for topic, operator in one.items()} for one in operators]
 
 
 def bands() -> BandOperator:
     return BandOperator([Selector("heat")], Bounds(RULES), WINDOW)
+
+
+def shares() -> RatioOperator:
+    failed = Ratio("steps.failed", (Selector("steps", (("outcome", ("failure",)),)),), (Selector("steps"),), ())
+    return RatioOperator([failed], WINDOW, threshold=0.99, warmup_windows=20)
 
 
 def alerts_part() -> AlertsPart:
@@ -230,6 +241,7 @@ def alerts_part() -> AlertsPart:
         pane_ns=WINDOW,
         detector="novelty",
         make_bands=bands,
+        make_ratios=shares,
     )
 
 
@@ -290,3 +302,12 @@ def test_a_partition_where_nothing_closes_is_not_read_from_its_beginning_after_a
     again = metrics_part()
     assert again.restore(state, SourceLog("", 1, 0, 4)).offset == 4
     assert again.operator.fates.rejected.total() == 4
+
+
+def test_a_share_that_is_strange_is_an_anomaly_on_its_topic() -> None:
+    log = window_log(3)
+    line = Line(log, alerts_part)
+    line.run(forever([5]), 1)
+    found = [decode_anomaly(record.value or b"") for record in line.topics[topics.ANOMALIES]]
+    strange = {(one.start_ns - EPOCH) // WINDOW for one in found if one.detector == "ratio"}
+    assert strange == {30, 45}

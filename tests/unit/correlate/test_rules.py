@@ -96,7 +96,11 @@ def changed(path: list[Any], value: Any) -> Any:
 MEMORY = ["rules", "AgentMemoryHigh"]
 WRONG: list[tuple[list[Any], Any, str]] = [
     (["version"], 2, r"thresholds: version is 2; write 1"),
-    (["rulez"], {}, r"rulez is not a field; the fields are bands, baselines, capacity, incidents, rules, version"),
+    (
+        ["rulez"],
+        {},
+        "rulez is not a field; the fields are bands, baselines, capacity, incidents, ratios, rules, version",
+    ),
     ([*MEMORY, "metric"], None, r"rule AgentMemoryHigh: metric is missing; write a text"),
     ([*MEMORY, "kind"], "magic", r"rule AgentMemoryHigh: kind is 'magic'; write one of threshold, absence, anomaly"),
     ([*MEMORY, "windows"], 5, r"rule AgentMemoryHigh: windows is not a field; the fields are .*window_seconds"),
