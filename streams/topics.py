@@ -102,9 +102,19 @@ TOPICS: Final[tuple[Topic, ...]] = (
         True,
         _MB,
         "streams alerts, maintenance, api",
-        "alerts role, api",
+        "alerts role, api, maintenance",
     ),
-    Topic(DEPLOYMENTS, "deployment id", 1, -1, True, True, _MB, "streams deployments, api", "alerts role, api"),
+    Topic(
+        DEPLOYMENTS,
+        "deployment id",
+        1,
+        -1,
+        True,
+        True,
+        _MB,
+        "streams deployments, api",
+        "alerts role, api, streams deployments",
+    ),
     Topic(INCIDENTS, "incident id", "source", 30 * DAY_SECONDS, False, True, 4 * _MB, "alerts role", "api, users"),
     Topic(
         BASELINES, "profile, service, environment", 1, -1, True, True, 4 * _MB, "streams gate baseline", "api, users"

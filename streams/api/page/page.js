@@ -199,9 +199,10 @@ async function draw() {
 
 function follow() {
   if (token) return setInterval(draw, 15000); // EventSource sends no headers
+  setInterval(() => { if (/^#\/(agent|deployment|pipeline)/.test(location.hash)) draw(); }, 15000); // no event tells of these
   const events = new EventSource("/api/v1/stream");
   let waits = null;
-  const soon = () => { if (waits === null) waits = setTimeout(() => { waits = null; if (!/traces|trace|anomalies/.test(location.hash)) draw(); }, 1500); };
+  const soon = () => { if (waits === null) waits = setTimeout(() => { waits = null; if (!/trace|anomalies|agent|deployment|pipeline/.test(location.hash)) draw(); }, 1500); };
   events.addEventListener("alert", soon);
   events.addEventListener("incident", soon);
   return events;

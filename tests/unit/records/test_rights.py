@@ -38,7 +38,8 @@ def test_who_writes_what(who: str, writes: set[str]) -> None:
 def test_agents_and_collectors_read_nothing_and_users_only_what_is_public() -> None:
     assert may("emitter", "Read") == may("collector", "Read") == set()
     public = {topics.WINDOWS, topics.TRACES, topics.ANOMALIES, topics.ALERTS, topics.INCIDENTS}
-    assert may("users", "Read") == {*public, topics.BASELINES, topics.AUDIT, topics.DEAD_LETTERS}
+    said = {topics.CONTROL, topics.DEPLOYMENTS}
+    assert may("users", "Read") == {*public, *said, topics.BASELINES, topics.AUDIT, topics.DEAD_LETTERS}
     assert may("deployer", "Read") == {topics.COMMANDS}
 
 
