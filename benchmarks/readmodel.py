@@ -1,7 +1,7 @@
-"""The trace read model: ``python -m benchmarks.readmodel --json`` writes 1 M spans and asks for lists of traces.
+"""The read models: ``python -m benchmarks.readmodel --json`` writes 1 M spans and 100,000 alerts and asks for lists.
 
-No broker: the writer gets records as the feeder fetches them. Printed: spans written per CPU second, traces per second,
-the size of the file, and for each kind of list the median and the 95th percentile of its time.
+No broker: the writers get records as the feeders fetch them. Printed: spans and alerts written per CPU second, traces
+per second, the size of the file, and for each kind of list the median and the 95th percentile of its time.
 """
 
 from __future__ import annotations
@@ -12,14 +12,20 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from streams.api.board import writer as board_writer
+from streams.api.board.query import Asked, BoardReader
+from streams.api.board.writer import BoardWriter
 from streams.api.tracequery import Filter, TraceReader
 from streams.api.tracewriter import Fetched, TraceWriter
+from streams.domain.alert import SEVERITIES, AlertTransition, encode_alert, fingerprint
+from streams.domain.incident import Cause, Incident, Member, Status, encode_incident
 from streams.domain.span import Span
 from streams.domain.trace import Failure, Segment, TraceRecord, encode_trace
-from streams.topics import TRACES
+from streams.topics import ALERTS, INCIDENTS, TRACES
 
 SPANS_PER_TRACE = 10
 BATCH_RECORDS = 500
@@ -134,7 +140,88 @@ def quantile(values: list[float], q: float) -> float:
     return round(sorted(values)[int(q * (len(values) - 1))], 2)
 
 
-def measure(spans: int, times: int, seed: int) -> dict[str, object]:
+def episodes(alerts: int, rng: random.Random) -> Iterator[tuple[str, bytes]]:
+    """Alerts and the incidents of ten each, as their topics hold them: one in a hundred still fires."""
+    for number in range(alerts):
+        service, agent = f"service-{number % SERVICES}", f"agent-{rng.randrange(AGENTS)}"
+        name, severity = rng.choice(("AgentErrorsHigh", "InferenceSlow", "AgentSilent")), rng.choice(SEVERITIES)
+        identity = {"alertname": name, "service.name": service, "agent.id": agent, "n": str(number)}
+        begin = START_NS + number * EVERY_NS
+        fires = rng.random() < 0.01
+        end = begin + 60 * 10**9
+        alert = AlertTransition(
+            fingerprint(identity),
+            2,
+            "firing" if fires else "resolved",
+            "firing",
+            name,
+            severity,
+            identity,
+            {"summary": f"{agent} fails", "runbook": f"monitoring/runbooks/{name}.md"},
+            begin,
+            begin if fires else end,
+            0 if fires else end,
+            0.3,
+            0.05,
+        )
+        yield ALERTS, encode_alert(alert)
+        if number % 10 == 0:
+            member = Member(alert.fingerprint, name, severity, service, agent, begin, alert.ends_at_ns, "")
+            cause = Cause("service", service, 0.9, ("it was the first (0.15)",))
+            status: Status = "open" if fires else "resolved"
+            known = (
+                f"{number:016x}",
+                number + 1,
+                status,
+                "",
+                severity,
+                "prod",
+                f"{service} fails",
+                (cause,),
+                (member,),
+            )
+            yield INCIDENTS, encode_incident(Incident(*known, (service,), begin, end, alert.ends_at_ns, 0))
+
+
+def board(path: Path, alerts: int, times: int, seed: int) -> dict[str, object]:
+    """Writes alerts and incidents and asks for their lists."""
+    rng = random.Random(seed)
+    writer, cpu, offsets = BoardWriter(path), 0.0, Counter[str]()
+    waiting: list[board_writer.Fetched] = []
+    for topic, value in episodes(alerts, rng):
+        waiting.append(board_writer.Fetched(topic, 0, offsets[topic], START_NS // 1_000_000, value))
+        offsets[topic] += 1
+        if len(waiting) == BATCH_RECORDS:
+            cpu -= time.process_time()
+            writer.write(waiting)
+            cpu += time.process_time()
+            waiting = []
+    writer.write(waiting)
+    reader, taken = BoardReader(path), dict[str, list[float]]()
+    for _ in range(times):
+        service, agent = f"service-{rng.randrange(SERVICES)}", f"agent-{rng.randrange(AGENTS)}"
+        for name, kind, asked in (
+            ("alerts: newest", "alerts", Asked()),
+            ("alerts: firing", "alerts", Asked(state="firing")),
+            ("alerts: firing critical", "alerts", Asked(state="firing", severity="critical")),
+            ("alerts: service", "alerts", Asked(service=service)),
+            ("alerts: agent", "alerts", Asked(agent=agent)),
+            ("alerts: agent firing", "alerts", Asked(agent=agent, state="firing")),
+            ("alerts: nobody", "alerts", Asked(alertname="Nobody")),
+            ("alerts: incidents open", "incidents", Asked(state="open")),
+            ("alerts: incidents newest", "incidents", Asked()),
+        ):
+            begin = time.perf_counter()
+            reader.page(kind, asked, limit=100)
+            taken.setdefault(name, []).append((time.perf_counter() - begin) * 1e3)
+    reader.close()
+    writer.close()
+    taken["alerts: all"] = [ms for each in list(taken.values()) for ms in each]
+    lists = {name: {"p50_ms": quantile(ms, 0.5), "p95_ms": quantile(ms, 0.95)} for name, ms in taken.items()}
+    return {"alerts_per_cpu_second": round(alerts / cpu), "alert_lists": lists}
+
+
+def measure(spans: int, alerts: int, times: int, seed: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="streams-bench-") as folder:
         path = Path(folder) / "traces.sqlite3"
         writer = TraceWriter(path, TRACES)
@@ -151,6 +238,8 @@ def measure(spans: int, times: int, seed: int) -> dict[str, object]:
             "traces_per_second": round(writer.written / clock),
             "file_bytes": writer.used_bytes(),
             "lists": ask(path, spans, times, seed),
+            "alerts": alerts,
+            **board(Path(folder) / "board.sqlite3", alerts, times, seed),
         }
         writer.close()
         return found
@@ -159,11 +248,12 @@ def measure(spans: int, times: int, seed: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=1_000_000)
+    parser.add_argument("--alerts", type=int, default=100_000)
     parser.add_argument("--times", type=int, default=30, help="lists of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one JSON object (else indented)")
     arguments = parser.parse_args()
-    found = measure(arguments.spans, arguments.times, arguments.seed)
+    found = measure(arguments.spans, arguments.alerts, arguments.times, arguments.seed)
     sys.stdout.write(json.dumps(found, indent=None if arguments.json else 2) + "\n")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import cramjam
 
@@ -21,9 +21,11 @@ _COLUMNS: Final = (
 )
 
 
-_COMMON: Final = 30_000
-"""Traces with the words of a search. Listing them all takes about 2 us each; looking into the newest, one by one, until
-the page is full takes longer than that for rarer words (of 100,000 traces), and seconds for rare ones."""
+_RARE: Final = 2_000
+"""Fewer traces with the words of a search are listed all, about 2 us each. With more, traces are taken newest first in
+growing portions, and of each portion those that have the words: a page is full soon."""
+_PORTION: Final = 1_000
+_LARGEST_PORTION: Final = 50_000
 
 
 class Summary(NamedTuple):
@@ -103,17 +105,40 @@ class TraceReader:
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit is {limit}: allowed is 1 to {MAX_LIMIT}")
-        sql, values = _select(asked, _position(cursor), common=self._common(asked.text))
-        rows = self._db.execute(sql, (*values, limit + 1)).fetchall()
+        position = _position(cursor)
+        if self._rare(asked.text):
+            sql, values = _select(asked, position)
+            rows = self._db.execute(sql, (*values, limit + 1)).fetchall()
+        else:
+            rows = self._with_words(asked, position, limit + 1)
         traces = tuple(Summary(*(*row[:7], bool(row[7]))) for row in rows[:limit])
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(traces, f"{last[3]}-{last[8]}" if last else "")
 
-    def _common(self, text: str) -> bool:
-        """Whether so many traces hold the words that it is quicker to look into the newest than to list all."""
+    def _rare(self, text: str) -> bool:
+        """Whether few traces hold the words (or none are asked for)."""
         counted = "SELECT count(*) FROM (SELECT rowid FROM texts WHERE texts MATCH ? LIMIT ?)"
         words = quoted(text)
-        return bool(words) and self._db.execute(counted, (words, _COMMON)).fetchone()[0] == _COMMON
+        return not words or self._db.execute(counted, (words, _RARE)).fetchone()[0] < _RARE
+
+    def _with_words(self, asked: Filter, after: tuple[int, int], count: int) -> list[tuple[Any, ...]]:
+        """The first ``count`` rows after a position that hold the words, in the order of the list."""
+        found: list[tuple[Any, ...]] = []
+        others, portion = replace(asked, text=""), _PORTION
+        while len(found) < count:
+            sql, values = _select(others, after)
+            rows = self._db.execute(sql, (*values, portion)).fetchall()
+            if rows:
+                numbers = [row[8] for row in rows]
+                within = "SELECT rowid FROM texts WHERE texts MATCH ? AND rowid BETWEEN ? AND ?"
+                holding = self._db.execute(within, (quoted(asked.text), min(numbers), max(numbers)))
+                hits = {row[0] for row in holding}
+                found += [row for row in rows if row[8] in hits]
+                after = (rows[-1][3], rows[-1][8])
+            if len(rows) < portion:
+                break
+            portion = min(2 * portion, _LARGEST_PORTION)
+        return found[:count]
 
     def trace(self, trace_id: str) -> TraceRecord | None:
         """The newest revision, or None."""
@@ -134,7 +159,7 @@ def _position(cursor: str) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _select(asked: Filter, after: tuple[int, int], *, common: bool) -> tuple[str, list[object]]:
+def _select(asked: Filter, after: tuple[int, int]) -> tuple[str, list[object]]:
     """The first name that is given leads: its index is in the order of the list. The others are looked up."""
     kinds = (
         (CONVERSATION, asked.conversation),
@@ -160,8 +185,7 @@ def _select(asked: Filter, after: tuple[int, int], *, common: bool) -> tuple[str
     if asked.status:
         where.append({"error": "t.error_count > 0", "ok": "t.error_count = 0"}[_status(asked.status)])
     if asked.text:
-        within = "EXISTS (SELECT 1 FROM texts WHERE texts MATCH ? AND rowid = t.id)"
-        where.append(within if common else "t.id IN (SELECT rowid FROM texts WHERE texts MATCH ?)")
+        where.append("t.id IN (SELECT rowid FROM texts WHERE texts MATCH ?)")
         values.append(quoted(asked.text))
     order = f"ORDER BY {lead}.start_ns DESC, {lead}.id DESC LIMIT ?"
     return f"SELECT {_COLUMNS} FROM {tables} WHERE {' AND '.join(where)} {order}", values  # noqa: S608 - only constants

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Another version in the file: it is deleted and read again from the topics. Raise it with any change below."""
 
 TABLES: Final = f"""
@@ -19,11 +19,15 @@ CREATE TABLE alerts (
 ) STRICT;
 CREATE INDEX alerts_by_time ON alerts (at_ns, fingerprint, starts_at_ns);
 CREATE INDEX alerts_by_state ON alerts (state, at_ns, fingerprint, starts_at_ns);
+CREATE INDEX alerts_by_name ON alerts (alertname, at_ns, fingerprint, starts_at_ns);
+CREATE INDEX alerts_by_service ON alerts (service, at_ns, fingerprint, starts_at_ns);
+CREATE INDEX alerts_by_agent ON alerts (agent, at_ns, fingerprint, starts_at_ns);
 CREATE TABLE incidents (
     incident_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, status TEXT NOT NULL, severity TEXT NOT NULL,
     environment TEXT NOT NULL, at_ns INTEGER NOT NULL, value BLOB NOT NULL
 ) STRICT;
 CREATE INDEX incidents_by_time ON incidents (at_ns, incident_id);
+CREATE INDEX incidents_by_status ON incidents (status, at_ns, incident_id);
 CREATE TABLE anomalies (
     series_id TEXT NOT NULL, at_ns INTEGER NOT NULL, feature TEXT NOT NULL, metric TEXT NOT NULL, service TEXT NOT NULL,
     agent TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (series_id, at_ns, feature)

@@ -95,8 +95,19 @@ CASES: list[tuple[Filter, Callable[[int], bool]]] = [
 
 
 @pytest.mark.parametrize("limit", [7, 1_000])
+@pytest.mark.parametrize("rare", [1, 2_000])
 @pytest.mark.parametrize(("asked", "holds"), CASES)
-def test_filters(path: Path, writer: TraceWriter, asked: Filter, holds: Callable[[int], bool], limit: int) -> None:
+def test_filters(
+    path: Path,
+    writer: TraceWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: Filter,
+    holds: Callable[[int], bool],
+    limit: int,
+    rare: int,
+) -> None:
+    monkeypatch.setattr("streams.api.tracequery._RARE", rare)
+    monkeypatch.setattr("streams.api.tracequery._PORTION", 10)
     numbers = list(range(400))
     random.Random(1).shuffle(numbers)
     writer.write(fetched([made(n) for n in numbers]))
