@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -64,10 +65,11 @@ class _Samples(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    record: int
-    begin: int
-    """Where the body starts, after its head."""
-    head: Head
+    """Batches in columns: position in the run, where the body starts after its head, the head."""
+
+    record: list[int]
+    begin: list[int]
+    head: list[Head]
 
 
 class BatchRun:
@@ -78,7 +80,7 @@ class BatchRun:
         self._block = block
         self._table = table
         self._cache = cache
-        self._waiting: list[_Waiting] = []
+        self._waiting = _Waiting([], [], [])
 
     def take(self, records: Iterable[int]) -> list[int]:
         """Keeps those records that begin with a canonical head for :meth:`flush`; returns the others.
@@ -87,22 +89,25 @@ class BatchRun:
         outermost object and no key occurs on both sides. The first holds because head and ``}`` parsed as an object of
         exactly the head's keys; the second because a body of other than exactly the body's keys is not taken.
         """
-        block, latest = self._block, self._cache.latest
+        block, latest, waiting = self._block, self._cache.latest, self._waiting
         data, starts, ends = block.data, block.start.tolist(), block.end.tolist()
+        key_starts, key_ends = block.key_start.tolist(), block.key_end.tolist()
         others = []
         for record in records:
-            begin, end = starts[record], ends[record]
-            if begin < 0 or end - begin > reasons.MAX_RECORD_BYTES or not data.startswith(START, begin, end):
+            begin, end, key_at = starts[record], ends[record], key_starts[record]
+            if begin < 0 or end - begin > reasons.MAX_RECORD_BYTES:
                 others.append(record)
                 continue
-            key = block.key(record) or b""
+            key = b"" if key_at < 0 else data[key_at : key_ends[record]]
             head = latest[key]
             if head is None or not data.startswith(head.prefix, begin, end):
-                head = self._find_head(data[begin:end], key)
+                head = self._find_head(data[begin:end], key) if data.startswith(START, begin, end) else None
             if head is None:
                 others.append(record)
             else:
-                self._waiting.append(_Waiting(record, begin + len(head.prefix), head))
+                waiting.record.append(record)
+                waiting.begin.append(begin + len(head.prefix))
+                waiting.head.append(head)
         return others
 
     def add_object(self, record: int, whole: Mapping[str, Any], size_bytes: int) -> None:
@@ -116,42 +121,41 @@ class BatchRun:
 
     def flush(self) -> list[int]:
         """Decode the batches that wait; returns those that turned out not to be canonical, to be parsed as a whole."""
-        waiting = self._waiting
-        if not waiting:
+        waiting, self._waiting = self._waiting, _Waiting([], [], [])
+        if not waiting.record:
             return []
-        self._waiting = []
-        starts = np.array([entry.begin for entry in waiting], dtype=np.int64)
-        records = np.array([entry.record for entry in waiting], dtype=np.int32)
-        rows = np.empty((len(waiting), kernel.BODY_COLUMNS), dtype=np.int64)
-        good = np.empty(len(waiting), dtype=np.bool_)
+        starts = np.array(waiting.begin, dtype=np.int64)
+        records = np.array(waiting.record, dtype=np.int32)
+        rows = np.empty((len(records), kernel.BODY_COLUMNS), dtype=np.int64)
+        good = np.empty(len(records), dtype=np.bool_)
         total = kernel.read_bodies(self._block.text, starts, self._block.end[records], rows, good)
         self._unpack(waiting, records, rows, good, total)
-        return [waiting[i].record for i in np.flatnonzero(~good).tolist() if not self._plain(waiting[i])]
+        left = zip(*([column[i] for i in np.flatnonzero(~good).tolist()] for column in waiting), strict=True)
+        return [record for record, begin, head in left if not self._plain(record, begin, head)]
 
-    def _plain(self, waiting: _Waiting) -> bool:
+    def _plain(self, record: int, begin: int, head: Head) -> bool:
         """A known head with a body of the same keys in another form (plain columns); False for anything else."""
-        end = int(self._block.end[waiting.record])
+        end = int(self._block.end[record])
         try:
-            body = orjson.loads(b'{"seq":' + self._block.data[waiting.begin : end])
+            body = orjson.loads(b'{"seq":' + self._block.data[begin:end])
         except orjson.JSONDecodeError:
             return False
         if body.keys() != BODY_KEYS:
             return False
-        size = end - int(self._block.start[waiting.record])
-        self._add_parsed(waiting.record, waiting.head, body, size)
+        size = end - int(self._block.start[record])
+        self._add_parsed(record, head, body, size)
         return True
 
     def _unpack(
         self,
-        waiting: Sequence[_Waiting],
+        waiting: _Waiting,
         records: NDArray[np.int32],
         rows: NDArray[np.int64],
         good: NDArray[np.bool_],
         total: int,
     ) -> None:
         samples = _Samples.empty(total)
-        heads = [entry.head for entry in waiting]
-        targets, first, width = _join_targets(heads)
+        targets, first, width = _join_targets(waiting.head)
         read = good.copy()
         odd = kernel.unpack_batches(
             self._block.text, rows, good, records, first, width, targets, kernel.ALPHABET,
@@ -159,12 +163,10 @@ class BatchRun:
         )  # fmt: skip
         if not np.array_equal(read, good):  # base64 that is none: out again, the full parse says why
             samples = samples.where(np.repeat(good[read], rows[read, kernel.COUNT]))
-        for entry, row, fine in zip(waiting, rows.tolist(), good.tolist(), strict=True):
-            if fine:
-                self._gather.batches.append(
-                    BatchId(entry.record, entry.head.producer, row[kernel.SEQ], row[kernel.DROPPED])
-                )
-        self._keep(samples, {entry.record: entry.head for entry in waiting} if odd else {}, odd)
+        producers = [head.producer for head in waiting.head]
+        numbers = (rows[:, kernel.SEQ].tolist(), rows[:, kernel.DROPPED].tolist())
+        self._gather.batches += compress(map(BatchId, waiting.record, producers, *numbers), good.tolist())
+        self._keep(samples, dict(zip(waiting.record, waiting.head, strict=True)) if odd else {}, odd)
 
     def _find_head(self, raw: bytes, key: bytes) -> Head | None:
         at = raw.rfind(SPLIT)
@@ -256,19 +258,11 @@ def _batch_id(record: int, head: Head, body: Mapping[str, Any]) -> BatchId:
 
 def _join_targets(heads: Sequence[Head]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """The targets of all heads in one array, each head once, and where each batch's part begins and how long it is."""
-    starts: dict[int, int] = {}
-    parts: list[NDArray[np.int64]] = []
-    first: list[int] = []
-    at = 0
-    for head in heads:
-        known = starts.get(id(head))
-        if known is None:
-            known = starts[id(head)] = at
-            parts.append(head.targets)
-            at += len(head.targets)
-        first.append(known)
-    width = np.array([len(head.targets) for head in heads], dtype=np.int64)
-    return np.concatenate(parts), np.array(first, dtype=np.int64), width
+    distinct = list({id(head): head for head in heads}.values())
+    number = {id(head): i for i, head in enumerate(distinct)}
+    of = np.array([number[id(head)] for head in heads], dtype=np.int64)
+    width = np.array([len(head.targets) for head in distinct], dtype=np.int64)
+    return np.concatenate([head.targets for head in distinct]), (np.cumsum(width) - width)[of], width[of]
 
 
 def _claimed(count: object, size_bytes: int) -> int:

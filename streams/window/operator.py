@@ -157,9 +157,9 @@ class WindowOperator:
         )
 
     def _check_sequences(self, columns: Columns) -> U8:
-        verdicts = np.zeros(len(columns.offset), np.uint8)
+        verdicts, offsets = np.zeros(len(columns.offset), np.uint8), columns.offset.tolist()
         for record, producer, seq, dropped_total in columns.batches:
-            verdict = self.sequences.check(producer, seq, int(columns.offset[record]), dropped_total)
+            verdict = self.sequences.check(producer, seq, offsets[record], dropped_total)
             if verdict != "new":
                 verdicts[record] = _VERDICTS[verdict]
         return verdicts

@@ -103,10 +103,12 @@ class SequenceFilter:
         self.producers[producer] = state  # newest last: the order of forgetting
         if len(self.producers) > PRODUCER_LIMIT:
             self._forget(next(iter(self.producers)))
-        state.dropped_total = max(state.dropped_total, dropped_total)
-        verdict = state.applied.verdict(seq)
+        if dropped_total > state.dropped_total:
+            state.dropped_total = dropped_total
+        applied = state.applied
+        verdict: Verdict = "new" if seq == applied.high + 1 else applied.verdict(seq)
         if verdict == "new":
-            state.applied.add(seq)
+            applied.add(seq)
             self._recent.append((offset, producer, seq))
         return verdict
 
