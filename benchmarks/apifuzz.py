@@ -42,7 +42,7 @@ _SENT: Final = ("method", "url", "params", "json", "headers", "content")
 
 @dataclass
 class Outcome:
-    """What came back; ``found`` are the first twenty requests that should not be answered so."""
+    """What came back; ``found`` are the first ten requests with each status that should not be."""
 
     by_status: Counter[int] = field(default_factory=Counter)
     server_errors: int = 0
@@ -66,7 +66,7 @@ class Outcome:
         }
         for name, is_so in wrong.items():
             setattr(self, name, getattr(self, name) + is_so)
-        if any(wrong.values()) and len(self.found) < 20:
+        if any(wrong.values()) and sum(line.startswith(str(status)) for line in self.found) < 10:
             self.found.append(f"{status} {case.method} {answer.url} {case.body!r}"[:500])
 
     def to_json(self) -> dict[str, Any]:

@@ -184,9 +184,9 @@ def _select(asked: Filter, after: tuple[int, int]) -> tuple[str, list[object]]:
         values.append(asked.min_duration_ns)
     if asked.status:
         where.append({"error": "t.error_count > 0", "ok": "t.error_count = 0"}[_status(asked.status)])
-    if asked.text:
+    if words := quoted(asked.text):
         where.append("t.id IN (SELECT rowid FROM texts WHERE texts MATCH ?)")
-        values.append(quoted(asked.text))
+        values.append(words)
     order = f"ORDER BY {lead}.start_ns DESC, {lead}.id DESC LIMIT ?"
     return f"SELECT {_COLUMNS} FROM {tables} WHERE {' AND '.join(where)} {order}", values  # noqa: S608 - only constants
 
@@ -204,5 +204,5 @@ def _pattern(pattern: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A query of FTS5 that has no operators: each word quoted."""
-    return " ".join('"' + word.replace('"', '""') + '"' for word in text.split())
+    """A query of FTS5 that has no operators: each word quoted; "" where there is none. A NUL would end the query."""
+    return " ".join('"' + word.replace('"', '""') + '"' for word in text.replace("\0", " ").split())
