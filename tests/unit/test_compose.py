@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from streams import topics
+from streams.api.tokens import digest_of, read_tokens
 from streams.cli import parser
 from streams.services import jars
 from streams.settings import Settings, unknown
@@ -21,8 +23,8 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 PROMETHEUS: dict[str, Any] = yaml.safe_load((ROOT / "monitoring/prometheus/prometheus.yml").read_text())
 COLLECTOR: dict[str, Any] = yaml.safe_load((ROOT / "monitoring/otel/collector.yml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-OURS = ("topics", "worker-metrics", "worker-traces", "worker-alerts")
-WORKERS = OURS[1:]
+WORKERS = ("worker-metrics", "worker-traces", "worker-alerts")
+OURS = ("topics", *WORKERS, "api")
 
 
 def _variables(service: str) -> dict[str, str]:
@@ -56,7 +58,7 @@ def test_the_commands_are_the_command_lines_of_the_program() -> None:
 def test_workers_start_when_the_topics_are_made_and_topics_when_the_broker_is_healthy() -> None:
     assert SERVICES["topics"]["depends_on"] == {"broker": {"condition": "service_healthy"}}
     assert SERVICES["topics"]["restart"] == "no"
-    for name in (*WORKERS, "otel-collector"):
+    for name in (*WORKERS, "api", "otel-collector"):
         assert SERVICES[name]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
 
 
@@ -81,6 +83,33 @@ def test_clients_inside_and_on_this_machine_are_told_addresses_that_reach_the_br
     assert published == f"{advertised['HOST']}:{listeners['HOST'].rsplit(':', 1)[1]}"
     mapped = {part.split(":")[0] for part in variables["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")}
     assert mapped == set(listeners)
+
+
+def test_the_api_is_for_this_machine_and_for_who_has_a_token() -> None:
+    api, settings = SERVICES["api"], Settings.from_environ(_variables("api"))
+    assert parser().parse_args(api["command"]).command == "api"
+    assert api["profiles"] == ["api"], "without a file of tokens the others start all the same"
+    assert api["ports"] == [f"127.0.0.1:{settings.api_port}:{settings.api_port}"]
+    (secret,) = api["secrets"]
+    assert settings.api_tokens_file == f"/run/secrets/{secret}"
+    path = COMPOSE["secrets"][secret]["file"]
+    assert path.removeprefix("./") in (ROOT / ".gitignore").read_text().splitlines()
+    (folder,) = api["tmpfs"]
+    assert settings.trace_store_bytes < 0.5 * 2**30
+    assert folder.endswith("size=1g")
+    assert {str(p.parent) for p in (settings.api_store_path, settings.trace_store_path)} == {"/tmp/streams"}
+    assert f":{settings.api_port}/health/live" in api["healthcheck"]["test"][-1]
+    assert '"/health/live"' in (ROOT / "streams/api/routes/health.py").read_text()
+
+
+def test_the_line_that_makes_a_token_makes_one_that_is_read(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^#   (openssl rand.+)$", (ROOT / "docker-compose.kafka.yml").read_text(), re.MULTILINE)
+    line = line.replace("tee /dev/tty", "tee shown")
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (token,) = read_tokens((tmp_path / "api-tokens").read_text().splitlines(), "api-tokens")
+    assert (token.name, token.scope) == ("me", "admin")
+    assert token.digest == digest_of((tmp_path / "shown").read_text().strip())
 
 
 def test_prometheus_scrapes_the_port_the_workers_serve_by_their_names() -> None:
