@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from streams.correlate.book import Key, key_of
 from streams.correlate.lifecycle import Reading
@@ -14,13 +15,44 @@ from streams.domain.window import WindowBatch
 
 SEEN, ENROLS, STOPPED = 0, 1, 2
 """What a series says of its agent; the highest of a window counts."""
+GAP_WEIGHT: Final = 0.1
+"""Of the newest interval between signs of life in what is usual."""
+MOST_GROWTH: Final = 3.0
+"""One interval counts for at most this many usual ones: an outage does not make an agent slow."""
+EXPECTED_GAPS: Final = 2.5
+"""An agent that is silent for less than so many of its usual intervals is not missed, whatever the limit."""
+
+
+@dataclass(slots=True)
+class Life:
+    """An agent's last sign of life, and how far apart they usually are (0 before the second)."""
+
+    seen_ns: int
+    gap_ns: float = 0.0
+    gaps: int = 0
+
+    def see(self, end_ns: int) -> None:
+        """A sign of life in the window that ends then; older ones change nothing."""
+        gap_ns = float(end_ns - self.seen_ns)
+        if gap_ns <= 0:
+            return
+        self.seen_ns = end_ns
+        self.gaps += 1
+        if self.gaps > 1:
+            gap_ns = min(gap_ns, MOST_GROWTH * self.gap_ns)
+        self.gap_ns += max(1.0 / self.gaps, GAP_WEIGHT) * (gap_ns - self.gap_ns)
+
+    def missed(self, silent_ns: int) -> bool:
+        """Whether such a silence is more than its rhythm."""
+        return silent_ns >= EXPECTED_GAPS * self.gap_ns
 
 
 class Absence:
     """All absence rules.
 
     An agent is expected from its first heartbeat (the rule's metric; without one, from any series), seen through any
-    of its series, no longer expected once it says that it stops, or after ``forget_seconds`` of silence.
+    of its series, no longer expected once it says that it stops, or after ``forget_seconds`` of silence. One that
+    usually shows itself less often than the limit is missed after :data:`EXPECTED_GAPS` of its own intervals.
 
     Bounded: ``max_agents`` per operator, the one not seen for longest leaves for a new one (counted in
     ``evicted_total``).
@@ -31,7 +63,7 @@ class Absence:
         self.max_agents = max_agents
         self.window_ns = window_ns
         self.evicted_total = 0
-        self.seen: OrderedDict[Key, int] = OrderedDict()
+        self.seen: OrderedDict[Key, Life] = OrderedDict()
         self._by_name = {rule.name: rule for rule in self.rules}
         self._bindings: dict[Series, tuple[tuple[Key, int], ...]] = {}
 
@@ -46,14 +78,18 @@ class Absence:
         for key in sorted(told):
             self._note(key, told[key], batch.end_ns)
             if is_open(key):
-                silent_ns = max(0, watermark_ns - self.seen.get(key, watermark_ns))
+                life = self.seen.get(key)
+                silent_ns = max(0, watermark_ns - life.seen_ns) if life else 0
                 yield self._by_name[key[0]], key, Reading(batch.end_ns, silent_ns / 1e9)
 
     def _note(self, key: Key, role: int, end_ns: int) -> None:
         if role == STOPPED:
             self.seen.pop(key, None)
         elif role == ENROLS or key in self.seen:
-            self.seen[key] = max(self.seen.get(key, 0), end_ns)
+            if key in self.seen:
+                self.seen[key].see(end_ns)
+            else:
+                self.seen[key] = Life(end_ns)
             self.seen.move_to_end(key)
             if len(self.seen) > self.max_agents:
                 self.seen.popitem(last=False)
@@ -87,37 +123,38 @@ class Absence:
         """
         opened = {key for key in keys if key[0] in self._by_name}
         for key in sorted(opened | self.seen.keys()):
-            rule, seen_ns = self._by_name[key[0]], self.seen.get(key)
-            if seen_ns is None:
+            rule, life = self._by_name[key[0]], self.seen.get(key)
+            if life is None:
                 yield rule, key, Reading(at_ns, None)
                 continue
-            if key in opened or _matters(rule, at_ns - seen_ns):
-                yield from self._silence(rule, key, max(since_ns, seen_ns), at_ns, is_open)
+            if key in opened or _matters(rule, life, at_ns - life.seen_ns):
+                yield from self._silence(rule, key, max(since_ns, life.seen_ns), at_ns, is_open)
 
     def _silence(
         self, rule: Rule, key: Key, since_ns: int, at_ns: int, is_open: Callable[[Key], bool]
     ) -> Iterator[tuple[Rule, Key, Reading]]:
-        seen_ns = self.seen[key]
+        life = self.seen[key]
         for moment in range((since_ns // self.window_ns + 1) * self.window_ns, at_ns + 1, self.window_ns):
-            silent_ns = moment - seen_ns
+            silent_ns = moment - life.seen_ns
             if silent_ns >= rule.forget_seconds * 1e9:
                 del self.seen[key]
                 yield rule, key, Reading(moment, None)
                 return
-            if is_open(key) or _matters(rule, silent_ns):
-                evidence = {"last_seen_ns": seen_ns, "silent_seconds": silent_ns / 1e9}
+            if is_open(key) or _matters(rule, life, silent_ns):
+                seconds = {"silent_seconds": silent_ns / 1e9, "usual_seconds": life.gap_ns / 1e9}
+                evidence = {"last_seen_ns": life.seen_ns, **seconds}
                 yield rule, key, Reading(moment, silent_ns / 1e9, evidence=(evidence,))
 
     def dump(self) -> list[Any]:
         """As JSON-able data, longest unseen first."""
-        return [[*key, seen_ns] for key, seen_ns in self.seen.items()]
+        return [[*key, life.seen_ns, life.gap_ns, life.gaps] for key, life in self.seen.items()]
 
     def load(self, state: Sequence[Any], usable: Callable[[str], bool]) -> None:
         """The inverse of :meth:`dump`, for rules that are still the same."""
-        for name, labels, seen_ns in state:
+        for name, labels, *fields in state:  # those from before rhythms were learned have only the last sign
             if name in self._by_name and usable(name):
-                self.seen[name, tuple((label, value) for label, value in labels)] = seen_ns
+                self.seen[name, tuple((label, value) for label, value in labels)] = Life(*fields)
 
 
-def _matters(rule: Rule, silent_ns: int) -> bool:
-    return any(level.breached(silent_ns / 1e9) for level in rule.levels)
+def _matters(rule: Rule, life: Life, silent_ns: int) -> bool:
+    return life.missed(silent_ns) and any(level.breached(silent_ns / 1e9) for level in rule.levels)

@@ -211,6 +211,35 @@ def test_no_window_at_all_is_silence_once_time_moves_on() -> None:
     assert steps(correlate.advance(EPOCH + 4 * WINDOW)) == [("", "firing", "high")]
 
 
+def every(correlate: CorrelateOperator, step: int, first: int, last: int) -> list[AlertTransition]:
+    """One agent shows itself in one window of so many, another in each."""
+    other = series("agents.heartbeat", "counter", agent__id="a2")
+    made = []
+    for n in range(first, last):
+        made += beats(correlate, n, n + 1, {other: [1.0], **({HEARTBEAT: [1.0]} if n % step == 0 else {})})
+    return made
+
+
+def test_an_agent_that_shows_itself_once_a_minute_is_missed_by_its_own_rhythm() -> None:
+    correlate = only("AgentSilent")
+    assert steps(every(correlate, 6, 0, 7)) == [("", "firing", "high"), ("firing", "resolved", "high")], "not yet known"
+    assert every(correlate, 6, 7, 60) == []
+    restored = only("AgentSilent")
+    restored.restore(correlate.snapshot())
+    for silent in (correlate, restored):
+        (made,) = every(silent, 10_000, 61, 80)
+        assert windows_after(made.at_ns) == 55 + 15, "two and a half minutes after the window that ends at 55"
+
+
+def test_a_long_silence_does_not_make_an_agent_slow() -> None:
+    correlate = only("AgentSilent")
+    every(correlate, 1, 0, 50)
+    assert len(every(correlate, 10_000, 51, 150)) == 1
+    every(correlate, 1, 150, 170)
+    (made,) = every(correlate, 10_000, 171, 180)
+    assert windows_after(made.at_ns) == 170 + 3
+
+
 # anomalies
 
 
