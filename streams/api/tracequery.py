@@ -11,6 +11,7 @@ import cramjam
 
 from streams.api import traceschema
 from streams.api.traceschema import AGENT, CONVERSATION, OPERATION, PATTERN, SERVICE
+from streams.api.tracestats import Outline
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.errors import ServiceUnavailable
 from streams.trace.patterns import SHAPES
@@ -139,6 +140,15 @@ class TraceReader:
                 break
             portion = min(2 * portion, _LARGEST_PORTION)
         return found[:count]
+
+    def outlines(self, since_ns: int, most: int) -> list[Outline]:
+        """The newest traces that began since, at most so many."""
+        rows = self._db.execute(
+            "SELECT service, operation, duration_ns, span_count, error_count, complete FROM traces "
+            "WHERE start_ns >= ? ORDER BY start_ns DESC LIMIT ?",
+            (since_ns, most),
+        )
+        return [Outline(*row) for row in rows]
 
     def trace(self, trace_id: str) -> TraceRecord | None:
         """The newest revision, or None."""

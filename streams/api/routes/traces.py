@@ -9,12 +9,31 @@ from fastapi import APIRouter, HTTPException, Path, Query
 
 from streams.api.context import Shared, needs, rfc3339
 from streams.api.routes.alerts import since_ns
-from streams.api.routes.words import Cursor, Limit, Seconds, Word
+from streams.api.routes.words import Cursor, Limit, Seconds, Word, example
 from streams.api.tracequery import Filter
+from streams.api.tracestats import MOST_TRACES, statistics
 from streams.domain.trace import encode_trace
 from streams.trace.patterns import SHAPES
 
 router = APIRouter(prefix="/api/v1/traces", tags=["traces"], dependencies=[needs("read")])
+FIGURES = {
+    "traces": 1200,
+    "failed": 12,
+    "error_ratio": 0.01,
+    "mean_seconds": 0.4,
+    "p50_seconds": 0.3,
+    "p95_seconds": 1.2,
+    "p99_seconds": 2.5,
+}
+STATS = {
+    "as_of": "2026-01-31T22:00:00.000Z",
+    "window_seconds": 3600,
+    "cut": False,
+    **FIGURES,
+    "spans": 14000,
+    "incomplete": 3,
+    "operations": [{"service": "shop", "operation": "invoke_agent planner", **FIGURES}],
+}
 Shape = Literal["", *SHAPES]  # type: ignore[valid-type]
 
 
@@ -63,6 +82,19 @@ def traces(
         for one in page.traces
     ]
     return shared.envelope(traces=found, next_cursor=page.next_cursor)
+
+
+@router.get("/stats", responses={200: example(STATS)})
+def stats(
+    shared: Shared, window: Annotated[int, Query(ge=60, le=86_400, description="seconds up to now")] = 3_600
+) -> dict[str, Any]:
+    """Traces that began in the window: how many, failed and incomplete, how long; in all and by root operation.
+
+    ``cut``: there were more than 100,000, and the newest of them count.
+    """
+    since = shared.clock_ns() - window * 10**9
+    found = shared.from_traces(lambda reader: reader.outlines(since, MOST_TRACES))
+    return shared.envelope(window_seconds=window, cut=len(found) == MOST_TRACES, **statistics(found))
 
 
 @router.get("/{trace_id}")

@@ -95,6 +95,7 @@ PATHS = (
     "/api/v1/logs",
     "/api/v1/traces",
     f"/api/v1/traces/{TRACE}",
+    "/api/v1/traces/stats",
     "/api/v1/monitoring/agents",
     f"/api/v1/monitoring/agents/{AGENT}",
     "/api/v1/system/metrics/health",
@@ -134,6 +135,8 @@ def test_what_is_in_them(client: TestClient) -> None:
     assert (log["time"], log["severity"], log["body"]) == ("1970-01-01T00:00:06.000Z", "WARN", "model call failed")
     (trace,) = client.get("/api/v1/traces?status=error").json()["traces"]
     assert (trace["trace_id"], trace["span_count"], trace["duration_ms"]) == (TRACE, 2, 50.0)
+    figures = client.get("/api/v1/traces/stats?window=86400").json()
+    assert (figures["traces"], figures["failed"], figures["p95_seconds"], figures["cut"]) == (1, 1, 0.05, False)
     whole = client.get(f"/api/v1/traces/{TRACE}").json()["trace"]
     assert [one["spanId"] for one in whole["spans"]] == ["r", "c"]
     assert client.get("/api/v1/monitoring/stats").json()["incidents_open"] == {"high": 1}

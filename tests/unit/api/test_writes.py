@@ -20,8 +20,11 @@ from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
 from streams.api.logs.writer import LogWriter
 from streams.api.server import make_app
+from streams.api.tracewriter import Fetched as FetchedTrace
+from streams.api.tracewriter import TraceWriter
 from streams.domain.control import decode_control
 from streams.domain.deployment import decode_deployment
+from streams.domain.trace import encode_trace
 from streams.domain.window import encode_window_batch
 from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
@@ -30,6 +33,8 @@ from streams.records.gatecheck import Question
 from streams.settings import Settings
 from streams.subscribe.commands import checked
 from tests.unit.gate.windows import series, window
+from tests.unit.trace.drawing import span
+from tests.unit.trace.reference import trace_record
 
 SECOND = 10**9
 BODY = {"deployment_id": "shop-2", "service": "shop", "version": "2", "baseline_version": "1", "strategy": "canary"}
@@ -77,7 +82,12 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     logs.write([Fetched(topics.LOGS, 0, 0, 6_000, encode_log_batch({}, [row], producer="p", seq=0))])
     logs.close()
     ledger = BoardLedger(board)
-    context = Context(Settings(api_store_path=board), (), lambda: 0, ledger)
+    traces = TraceWriter(tmp_path / "traces.sqlite3", topics.TRACES)
+    record = trace_record("ef" * 16, [span("r", 0, 50, trace="ef" * 16)])
+    traces.write([FetchedTrace(0, 0, encode_trace(record))])
+    traces.close()
+    settings = Settings(api_store_path=board, trace_store_path=tmp_path / "traces.sqlite3")
+    context = Context(settings, (), lambda: 0, ledger)
     with TestClient(make_app(context), "http://localhost", raise_server_exceptions=False) as client:
         made = Scene(client, ledger, context)
         context.clock_ns, context.judge = lambda: made.now_ns, made.judge
