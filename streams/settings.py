@@ -321,6 +321,10 @@ class Settings:
     )
     http_port: int = _number(9_100, "Their port; 0 = no HTTP server.", unit="", low=0, high=65_535)
 
+    tls_cert_file: str = _file("Certificate with which `streams api` and a worker's /metrics answer in TLS.")
+    tls_key_file: str = _file("Its key, if it is in a file of its own.")
+    tls_clients_file: str = _file("Who signs certificates of clients: the API and /metrics are then for those only.")
+
     session_timeout_seconds: float = _number(
         10.0,
         "A worker that is silent for this long loses its partitions; at most request_timeout_seconds.",

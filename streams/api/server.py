@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
@@ -36,6 +37,7 @@ from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracewriter import Retention
 from streams.errors import ConfigurationError, StreamsError
 from streams.records.cluster import cluster_of
+from streams.records.doors import Door, door_of
 from streams.settings import Settings, variable
 
 log = logging.getLogger(__name__)
@@ -132,7 +134,8 @@ def serve(settings: Settings) -> int:
             stop.set()
             await asyncio.gather(*tasks, context.ledger.close(), return_exceptions=True)
 
-    log.info("serving http://%s:%d", settings.api_host, settings.api_port)
+    scheme = "https" if door_of(settings) else "http"
+    log.info("serving %s://%s:%d", scheme, settings.api_host, settings.api_port)
     server = _Server(
         uvicorn.Config(
             make_app(context, lifespan),
@@ -141,10 +144,19 @@ def serve(settings: Settings) -> int:
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=3,
+            **_tls(door_of(settings)),
         )
     )
     asyncio.run(server.serve())
     return 0
+
+
+def _tls(door: Door | None) -> dict[str, Any]:
+    """Arguments of uvicorn."""
+    if door is None:
+        return {}
+    wanted = {"ssl_ca_certs": door.clients_file, "ssl_cert_reqs": ssl.CERT_REQUIRED} if door.clients_file else {}
+    return {"ssl_certfile": door.cert_file, "ssl_keyfile": door.key_file or None, **wanted}
 
 
 class _Server(uvicorn.Server):

@@ -32,6 +32,7 @@ from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
 from streams.publish.progress import Progress, ProgressCollector
 from streams.publish.prometheus import WindowCollector
+from streams.records.doors import door_of
 from streams.settings import Settings, variable
 
 log = logging.getLogger(__name__)
@@ -103,10 +104,11 @@ class Worker:
         if not self.settings.http_port:
             return None
         host, port = self.settings.http_host, self.settings.http_port
+        door = door_of(self.settings)
+        tls = door.context(required=False) if door else None
+        how: dict[str, Any] = {"more": self.collector.render, "host": host, "port": port, "tls": tls}
         try:
-            return WorkerServer(
-                self.registry, live=self._live, ready=self._ready, more=self.collector.render, host=host, port=port
-            )
+            return WorkerServer(self.registry, live=self._live, ready=self._ready, **how)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ConfigurationError(f"{variable('http_host')}={host}: {error.strerror}") from error

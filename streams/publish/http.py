@@ -7,6 +7,8 @@ given.
 from __future__ import annotations
 
 import gzip
+import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Collection
@@ -53,10 +55,19 @@ class _Server(ThreadingHTTPServer):
     live: Checks
     ready: Checks
     more: Render
+    tls: ssl.SSLContext | None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """A connection; its handshake is made in its own thread, where a silent client holds up nobody."""
+        plain, address = super().get_request()
+        if self.tls is None:
+            return plain, address
+        plain.settimeout(SOCKET_TIMEOUT_SECONDS)
+        return self.tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is its own affair; anything else is shown."""
-        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
@@ -66,7 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        if url.path == "/metrics":
+        if url.path == "/metrics" and not self._known():
+            self._answer(HTTPStatus.FORBIDDEN, JSON, orjson.dumps({"status": "a certificate of a client is needed"}))
+        elif url.path == "/metrics":
             self._metrics(parse_qs(url.query).get("name[]"))
         elif url.path == "/health/live":
             self._checks(self.server.live())
@@ -78,6 +91,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self.do_GET()
+
+    def _known(self) -> bool:
+        """Health is for everybody, so that a probe needs no certificate; metrics are not."""
+        tls = self.server.tls
+        wanted = tls is not None and tls.verify_mode != ssl.CERT_NONE
+        return not wanted or bool(isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert())
 
     def _metrics(self, names: list[str] | None) -> None:
         encoder, content_type = choose_encoder(self.headers.get("Accept", ""))
@@ -113,7 +132,9 @@ class WorkerServer:
     """``/metrics`` (OpenMetrics or Prometheus text, by the Accept header), ``/health/live``, ``/health/ready``.
 
     A health answer is 200 when every check is ok, else 503, with the checks as JSON in both cases. Bound to loopback
-    unless told otherwise: the data is not authenticated. The callables are called in the server's threads.
+    unless told otherwise: in plain text nobody is asked who he is. With ``tls`` it answers in TLS only; where that asks
+    for certificates of clients, ``/metrics`` is for those who have one. The callables are called in the server's
+    threads.
     """
 
     def __init__(
@@ -125,6 +146,7 @@ class WorkerServer:
         more: Render = nothing,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Binds at once; ``port`` 0 takes a free one. ``more`` comes before what the registry holds.
 
@@ -132,7 +154,7 @@ class WorkerServer:
             OSError: the address is in use.
         """
         self._server = _Server((host, port), _Handler)
-        self._server.registry = registry
+        self._server.registry, self._server.tls = registry, tls
         self._server.live, self._server.ready, self._server.more = live, ready, more
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="worker-http", daemon=True
@@ -146,7 +168,7 @@ class WorkerServer:
     @property
     def url(self) -> str:
         """Its base address, without a slash at the end."""
-        return f"http://{self._server.server_address[0]!s}:{self.port}"
+        return f"http{'s' * (self._server.tls is not None)}://{self._server.server_address[0]!s}:{self.port}"
 
     def start(self) -> None:
         """Answers from now on."""

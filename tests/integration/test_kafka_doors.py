@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import socket
+import ssl
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import (
@@ -26,8 +31,10 @@ from streams.domain.alert import decode_alert
 from streams.records.cluster import security_of
 from streams.records.rights import PRINCIPALS, Right, rights
 from streams.services.kafka import Doors, KafkaService
+from streams.services.ports import free_port
+from streams.services.process import ChildProcess
 from tests.contract.test_access import Papers
-from tests.pipeline import Worker, eventually, run_command
+from tests.pipeline import ROOT, Worker, eventually, run_command
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 GROUPS = "locked"
@@ -191,3 +198,63 @@ def test_kafka_s_own_tool_takes_the_lines_that_are_printed(locked: Locked) -> No
         assert said, "every right of the line is there already: it says the same as the table"
         assert all(row.endswith("already exists.") for row in said if row.startswith("Acl ("))
         assert not any(row.startswith("Adding") for row in said)
+
+
+def served_by(locked: Locked, scheme: str, port: int, path: str, *, known: bool) -> int:
+    """The status of an answer over TLS, 0 where there is none."""
+    context = ssl.create_default_context(cafile=locked.ca)
+    if known:
+        context.load_cert_chain(locked.folder / "us.pem", locked.folder / "us.key")
+    try:
+        return httpx.get(f"{scheme}://127.0.0.1:{port}{path}", verify=context, trust_env=False, timeout=5).status_code
+    except (httpx.HTTPError, ssl.SSLError, OSError):
+        return 0
+
+
+def tls(locked: Locked) -> dict[str, str]:
+    files = {"CERT": "server.pem", "KEY": "server.key", "CLIENTS": "ca.pem"}
+    return {f"STREAMS_TLS_{name}_FILE": str(locked.folder / file) for name, file in files.items()}
+
+
+def test_a_worker_s_metrics_are_for_known_clients_and_its_health_for_everybody(locked: Locked) -> None:
+    worker = Worker("metrics", locked.folder, locked.variables("streams-metrics") | tls(locked))
+    ask = partial(served_by, locked, "https", worker.port)
+    worker.start()
+    try:
+        eventually(lambda: not worker.running or ask("/health/ready", known=False) == 200, "it is ready", 90.0)
+        assert worker.running, worker.log_tail()
+        assert (ask("/metrics", known=True), ask("/metrics", known=False)) == (200, 403)
+        assert served_by(locked, "http", worker.port, "/metrics", known=False) == 0
+        with socket.create_connection(("127.0.0.1", worker.port)):  # says nothing: nobody waits for it
+            assert ask("/metrics", known=True) == 200
+        assert worker.terminate() == 0
+    finally:
+        worker.kill()
+
+
+def test_the_api_lets_in_known_clients_only(locked: Locked) -> None:
+    port = free_port()
+    folder = locked.folder / "api"
+    folder.mkdir()
+    variables = locked.variables("streams-api") | tls(locked)
+    variables |= {"STREAMS_API_PORT": str(port), "STREAMS_API_STORE_PATH": str(folder / "board.sqlite3")}
+    variables |= {"STREAMS_TRACE_STORE_PATH": str(folder / "traces.sqlite3"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "streams", "api"]
+    api = ChildProcess("api", command, log=folder / "api.log", variables=variables, folder=ROOT)
+    api.start()
+    try:
+        ask = partial(served_by, locked, "https", port)
+        eventually(lambda: not api.running or ask("/health/ready", known=True) == 200, "it is ready", 90.0)
+        assert api.running, api.log_tail()
+        assert (ask("/api/v1/alerts", known=True), ask("/api/v1/alerts", known=False)) == (200, 0)
+    finally:
+        api.kill()
+
+
+def test_files_of_tls_that_cannot_be_are_named(locked: Locked) -> None:
+    for files, said in (
+        ({"STREAMS_TLS_KEY_FILE": "/nowhere"}, "STREAMS_TLS_CERT_FILE is missing"),
+        ({"STREAMS_TLS_CERT_FILE": "/nowhere"}, "No such file or directory: name PEM files"),
+    ):
+        done = run_command("worker", "--no-supervise", **locked.variables("streams-metrics"), **files)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
