@@ -349,8 +349,9 @@ def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _performance(settings: Settings, arguments: argparse.Namespace) -> int:
-    from streams.app.performance import Question, report
+    from streams.app.performance import report
     from streams.trace.cost import load_prices
+    from streams.trace.report import Question
 
     question = Question(
         time.time_ns(),  # noqa: TID251 - the shell reads the clock

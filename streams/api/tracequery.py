@@ -150,6 +150,15 @@ class TraceReader:
         )
         return [Outline(*row) for row in rows]
 
+    def records(self, since_ns: int, until_ns: int, most: int) -> list[TraceRecord]:
+        """The newest traces that began in [since, until), at most so many."""
+        rows = self._db.execute(
+            "SELECT value FROM traces JOIN records USING (id) WHERE start_ns >= ? AND start_ns < ? "
+            "ORDER BY start_ns DESC LIMIT ?",
+            (since_ns, until_ns, most),
+        )
+        return [decode_trace(bytes(cramjam.zstd.decompress(row[0]))) for row in rows]
+
     def trace(self, trace_id: str) -> TraceRecord | None:
         """The newest revision, or None."""
         row = self._db.execute(

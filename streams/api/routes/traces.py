@@ -14,6 +14,7 @@ from streams.api.tracequery import Filter
 from streams.api.tracestats import MOST_TRACES, statistics
 from streams.domain.trace import encode_trace
 from streams.trace.patterns import SHAPES
+from streams.trace.report import Question, Ranges, answer
 
 router = APIRouter(prefix="/api/v1/traces", tags=["traces"], dependencies=[needs("read")])
 FIGURES = {
@@ -34,6 +35,20 @@ STATS = {
     "incomplete": 3,
     "operations": [{"service": "shop", "operation": "invoke_agent planner", **FIGURES}],
 }
+ANALYSIS = {
+    "as_of": STATS["as_of"],
+    "window_seconds": 3600,
+    "cut": False,
+    "traces": 1200,
+    "baseline_traces": 1150,
+    "bottlenecks": [],
+    "changes": [],
+    "errors": [{"service": "tools", "name": "execute_tool search", "error_type": "timeout", "new": True, "count": 12}],
+    "retries": [],
+    "loops": [],
+}
+MOST_ANALYSED = 500
+"""Of each range: together half a second for traces of ten spans (measured)."""
 Shape = Literal["", *SHAPES]  # type: ignore[valid-type]
 
 
@@ -95,6 +110,30 @@ def stats(
     since = shared.clock_ns() - window * 10**9
     found = shared.from_traces(lambda reader: reader.outlines(since, MOST_TRACES))
     return shared.envelope(window_seconds=window, cut=len(found) == MOST_TRACES, **statistics(found))
+
+
+@router.get("/analysis", responses={200: example(ANALYSIS)})
+def analysis(
+    shared: Shared,
+    time_window: Annotated[int, Query(ge=60, le=86_400, description="seconds up to now")] = 3_600,
+    baseline_window: Annotated[int, Query(ge=60, le=86_400, description="seconds before that")] = 3_600,
+    version: Word = "",
+    baseline_version: Word = "",
+    limit: Annotated[int, Query(ge=1, le=100, description="rows of each list")] = 20,
+) -> dict[str, Any]:
+    """Where time goes, what fails and what became worse since the time before (or beside another version).
+
+    The newest 500 traces of each range count (``cut`` says that there were more); ``streams performance`` reads all.
+    """
+    question = Question(shared.clock_ns(), time_window, baseline_window, version, baseline_version, limit)
+    ranges = Ranges(question)
+    before = shared.from_traces(lambda reader: reader.records(ranges.begin_ns, ranges.since_ns, MOST_ANALYSED))
+    now = shared.from_traces(lambda reader: reader.records(ranges.since_ns, question.now_ns, MOST_ANALYSED))
+    for record in (*before, *now):
+        ranges.add(record)
+    ranges.settle()
+    cut = MOST_ANALYSED in (len(before), len(now))
+    return shared.envelope(window_seconds=time_window, cut=cut, **answer(ranges, {}, limit))
 
 
 @router.get("/{trace_id}")

@@ -96,6 +96,7 @@ PATHS = (
     "/api/v1/traces",
     f"/api/v1/traces/{TRACE}",
     "/api/v1/traces/stats",
+    "/api/v1/traces/analysis",
     "/api/v1/monitoring/agents",
     f"/api/v1/monitoring/agents/{AGENT}",
     "/api/v1/system/metrics/health",

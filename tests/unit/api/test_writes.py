@@ -33,7 +33,7 @@ from streams.records.gatecheck import Question
 from streams.settings import Settings
 from streams.subscribe.commands import checked
 from tests.unit.gate.windows import series, window
-from tests.unit.trace.drawing import span
+from tests.unit.trace.drawing import EPOCH, span
 from tests.unit.trace.reference import trace_record
 
 SECOND = 10**9
@@ -83,8 +83,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     logs.close()
     ledger = BoardLedger(board)
     traces = TraceWriter(tmp_path / "traces.sqlite3", topics.TRACES)
-    record = trace_record("ef" * 16, [span("r", 0, 50, trace="ef" * 16)])
-    traces.write([FetchedTrace(0, 0, encode_trace(record))])
+    spans = [span("r", 0, 50, trace="ef" * 16), span("c", 1, 20, "r", trace="ef" * 16, error="no")]
+    traces.write([FetchedTrace(0, 0, encode_trace(trace_record("ef" * 16, spans)))])
     traces.close()
     settings = Settings(api_store_path=board, trace_store_path=tmp_path / "traces.sqlite3")
     context = Context(settings, (), lambda: 0, ledger)
@@ -256,6 +256,17 @@ def test_health_follows_the_baselines_and_says_where_nothing_is_known(scene: Sce
     (tmp_path / "board-agents.sqlite3").unlink()
     AgentWriter(tmp_path / "board-agents.sqlite3", 10.0).close()
     assert scene.get("system/metrics/health")["status"] == "no_data"
+
+
+def test_traces_are_analysed_beside_those_before(scene: Scene) -> None:
+    scene.now_ns = EPOCH + 60 * SECOND
+    found = scene.get("traces/analysis?time_window=120")
+    assert (found["traces"], found["baseline_traces"], found["cut"]) == (1, 0, False)
+    assert [(one["name"], one["count"], one["new"]) for one in found["errors"]] == [("c", 1, True)]
+    assert scene.get("traces/analysis?time_window=120&version=2")["errors"] == []
+    scene.now_ns += 120 * SECOND
+    found = scene.get("traces/analysis?time_window=120")
+    assert (found["traces"], found["baseline_traces"], found["errors"]) == (0, 1, [])
 
 
 def test_rules_are_those_of_the_file(scene: Scene) -> None:

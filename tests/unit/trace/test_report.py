@@ -5,11 +5,11 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from streams.app import performance
-from streams.app.performance import Question, Ranges, answer
 from streams.domain.trace import TraceRecord
+from streams.trace import report
 from streams.trace.cost import Price
 from streams.trace.performance import Operation
+from streams.trace.report import Question, Ranges, answer
 from tests.unit.trace.drawing import EPOCH, SECOND, span
 from tests.unit.trace.reference import trace_record
 
@@ -46,7 +46,7 @@ def test_of_a_trace_with_revisions_only_the_fullest_counts() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(performance, "MAX_UNSETTLED", 2)
+    monkeypatch.setattr(report, "MAX_UNSETTLED", 2)
     found = Ranges(Question(NOW, 60.0, 30.0))
     for number in range(5):
         found.add(ending(50, f"t{number}"))
