@@ -28,6 +28,7 @@ from streams.domain.incident import encode_incident
 from streams.domain.trace import Edge, encode_edge, encode_trace
 from streams.domain.window import encode_window_batch
 from streams.gate.lifecycle import validated
+from streams.records.cluster import Cluster
 from streams.services import install
 from streams.services.ports import free_port
 from streams.services.process import ChildProcess
@@ -173,7 +174,7 @@ def test_what_is_said_to_it_is_on_the_topics_and_commands_go_on_with_it(pipeline
     assert "no data" in verdict["gates"][0]["reason"]
     assert api.post("deployments/d1/complete", {"why": "hope"})[0] == 409
     assert api.post("acks", {"target": FINGERPRINT, "why": "on it"})[0] == 201
-    assert decode_control(pipeline.read(topics.CONTROL)[-1].value or b"") in said(pipeline.broker.bootstrap)
+    assert decode_control(pipeline.read(topics.CONTROL)[-1].value or b"") in said(Cluster(pipeline.broker.bootstrap))
     entries = [decode_entry(record.value or b"") for record in pipeline.read(topics.AUDIT)]
     asked = [(one.path.rpartition("/")[2], one.by, one.status) for one in entries if one.status]
     assert asked == [
