@@ -6,15 +6,19 @@ The tree is copied to a folder of its own, one violation is planted, the target 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from monitoring.source.__main__ import everything
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -72,6 +76,42 @@ IMPURE = (
 )
 FORBIDDEN_PATH = "/" + "work/main"
 REGISTRY = "https://" + "py" + "pi.org/simple"
+
+
+BOARDS = "monitoring/grafana/dashboards"
+RECORD = "service:http_request_duration_seconds:p50_5m"
+VERSION = re.search(r'name = "agent-streams"\nversion = "[^"]+"\n', (ROOT / "pyproject.toml").read_text())[0]  # type: ignore[index]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+BROKEN = {
+    "layers": "stage imports stage",
+    "pure": "the outside world in pure rooms",
+    "faust": "Faust outside of app",
+    "river": "River outside of detect",
+    "emitter": "emitter imports streams",
+    "otel": "emitter needs OpenTelemetry",
+    "schema": "streams imports the emitter",
+    "leaf": "schema imports the emitter",
+}
+"""Each contract of import-linter, and the plant that breaks it."""
+FAILS = {
+    "test_folders_say_what_is_in_them": "folders without meaning",
+    "test_no_adjective_in_a_name": "adjectives in names",
+    "test_modules_are_short": "a module of 700 lines",
+    "test_functions_are_short": "a function of 70 lines",
+    "test_nothing_names_this_machine_or_a_registry": "a machine path",
+    "test_paths_in_documents_exist": "a path that does not exist",
+    "test_the_path_names_every_room_and_nothing_else": "a room that the path does not name",
+    "test_pure_rooms_are_all_but_the_shells": "a room that is not among the pure ones",
+    "test_pure_rooms_do_not_touch_files_or_terminals": "a file opened in a pure room",
+    "test_what_agents_and_the_pipeline_share_is_a_leaf": "redaction needs numpy",
+    "test_lock_file_has_hashes_and_no_addresses": "a lock without a hash",
+    "test_lock_file_covers_the_dependencies": "a dependency that is not locked",
+    "test_every_topic_is_documented": "a topic without a row",
+    "test_tests_are_never_skipped": "a skipped test",
+    "test_changelog_has_the_version": "a version that the changelog does not have",
+    "test_the_licence_is_whole": "half a licence",
+}
+"""Each test of the house, and the plant that it must find."""
 
 
 def everywhere(rule: str, folders: tuple[str, ...], imported: str) -> Plant:
@@ -343,6 +383,62 @@ PLANTS = [
         ("docs/reference/rules.md",),
         instead_of="threshold: 36175872",
     ),
+    *(
+        Plant(f"{what} that its source does not give", "check-monitoring", {path: text}, (path,), instead_of)
+        for what, path, text, instead_of in (
+            (
+                "a dashboard",
+                "monitoring/grafana/dashboards/agents-api.json",
+                '"title": "planted"',
+                '"title": "Interactions"',
+            ),
+            (
+                "a recorded query",
+                "monitoring/rules/recordings.yml",
+                "planted:p50_5m",
+                "service:http_request_duration_seconds:p50_5m",
+            ),
+            ("a burn rate", "monitoring/rules/slo.yml", "# planted\n", ""),
+            ("an alert", "monitoring/rules/alerts.yml", "# planted\n", ""),
+            ("a former name", "monitoring/rules/freeagentics.yml", "# planted\n", ""),
+            ("a channel", "monitoring/alertmanager/channels.yml", "# planted\n", ""),
+        )
+    ),
+    Plant(
+        "an objective that the rules do not have",
+        "check-monitoring",
+        {"monitoring/slo.yml": "factor: 14.5,"},
+        ("monitoring/rules/slo.yml",),
+        instead_of="factor: 14.4,",
+    ),
+    Plant(
+        "a route that the channels do not have",
+        "check-monitoring",
+        {"monitoring/alertmanager/alertmanager.yml": "repeat_interval: 5h"},
+        ("monitoring/alertmanager/channels.yml",),
+        instead_of="repeat_interval: 4h",
+    ),
+    Plant(
+        "a room that is not among the pure ones",
+        "check-house",
+        {"pyproject.toml": '"streams.topics", "streams.trace",\n'},
+        ("test_pure_rooms_are_all_but_the_shells", "streams.window"),
+        instead_of='"streams.topics", "streams.trace", "streams.window",\n',
+    ),
+    Plant(
+        "a version that the changelog does not have",
+        "check-house",
+        {"pyproject.toml": 'name = "agent-streams"\nversion = "99.0.0"\n'},
+        ("99.0.0",),
+        instead_of=VERSION,
+    ),
+    Plant(
+        "half a licence",
+        "check-house",
+        {"LICENSE": "planted"},
+        ("test_the_licence_is_whole",),
+        instead_of="END OF TERMS AND CONDITIONS",
+    ),
     house(
         "a skipped test",
         "tests/unit/test_planted.py",
@@ -415,6 +511,24 @@ def test_a_plant_is_found(copy: Path, planted: Plant) -> None:
     code, output = run(copy, planted.target)
     assert code != 0, f"{planted.rule} was not noticed:\n{output}"
     assert [word for word in planted.says if word not in output] == [], output
+    assert [name for name, rule in FAILS.items() if rule == planted.rule and f"::{name}" not in output] == [], output
+
+
+def test_every_test_of_the_house_and_every_contract_has_a_plant() -> None:
+    tests = re.findall(r"^def (test_\w+)", (ROOT / "tests/unit/test_house.py").read_text(), re.MULTILINE)
+    assert set(tests) == set(FAILS)
+    assert set(FAILS.values()) <= {plant.rule for plant in PLANTS}
+    assert {plant.target for plant in PLANTS} == set(TARGETS)
+    rules = {contract["id"] for contract in CONTRACTS}
+    assert rules == set(BROKEN)
+    assert set(BROKEN.values()) <= {plant.rule for plant in PLANTS if plant.target == "check-imports"}
+
+
+def test_every_file_that_is_generated_has_a_plant() -> None:
+    """Of each dashboard's kind one: they are made by one function."""
+    said = {word for plant in PLANTS if plant.target == "check-monitoring" for word in plant.says}
+    missing = {str(path) for path in everything()} - said
+    assert {str(Path(name).parent) for name in missing} <= {BOARDS}
 
 
 def test_check_runs_every_target() -> None:
