@@ -19,7 +19,7 @@ FORGET: Final = 0.01
 """Weight of the newest step in the usual size."""
 FLOOR_RATIO: Final = 0.002
 """The usual step never counts as less than this share of the value, so that last digits are no news."""
-LEAST_ENDED: Final = 20
+LEAST_ENDED: Final = 15
 """Ended excursions below which nothing is said."""
 LEAST_WINDOWS: Final = 2
 MOST_FALL: Final = 10.0
