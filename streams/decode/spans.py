@@ -176,7 +176,9 @@ class SpanDecoder:
         rows, bodies, heads = reader.rows, reader.bodies, reader.heads
         if (ways == SLOW).any() or rows["slow"].any():
             kept = np.flatnonzero((ways[rows["record"]] == FAST) & (rows["slow"] == 0))
-            rows, place = rows[kept], np.concatenate([kept, found.place])
+            if len(kept) < len(rows):
+                rows = rows[kept]
+            place = np.concatenate([kept, found.place])
             more, texts = rows_of(found.spans, self.tables)
             more["record"] = found.record
             alone = reader.rows[found.place[: found.alone]]
@@ -184,12 +186,21 @@ class SpanDecoder:
             more["body"] += len(bodies)
             number = self.tables.texts.number
             batches = [(b.record, number(b.producer), b.seq, b.dropped_total) for b in found.batches]
-            rows, bodies = np.concatenate([rows, more]), np.concatenate([bodies, texts])
+            bodies = np.concatenate([bodies, texts])
             heads = np.concatenate([heads, np.array(batches, np.int64).reshape(-1, 4)])
-            rows = rows[np.lexsort((place, rows["record"]))]
+            rows = _merged(rows, more, place) if len(more) else rows
             heads = heads[np.argsort(heads[:, 0], kind="stable")]
         events = np.bincount(rows["record"], minlength=count)
         return SpanRun(rows, bodies, reader.buf, self.tables, heads, gather.rejected(), events, found.ticks)
+
+
+def _merged(rows: NDArray[Any], more: NDArray[Any], place: NDArray[np.int64]) -> NDArray[Any]:
+    """Both kinds of rows by record, and within it by place (int64 of all of them); each row is copied once."""
+    at = np.empty(len(place), np.intp)
+    at[np.lexsort((place, np.concatenate([rows["record"], more["record"]])))] = np.arange(len(place))
+    merged = np.empty(len(place), rows.dtype)
+    merged[at[: len(rows)]], merged[at[len(rows) :]] = rows, more
+    return merged
 
 
 class _Slow:
