@@ -31,6 +31,10 @@ def deployments(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProc
     return pipeline.command("deployments", *arguments)
 
 
+def findings(pipeline: Pipeline) -> list[bytes]:
+    return [record.value or b"" for record in pipeline.read(topics.FINDINGS)]
+
+
 def now(transition: AlertTransition, seconds: float) -> AlertTransition:
     at_ns = time.time_ns() + round(seconds * 1e9)
     return replace(transition, starts_at_ns=at_ns, at_ns=at_ns)
@@ -43,9 +47,7 @@ def test_a_deployment_is_a_reason_of_the_incident_after_it(pipeline: Pipeline) -
     )
     assert answer.returncode == 0, answer.stderr
     assert "d1  back 2.0 in production: registered" in answer.stdout
-    eventually(
-        lambda: any(b"agents.deployment/1" in (r.value or b"") for r in pipeline.read(topics.FINDINGS)), "it is relayed"
-    )
+    eventually(lambda: any(b"agents.deployment/1" in r and b'"d1"' in r for r in findings(pipeline)), "it is relayed")
     pipeline.produce([Sent(topics.FINDINGS, b"f", encode_alert(now(alert("back", 0), 5.0)))])
 
     def incidents() -> list[Incident]:
