@@ -59,9 +59,11 @@ check-imports: ## import-linter: who may import whom
 check-house: ## names, lengths, paths in documents, lock file
 	@$(BIN)/python -m pytest -q -o verbosity_assertions=2 --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_house.py
 
-check-monitoring: ## monitoring/ is what its sources give; promtool and amtool on it, where they are installed
+check-monitoring: ## monitoring/ is what its sources give; promtool and amtool on it, where they are installed; compose files
 	@$(BIN)/python -m monitoring.source --check
 	@bash .ci/check-monitoring
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows examples/ci/*.yml
 
 bench: setup kernels ## throughput of each path, one JSON line per path
 	@$(BIN)/python -m benchmarks.throughput --json

@@ -349,6 +349,12 @@ PLANTS = [
         ("monitoring/alertmanager/planted.yml", "nobody"),
     ),
     Plant(
+        "a compose file that is none",
+        "check-monitoring",
+        {"docker-compose.planted.yml": "services: {a: {image: b, imagge: c}}\n"},
+        ("docker-compose.planted.yml", "imagge"),
+    ),
+    Plant(
         "a metric that the reference does not have",
         "check-monitoring",
         {"streams/publish/catalogue.py": '"Signs of life, planted."'},

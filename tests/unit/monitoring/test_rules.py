@@ -58,8 +58,8 @@ def test_every_metric_of_an_expression_is_exported_or_recorded(path: Path) -> No
 
 
 def test_every_alert_fires_in_a_promtool_test_and_is_silent_in_another() -> None:
-    text = {name: (RULES / "tests" / name).read_text() for name in ("alerts.yml", "slo.yml")}
-    suites = [suite for body in text.values() for suite in yaml.safe_load(body)["tests"]]
+    texts = [path.read_text() for path in sorted((RULES / "tests").glob("*.yml"))]
+    suites = [suite for text in texts for suite in yaml.safe_load(text)["tests"]]
     silent = {case["alertname"] for s in suites for case in s.get("alert_rule_test", []) if not case.get("exp_alerts")}
     fired = {case["alertname"] for s in suites for case in s.get("alert_rule_test", []) if case.get("exp_alerts")}
     for suite in suites:
