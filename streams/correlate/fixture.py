@@ -11,13 +11,13 @@ import numpy as np
 
 from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rule import Rule
-from streams.correlate.rules import load_yaml
 from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.anomaly import Anomaly, Score
 from streams.domain.fields import Fields
 from streams.domain.series import Series
 from streams.domain.sketch import LOG_GAMMA, SMALLEST
 from streams.domain.window import QUANTILES, WindowBatch
+from streams.domain.yamltext import load_yaml
 
 WINDOWS: Final = 150
 """Windows that a fixture lasts unless it says otherwise: 25 minutes of 10 s."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from streams.correlate import template
 from streams.correlate.rule import SIDES, STATISTICS, UNITS, Baseline, Level, Rule, RuleKind, Thresholds
@@ -16,7 +13,7 @@ from streams.domain.capacity import Resource
 from streams.domain.fields import Fields
 from streams.domain.ratio import Ratio
 from streams.domain.selector import OPERATORS, Selector, read_selectors, read_where
-from streams.errors import ConfigurationError
+from streams.domain.yamltext import load_yaml
 
 _SHARED: Final = {"kind", "unit", "levels", "keep_firing_seconds", "summary", "description", "runbook"}
 _FIELDS: Final[dict[str, set[str]]] = {
@@ -34,23 +31,6 @@ _FORGET_SECONDS: Final = {"absence": 3600.0, "novelty": 604_800.0}
 LARGEST_N: Final = 100
 
 
-class _WrittenTwice(Exception):
-    """A key of a mapping, and its line."""
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice: the second would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise _WrittenTwice(f"{key} is written twice (line {key_node.start_mark.line + 1})")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def load_thresholds(text: str) -> Thresholds:
     """Rules, baselines, capacity, bands and ratios from YAML.
 
@@ -58,20 +38,6 @@ def load_thresholds(text: str) -> Thresholds:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
     """
     return parse_thresholds(load_yaml("thresholds", text))
-
-
-def load_yaml(place: str, text: str) -> object:
-    """YAML in which no key may be written twice.
-
-    Raises:
-        ConfigurationError: it is not YAML, or a key is written twice; names ``place``.
-    """
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{place}: not YAML: {error}") from error
-    except _WrittenTwice as error:
-        raise ConfigurationError(f"{place}: {error}") from error
 
 
 def load_rules(text: str) -> tuple[Rule, ...]:

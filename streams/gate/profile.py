@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import yaml
-
 from streams.domain.fields import Fields
 from streams.domain.selector import OPERATORS, Selector, read_selectors, read_where
-from streams.errors import ConfigurationError
+from streams.domain.yamltext import load_yaml
 
 STATISTICS: Final = ("mean", "p50", "p95", "p99", "max", "sum", "ratio")
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -128,11 +126,7 @@ def load_profiles(text: str) -> dict[str, Profile]:
     Raises:
         ConfigurationError: names the profile, the gate, the field, what is there and what is allowed.
     """
-    try:
-        body = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"gates: not YAML: {error}") from error
-    top = Fields("gates", body)
+    top = Fields("gates", load_yaml("gates", text))
     top.only({"version", "profiles"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
