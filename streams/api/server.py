@@ -113,14 +113,15 @@ def serve(settings: Settings) -> int:
     """
     clock_ns = time.time_ns  # noqa: TID251 - the shell gives the clock
     context = make_context(settings, clock_ns)
-    board = Feeder(cluster_of(settings), settings.api_store_path, BoardWriter, settings.api_store_seconds, clock_ns)
+    brokers, door = context.ledger.brokers, door_of(settings)
+    board = Feeder(brokers, settings.api_store_path, BoardWriter, settings.api_store_seconds, clock_ns)
     opened = partial(AgentWriter, pane_seconds=settings.pane_seconds)
-    agents = Feeder(cluster_of(settings), context.agents_path, opened, KEPT_SECONDS, clock_ns, KEPT_SECONDS)
+    agents = Feeder(brokers, context.agents_path, opened, KEPT_SECONDS, clock_ns, KEPT_SECONDS)
     redactor = Redactor(settings.redaction_allow, content=settings.capture_content == "on")
     keeps = partial(LogWriter, redactor=redactor)
-    lines = Feeder(cluster_of(settings), context.logs_path, keeps, LOGS_KEPT_SECONDS, clock_ns, LOGS_KEPT_SECONDS)
+    lines = Feeder(brokers, context.logs_path, keeps, LOGS_KEPT_SECONDS, clock_ns, LOGS_KEPT_SECONDS)
     retention = Retention(settings.trace_store_seconds, settings.trace_store_bytes)
-    spans = TraceFeeder(cluster_of(settings), settings.trace_store_path, retention, clock_ns)
+    spans = TraceFeeder(brokers, settings.trace_store_path, retention, clock_ns)
     context.caught_up = {"board": board.caught_up, "agents": agents.caught_up, "logs": lines.caught_up}
 
     @contextlib.asynccontextmanager
@@ -134,7 +135,7 @@ def serve(settings: Settings) -> int:
             stop.set()
             await asyncio.gather(*tasks, context.ledger.close(), return_exceptions=True)
 
-    scheme = "https" if door_of(settings) else "http"
+    scheme = "https" if door else "http"
     log.info("serving %s://%s:%d", scheme, settings.api_host, settings.api_port)
     server = _Server(
         uvicorn.Config(
@@ -144,7 +145,7 @@ def serve(settings: Settings) -> int:
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=3,
-            **_tls(door_of(settings)),
+            **_tls(door),
         )
     )
     asyncio.run(server.serve())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +11,14 @@ import orjson
 from streams import topics
 from streams.api.agents import schema
 from streams.api.agents.fold import Row, Who, rows
-from streams.api.board.writer import Fetched, Places, opened
+from streams.api.board.writer import Fetched, PlacedWriter
 from streams.domain.window import SeriesLists, WindowBatch, decode_window_batch
 
 _PRUNE_ROWS: Final = 20_000
 _COLUMNS: Final = ("steps", "failed_steps", "predictions", "correct_predictions")
 
 
-class AgentWriter:
+class AgentWriter(PlacedWriter):
     """The only writer of a file.
 
     Attributes:
@@ -30,25 +30,10 @@ class AgentWriter:
 
     def __init__(self, path: Path, pane_seconds: float) -> None:
         """Opens or makes the file; its folder exists."""
+        super().__init__(path, schema.VERSION, schema.TABLES)
         self.written = self.unreadable = self.passed = self.pruned = 0
-        self._db = opened(path, schema.VERSION, schema.TABLES)
-        self._places = Places(self._db)
         self._pane_seconds = pane_seconds
         self._series = SeriesLists()
-
-    def close(self) -> None:
-        """Ends the connection; the file is whole."""
-        self._db.close()
-
-    def offsets(self) -> dict[tuple[str, int], int]:
-        """(topic, partition) -> the offset to go on from."""
-        return self._places.offsets()
-
-    def write(self, records: Sequence[Fetched]) -> None:
-        """Takes records in the order of each partition, in one transaction; those it has already are passed over."""
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:
-            self._places.advance(records, self._take)
 
     def prune(self, seconds: float, now_ns: int) -> None:
         """Forgets agents that were silent for so long or are beyond the bound, and their panes and other old ones."""

@@ -7,6 +7,7 @@ is in the file that the topics do not give again: a file of another version, or 
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,25 +36,35 @@ class Fetched(NamedTuple):
     value: bytes | None
 
 
-class Places:
-    """The table ``offsets`` of a file: where each partition goes on, in the same transaction as its rows."""
+class PlacedWriter(ABC):
+    """The only writer of a file: rows, and in the table ``offsets`` where partitions go on, in one transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    def __init__(self, path: Path, version: int, tables: str) -> None:
+        """Opens or makes the file; its folder exists."""
+        self._db = opened(path, version, tables)
+
+    def close(self) -> None:
+        """Ends the connection; the file is whole."""
+        self._db.close()
 
     def offsets(self) -> dict[tuple[str, int], int]:
         """(topic, partition) -> the offset to go on from."""
         rows = self._db.execute("SELECT topic, partition, next_offset FROM offsets").fetchall()
         return {(topic, partition): offset for topic, partition, offset in rows}
 
-    def advance(self, records: Sequence[Fetched], take: Callable[[Fetched], None]) -> None:
-        """Gives ``take`` each record that is new, in their order; the caller holds the transaction."""
+    def write(self, records: Sequence[Fetched]) -> None:
+        """Takes records in the order of each partition, in one transaction; those it has already are passed over."""
+        self._db.execute("BEGIN IMMEDIATE")
+        with self._db:
+            self._advance(records)
+
+    def _advance(self, records: Sequence[Fetched]) -> None:
         done = self.offsets()
         places: dict[tuple[str, int], tuple[int, int]] = {}
         for record in records:
             place = (record.topic, record.partition)
             if record.offset >= done.get(place, 0):
-                take(record)
+                self._take(record)
                 done[place] = record.offset + 1
                 places[place] = (record.offset + 1, record.timestamp_ms * 1_000_000)
         self._db.executemany(
@@ -62,8 +73,12 @@ class Places:
             [(*place, *values) for place, values in places.items()],
         )
 
+    @abstractmethod
+    def _take(self, record: Fetched) -> None:
+        """One record that is new; the transaction is open."""
 
-class BoardWriter:
+
+class BoardWriter(PlacedWriter):
     """The only writer of a file.
 
     Attributes:
@@ -73,9 +88,8 @@ class BoardWriter:
 
     def __init__(self, path: Path) -> None:
         """Opens or makes the file; its folder exists."""
+        super().__init__(path, schema.VERSION, schema.TABLES)
         self.written = self.unreadable = self.outdated = self.pruned = 0
-        self._db = opened(path, schema.VERSION, schema.TABLES)
-        self._places = Places(self._db)
         self._takers: Mapping[str, Callable[[bytes], bool]] = {
             topics.ALERTS: self._alert,
             topics.INCIDENTS: self._incident,
@@ -89,20 +103,6 @@ class BoardWriter:
     def sources(self) -> tuple[str, ...]:
         """The topics it takes."""
         return tuple(self._takers)
-
-    def close(self) -> None:
-        """Ends the connection; the file is whole."""
-        self._db.close()
-
-    def offsets(self) -> dict[tuple[str, int], int]:
-        """(topic, partition) -> the offset to go on from."""
-        return self._places.offsets()
-
-    def write(self, records: Sequence[Fetched]) -> None:
-        """Takes records in the order of each partition, in one transaction; those it has already are passed over."""
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:
-            self._places.advance(records, self._take)
 
     def prune(self, seconds: float, now_ns: int) -> None:
         """Deletes what is older than so many seconds; what is open stays."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +9,7 @@ import orjson
 
 from agents_emitter.redaction import Redactor
 from streams import topics
-from streams.api.board.writer import Fetched, Places, opened
+from streams.api.board.writer import Fetched, PlacedWriter
 from streams.api.logs import schema
 from streams.decode.logrows import read_logs
 from streams.domain.span import Log
@@ -19,7 +18,7 @@ _PRUNE_ROWS: Final = 5_000
 _LOGGER: Final = "logger.name"
 
 
-class LogWriter:
+class LogWriter(PlacedWriter):
     """The only writer of a file.
 
     Attributes:
@@ -30,24 +29,9 @@ class LogWriter:
 
     def __init__(self, path: Path, redactor: Redactor) -> None:
         """Opens or makes the file; its folder exists."""
+        super().__init__(path, schema.VERSION, schema.TABLES)
         self.written = self.unreadable = self.pruned = 0
         self._redactor = redactor
-        self._db = opened(path, schema.VERSION, schema.TABLES)
-        self._places = Places(self._db)
-
-    def close(self) -> None:
-        """Ends the connection; the file is whole."""
-        self._db.close()
-
-    def offsets(self) -> dict[tuple[str, int], int]:
-        """(topic, partition) -> the offset to go on from."""
-        return self._places.offsets()
-
-    def write(self, records: Sequence[Fetched]) -> None:
-        """Takes records in the order of each partition, in one transaction; those it has already are passed over."""
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:
-            self._places.advance(records, self._take)
 
     def prune(self, seconds: float, now_ns: int, most: int = schema.MAX_LOGS) -> None:
         """Deletes logs that were appended longer ago, and the oldest beyond so many; a few thousand at a time."""
