@@ -12,7 +12,7 @@ from aiokafka import ConsumerRecord
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
-from streams.app.part import Restored
+from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.operator import CorrelateOperator
 from streams.detect import ratios
@@ -48,7 +48,7 @@ class AlertCounts:
 
 
 @dataclass
-class AlertsPart:
+class AlertsPart(Tickless):
     """One partition of ``agents.windows``.
 
     Attributes:
@@ -143,26 +143,10 @@ class AlertsPart:
         """A snapshot as of what was restored."""
         return self._snapshot([])
 
-    def skip(self, offsets: int) -> None:
-        """Counts what retention removed: windows that were not judged."""
-        self.source = self.source.skipping(offsets)
-
     def _restored(self, room: str, reason: str) -> None:
         if reason:
             _log.warning("%s state of partition %d is not used: %s", room, self.partition, reason)
             self.health.snapshot_discarded.labels("alerts", room).inc()
-
-    def read_back(self, record: ConsumerRecord) -> None:
-        """Windows are this role's source: nothing to read back."""
-
-    @property
-    def time_ns(self) -> int:
-        """It wants no ticks, so nobody asks."""
-        return 0
-
-    def next_tick_ns(self) -> int | None:
-        """Time comes with the windows: a partition that has fallen silent still closes empty ones for a while."""
-        return None
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of window records."""

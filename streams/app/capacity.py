@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
-from streams.app.part import Restored
+from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.detect.capacity import CapacityOperator
 from streams.domain.capacity import decode_uses
@@ -38,7 +38,7 @@ def step_seconds(window_seconds: Sequence[int]) -> int:
 
 
 @dataclass
-class CapacityPart:
+class CapacityPart(Tickless):
     """The partition of ``agents.capacity``."""
 
     topic: str
@@ -80,22 +80,6 @@ class CapacityPart:
     def save(self) -> Step:
         """A snapshot as of what was restored."""
         return self._snapshot([])
-
-    def skip(self, offsets: int) -> None:
-        """Counts what retention removed."""
-        self.source = self.source.skipping(offsets)
-
-    def read_back(self, record: ConsumerRecord) -> None:
-        """Nothing of it comes back through windows."""
-
-    @property
-    def time_ns(self) -> int:
-        """It wants no ticks, so nobody asks."""
-        return 0
-
-    def next_tick_ns(self) -> int | None:
-        """Time comes with the parts."""
-        return None
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of parts."""

@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
-from streams.app.part import Restored
+from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate import quality
 from streams.correlate.deployments import DeploymentAlerts
@@ -44,7 +44,7 @@ _KINDS: Final = ("alerts", "edges", "controls", "deployments", "rejected")
 
 
 @dataclass
-class IncidentsPart:
+class IncidentsPart(Tickless):
     """The partition of ``agents.findings``.
 
     Attributes:
@@ -115,22 +115,6 @@ class IncidentsPart:
     def save(self) -> Step:
         """A snapshot as of what was restored."""
         return self._snapshot([])
-
-    def skip(self, offsets: int) -> None:
-        """Counts what retention removed."""
-        self.source = self.source.skipping(offsets)
-
-    def read_back(self, record: ConsumerRecord) -> None:
-        """Nothing of it comes back through windows."""
-
-    @property
-    def time_ns(self) -> int:
-        """It wants no ticks, so nobody asks."""
-        return 0
-
-    def next_tick_ns(self) -> int | None:
-        """Time comes with the findings."""
-        return None
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of findings."""

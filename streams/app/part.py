@@ -63,3 +63,25 @@ class Part(Protocol):
 
     def progress(self, lag: int, now_ns: int) -> Progress:
         """Where the partition is and what became of its events, as values."""
+
+
+class Tickless:
+    """What parts answer alike that want no ticks and whose windows are not read back: time comes with their records."""
+
+    source: Source
+
+    def skip(self, offsets: int) -> None:
+        """Counts what retention removed."""
+        self.source = self.source.skipping(offsets)
+
+    def read_back(self, record: ConsumerRecord) -> None:
+        """Nothing of it comes back through windows."""
+
+    @property
+    def time_ns(self) -> int:
+        """It wants no ticks, so nobody asks."""
+        return 0
+
+    def next_tick_ns(self) -> int | None:
+        """Never."""
+        return None

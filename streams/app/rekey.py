@@ -21,7 +21,7 @@ from agents_emitter.redaction import Redactor
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
-from streams.app.part import Restored
+from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.forward import forward
 from streams.decode.reasons import OVERSIZE
@@ -45,7 +45,7 @@ MAX_SPAN_BYTES: Final = 600_000
 
 
 @dataclass
-class RekeyPart:
+class RekeyPart(Tickless):
     """One source partition of spans that are not keyed by trace id."""
 
     topic: str
@@ -79,22 +79,6 @@ class RekeyPart:
     def save(self) -> Step:
         """A checkpoint as of what was restored."""
         return self._checkpointed([], self._applied)
-
-    def skip(self, offsets: int) -> None:
-        """Counts what retention removed."""
-        self.source = self.source.skipping(offsets)
-
-    def read_back(self, record: ConsumerRecord) -> None:
-        """Nothing of this role comes back through windows."""
-
-    @property
-    def time_ns(self) -> int:
-        """It wants no ticks, so nobody asks."""
-        return 0
-
-    def next_tick_ns(self) -> int | None:
-        """Nothing waits for time here."""
-        return None
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Sends the spans of a run on, then the checkpoint."""

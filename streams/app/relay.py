@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 from streams import topics
 from streams.app.keeper import Keeper
 from streams.app.outbox import Step
-from streams.app.part import Restored
+from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.domain.control import decode_control
 from streams.domain.deployment import decode_deployment
@@ -31,7 +31,7 @@ SOURCES: Final[Mapping[str, tuple[str, Callable[[bytes], Any]]]] = {
 
 
 @dataclass
-class RelayPart:
+class RelayPart(Tickless):
     """One partition of a control topic.
 
     Attributes:
@@ -62,22 +62,6 @@ class RelayPart:
     def save(self) -> Step:
         """A checkpoint as of what was restored."""
         return self._checkpointed([])
-
-    def skip(self, offsets: int) -> None:
-        """Counts what retention removed."""
-        self.source = self.source.skipping(offsets)
-
-    def read_back(self, record: ConsumerRecord) -> None:
-        """Nothing of it comes back through windows."""
-
-    @property
-    def time_ns(self) -> int:
-        """It wants no ticks, so nobody asks."""
-        return 0
-
-    def next_tick_ns(self) -> int | None:
-        """Nothing waits for time here."""
-        return None
 
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Passes a run on, then the checkpoint."""
