@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.api.board.writer import Fetched, delete
-from streams.errors import ServiceUnavailable
 from streams.records.cluster import Cluster
+from streams.records.consumer import groupless
 from streams.records.partitions import partitions_of
 
 FETCH_RECORDS: Final = 2_000
@@ -73,25 +72,12 @@ class Feeder:
             ServiceUnavailable: no broker answers, or a topic is missing.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        consumer = AIOKafkaConsumer(
-            **self.brokers.arguments,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",  # also where retention has overtaken the file
-            max_partition_fetch_bytes=topics.BY_NAME[topics.WINDOWS].max_record_bytes,
-        )
-        try:
-            await consumer.start()
-        except KafkaError as error:
-            await consumer.stop()
-            raise ServiceUnavailable(f"no broker answers at {self.brokers}: {error}") from error
-        try:
+        async with groupless(self.brokers, topics.BY_NAME[topics.WINDOWS].max_record_bytes) as consumer:
             writer, ends = await self._positioned(consumer)
             try:
                 await self._feed(consumer, writer, ends, stop)
             finally:
                 writer.close()
-        finally:
-            await consumer.stop()
 
     async def _positioned(self, consumer: AIOKafkaConsumer) -> tuple[Writer, dict[TopicPartition, int]]:
         writer = await asyncio.to_thread(self.open, self.path)

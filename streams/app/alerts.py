@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import ConsumerRecord
 
@@ -23,9 +23,8 @@ from streams.detect.ratios import RatioOperator
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import Anomaly, encode_anomaly
 from streams.domain.capacity import encode_uses
-from streams.domain.source import Seat, Source, SourceLog, first_seat
+from streams.domain.source import Source, SourceLog, first_seat
 from streams.domain.window import SeriesLists, WindowAssembler, WindowBatch, decode_window_batch
-from streams.errors import StateError, StateVersionError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.window.operator import QUIET_PANES
@@ -99,7 +98,7 @@ class AlertsPart(Tickless):
 
         In a log that begins anew they go on: windows they have seen are stale to them, by event time.
         """
-        found = self._body(state, log)
+        found = self._keeper.usable(state, log, self._discarded)
         if found is None:
             self.source = first_seat(log)
             return Restored()
@@ -129,15 +128,10 @@ class AlertsPart(Tickless):
         self._restored("correlate", self.correlate.restore(before.snapshot()).reason)
         self.correlate.counts.update(before.counts)
 
-    def _body(self, state: Mapping[str, bytes], log: SourceLog) -> tuple[dict[str, Any], Seat] | None:
-        try:
-            return self._keeper.restore(state, log)
-        except StateVersionError:
-            raise
-        except StateError as error:  # detectors learn anew, alerts begin anew: nothing is resolved by it
-            _log.warning("alert state of partition %d begins anew: %s", self.partition, error)
-            self.health.snapshot_discarded.labels("alerts", "damaged").inc()
-            return None
+    def _discarded(self, reason: str) -> None:
+        """Detectors learn anew, alerts begin anew: nothing is resolved by it."""
+        _log.warning("alert state of partition %d begins anew: %s", self.partition, reason)
+        self.health.snapshot_discarded.labels("alerts", "damaged").inc()
 
     def save(self) -> Step:
         """A snapshot as of what was restored."""

@@ -21,7 +21,6 @@ from streams.app.sink import Output, dead_letter_output
 from streams.detect.capacity import CapacityOperator
 from streams.domain.capacity import decode_uses
 from streams.domain.source import Source, SourceLog, first_seat
-from streams.errors import StateError, StateVersionError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 
@@ -56,13 +55,7 @@ class CapacityPart(Tickless):
 
     def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
         """Forecasters as of the last snapshot; what came after it is read again."""
-        try:
-            found = self._keeper.restore(state, log)
-        except StateVersionError:
-            raise
-        except StateError as error:
-            self._discarded(str(error))
-            found = None
+        found = self._keeper.usable(state, log, self._discarded)
         if found is None:
             self.source = first_seat(log)
             return Restored()

@@ -28,7 +28,6 @@ from streams.domain.deployment import Deployment
 from streams.domain.finding import decode_finding
 from streams.domain.incident import Incident, encode_incident
 from streams.domain.source import Source, SourceLog, first_seat
-from streams.errors import StateError, StateVersionError
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 
@@ -80,13 +79,7 @@ class IncidentsPart(Tickless):
 
     def restore(self, state: Mapping[str, bytes], log: SourceLog) -> Restored:
         """Incidents as of the last snapshot; what came after it is read again."""
-        try:
-            found = self._keeper.restore(state, log)
-        except StateVersionError:
-            raise
-        except StateError as error:
-            self._discarded(str(error))
-            found = None
+        found = self._keeper.usable(state, log, self._discarded)
         if found is None:
             self.source = first_seat(log)
             return Restored()

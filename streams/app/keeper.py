@@ -13,6 +13,7 @@ from streams.app.outbox import Step
 from streams.app.sink import Output
 from streams.domain.source import Seat, Source, SourceLog, take_seat
 from streams.domain.upgrade import upgraded
+from streams.errors import StateError, StateVersionError
 
 BODY_FORMAT: Final = 1
 
@@ -51,6 +52,22 @@ class Keeper:
             return None
         body = upgraded(f"state record {self._key}", orjson.loads(snapshot.value), BODY_FORMAT, {})
         return body, take_seat(snapshot.source, snapshot.applied, held(body, snapshot.applied), log)
+
+    def usable(
+        self, state: Mapping[str, bytes], log: SourceLog, discarded: Callable[[str], None]
+    ) -> tuple[dict[str, Any], Seat] | None:
+        """As :meth:`restore`, for a part that can begin anew: ``discarded`` is told why, where nothing is complete.
+
+        Raises:
+            StateVersionError: written by a newer version of this code.
+        """
+        try:
+            return self.restore(state, log)
+        except StateVersionError:
+            raise
+        except StateError as error:
+            discarded(str(error))
+            return None
 
     def step(
         self, results: Sequence[Output], body: Mapping[str, Any], applied: int, source: Source, done: Callable[[], None]

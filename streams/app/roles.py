@@ -28,9 +28,8 @@ from streams.app.traces import TracesPart
 from streams.correlate.bounds import Bounds
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import notices, standing
-from streams.correlate.operator import CorrelateOperator, usable_rules
+from streams.correlate.operator import CorrelateOperator, usable_thresholds
 from streams.correlate.rule import Rule
-from streams.correlate.rules import load_thresholds
 from streams.correlate.weights import Weights
 from streams.detect.bands import BandOperator
 from streams.detect.capacity import CapacityOperator, Users
@@ -77,8 +76,8 @@ class Roles:
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
             text = read_text(settings, "thresholds_path")
-            self._rules = usable_rules(text, settings.pane_seconds)
-            thresholds = load_thresholds(text)
+            thresholds = usable_thresholds(text, settings.pane_seconds)
+            self._rules = thresholds.rules
             self._resources, self._banded, self._weights = thresholds.capacity, thresholds.bands, thresholds.weights
             self._shares = thresholds.ratios
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)

@@ -20,8 +20,8 @@ from streams.correlate.confirmation import Confirmation
 from streams.correlate.lifecycle import Reading
 from streams.correlate.limits import Limits
 from streams.correlate.novelty import Novelty
-from streams.correlate.rule import Rule
-from streams.correlate.rules import load_rules
+from streams.correlate.rule import Rule, Thresholds
+from streams.correlate.rules import load_thresholds
 from streams.correlate.state import Restored, decode, encode
 from streams.domain.alert import AlertTransition
 from streams.domain.anomaly import Anomaly
@@ -209,10 +209,17 @@ class CorrelateOperator:
                 self._novelty.load(body["novelty"], usable.__contains__)
 
 
-def usable_rules(text: str, window_seconds: float) -> tuple[Rule, ...]:
-    """Rules of a file that an operator of this base size takes.
+def usable_thresholds(text: str, window_seconds: float) -> Thresholds:
+    """All that a rules file says, where an operator of this base size takes its rules.
 
     Raises:
         ConfigurationError: the file is wrong (``load_rules``), or a rule's window is not a multiple of the base size.
     """
-    return CorrelateOperator(load_rules(text), window_seconds=window_seconds).rules
+    thresholds = load_thresholds(text)
+    CorrelateOperator(thresholds.rules, window_seconds=window_seconds)
+    return thresholds
+
+
+def usable_rules(text: str, window_seconds: float) -> tuple[Rule, ...]:
+    """The rules alone, see :func:`usable_thresholds`."""
+    return usable_thresholds(text, window_seconds).rules

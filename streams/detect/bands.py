@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from streams.detect.feature import columns, features_of
+from streams.detect.snapshot import attempted
 from streams.detect.watch import usable
 from streams.detect.week import Normal, Week
 from streams.domain.expected import Expected
@@ -156,15 +157,11 @@ class BandOperator:
         """
         self._series.clear()
         self._newest_ns = 0
-        try:
-            found, newest_ns = self._read(data)
-        except StateVersionError:
-            raise
-        except (ValueError, KeyError, TypeError, StateError) as error:
-            return str(error) if isinstance(error, StateError) else f"damaged: {error!r}"
-        self._series.update(found)
-        self._newest_ns = newest_ns
-        return ""
+        found, reason = attempted(lambda: self._read(data))
+        if found is not None:
+            self._series.update(found[0])
+            self._newest_ns = found[1]
+        return reason
 
     def _read(self, data: bytes) -> tuple[dict[Series, Banded], int]:
         body = orjson.loads(data)

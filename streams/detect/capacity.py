@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from streams.detect.forecast import FORMAT_VERSION, Forecaster
+from streams.detect.snapshot import attempted
 from streams.domain.capacity import Capacity, Labels, Outlook, Resource, Use, Uses
 from streams.domain.recent import Recent
 from streams.domain.series import Series
@@ -240,15 +241,11 @@ class CapacityOperator:
         """
         self._groups.clear()
         self._complete_ns, self._sources, self._opened = 0, {}, {}
-        try:
-            groups, clock = self._read(data)
-        except StateVersionError:
-            raise
-        except (ValueError, KeyError, TypeError, StateError) as error:
-            return str(error) if isinstance(error, StateError) else f"damaged: {error!r}"
-        self._groups.update(groups)
-        self._complete_ns, self._sources, self._opened = clock
-        return ""
+        found, reason = attempted(lambda: self._read(data))
+        if found is not None:
+            self._groups.update(found[0])
+            self._complete_ns, self._sources, self._opened = found[1]
+        return reason
 
     def _read(self, data: bytes) -> tuple[dict[Key, Group], Clock]:
         body = orjson.loads(data)

@@ -14,6 +14,7 @@ import orjson
 
 from streams.detect.band import DEVIATIONS
 from streams.detect.share import Share
+from streams.detect.snapshot import attempted
 from streams.domain.anomaly import Anomaly, Score
 from streams.domain.ratio import Ratio
 from streams.domain.recent import Recent
@@ -148,15 +149,11 @@ class RatioOperator:
         """
         self._groups.clear()
         self._newest_ns = 0
-        try:
-            found, newest_ns = self._read(orjson.loads(data))
-        except StateVersionError:
-            raise
-        except (ValueError, KeyError, TypeError, StateError) as error:
-            return str(error) if isinstance(error, StateError) else f"damaged: {error!r}"
-        self._groups.update(found)
-        self._newest_ns = newest_ns
-        return ""
+        found, reason = attempted(lambda: self._read(orjson.loads(data)))
+        if found is not None:
+            self._groups.update(found[0])
+            self._newest_ns = found[1]
+        return reason
 
     def _read(self, body: dict[str, Any]) -> tuple[dict[Series, Watched], int]:
         if body["v"] > FORMAT_VERSION:
