@@ -125,7 +125,7 @@ class BandOperator:
         """Every feature of every series that was seen lately and has a band."""
         horizon_ns = self._newest_ns - SHOWN_WINDOWS * self.window_ns
         for series, banded in self._series.items():
-            if banded.last_ns >= horizon_ns:
+            if banded.last_ns >= horizon_ns and banded.observed:  # none since a restart: its next window says more
                 for name, value, normal in zip(banded.names, banded.observed, banded.normals, strict=True):
                     if normal is not None:
                         yield self._within(series, name, value, normal)

@@ -101,6 +101,16 @@ def test_series_that_are_gone_are_not_shown() -> None:
     assert only(made).series.label("a") == "there"
 
 
+def test_after_a_restart_a_series_is_shown_again_from_its_next_window_on() -> None:
+    rows = {series("mem", a="y"): [20.0, 21.0], series("time", "histogram", "s", a="y"): [0.5]}
+    before, after = fed(rows), operator()
+    assert after.restore(before.snapshot()) == ""
+    assert list(after.expected()) == []
+    for made in (before, after):
+        made.apply(batch(40, rows))
+    assert list(after.expected()) == list(before.expected()) != []
+
+
 def test_a_snapshot_changes_nothing_and_one_that_does_not_fit_says_why() -> None:
     rows = {series("mem", a="y"): [10.0, 12.0], series("time", "histogram", "s", a="y"): [0.1, 0.3]}
     stayed = fed(rows)
