@@ -14,6 +14,7 @@ from streams.app.keeper import Keeper
 from streams.app.outbox import Step
 from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
+from streams.correlate.ended import Ended
 from streams.correlate.operator import CorrelateOperator
 from streams.detect import ratios
 from streams.detect.bands import BandOperator
@@ -53,9 +54,9 @@ class AlertsPart(Tickless):
     Attributes:
         make_detect, make_correlate: new operators; one detector bank per source topic, one set of rules.
         notify: takes each transition to Alertmanager's desired state; must not block. resume: the same for alerts that
-            were open before a restart. told: whether Alertmanager knows everything so far; while it does not, the
-            snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so that a worker that dies
-            now reads again what nobody was told.
+            were open before a restart, or had ended not long before. told: whether Alertmanager knows everything so
+            far; while it does not, the snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so
+            that a worker that dies now reads again what nobody was told.
         make_bands, make_ratios: new operators of expected values and of error ratios, one per source topic.
         users: what uses resources that have a limit, in windows of ``step_ns``.
     """
@@ -86,6 +87,7 @@ class AlertsPart(Tickless):
     _series_lists: SeriesLists = field(default_factory=SeriesLists)
     _begun: dict[tuple[str, int, int], int] = field(default_factory=dict)
     _ends: dict[str, int] = field(default_factory=dict)
+    _ended: Ended = field(default_factory=Ended)
     _since_snapshot: int = 0
     _applied: int = -1
 
@@ -116,7 +118,8 @@ class AlertsPart(Tickless):
         self._applied = seat.applied
         self._ends = body["ends"]
         self.source = seat.source
-        self.resume(self.correlate.active())
+        self._ended.load(body.get("ended", ()))  # the same of ended alerts
+        self.resume([*self._ended.alerts(), *self.correlate.active()])
         return Restored(seat.held, seat=seat)
 
     def reload(self) -> None:
@@ -222,6 +225,7 @@ class AlertsPart(Tickless):
         self.counts.transitions += len(transitions)
         for transition in transitions:
             self.notify(transition)
+            self._ended.take(transition)
         made = [(t.fingerprint.encode(), encode_alert(t)) for t in transitions]
         return [Output(topic, key, value) for key, value in made for topic in (topics.ALERTS, topics.FINDINGS)]
 
@@ -245,6 +249,7 @@ class AlertsPart(Tickless):
             "ratios": {topic: operator.snapshot().decode() for topic, operator in self.ratios.items()},
             "correlate": self.correlate.snapshot().decode(),
             "ends": self._ends,
+            "ended": self._ended.dump(),
         }
         # of a window that is not complete the first record is read again (what has been applied is stale then)
         applied = min(self._begun.values(), default=self._applied + 1) - 1

@@ -20,6 +20,7 @@ from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate import quality
 from streams.correlate.deployments import DeploymentAlerts
+from streams.correlate.ended import Ended
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.ratecap import Floods
 from streams.domain.alert import AlertTransition, encode_alert
@@ -47,9 +48,10 @@ class IncidentsPart(Tickless):
     """The partition of ``agents.findings``.
 
     Attributes:
-        notify: takes each incident, with what was told of it before, to Alertmanager's desired state; must not block.
-        resume: takes incidents that were open before a restart. alert, resume_alerts: the same for alerts that are made
-            here (deployments, floods). told: see
+        notify: takes each incident, with what was told of it before, to Alertmanager's desired state and returns what
+            that is; must not block. resume: takes incidents that were open before a restart. alert: takes alerts that
+            are made here (deployments, floods). resume_alerts: takes those that were open before a restart, and all
+            that was told as ended not long before. told: see
             :class:`streams.app.alerts.AlertsPart`; a snapshot waits for it, for ten times its interval at most.
         counts: findings by what they were: ``alerts``, ``edges``, ``controls``, ``deployments``,
             ``rejected``.
@@ -57,7 +59,7 @@ class IncidentsPart(Tickless):
 
     topic: str
     partition: int
-    notify: Callable[[Incident, Incident | None], None]
+    notify: Callable[[Incident, Incident | None], Iterable[AlertTransition]]
     resume: Callable[[Sequence[Incident]], None]
     alert: Callable[[AlertTransition], None] = lambda _: None
     resume_alerts: Callable[[Sequence[AlertTransition]], None] = lambda _: None
@@ -71,6 +73,7 @@ class IncidentsPart(Tickless):
     floods: Floods = field(default_factory=Floods)
     _standing: quality.Standing = field(default_factory=quality.Standing)
     _last: dict[str, Incident] = field(default_factory=dict)
+    _ended: Ended = field(default_factory=Ended)
     _applied: int = -1
     _saved_ns: int = 0
 
@@ -93,13 +96,10 @@ class IncidentsPart(Tickless):
         self._last = {incident.incident_id: incident for incident in self.operator.open()}
         for incident in self._last.values():
             self._standing.take(incident)
+        self._ended.load(body.get("ended", ()))
         self.resume(list(self._last.values()))
-        self.resume_alerts(self.active())
+        self.resume_alerts([*self._ended.alerts(), *self.deployed.active(), *self.floods.told.values()])
         return Restored(seat.held, seat=seat)
-
-    def active(self) -> list[AlertTransition]:
-        """Alerts that are made here and fire."""
-        return [*self.deployed.active(), *self.floods.told.values()]
 
     def _discarded(self, reason: str) -> None:
         _log.warning("incidents begin anew: %s", reason)
@@ -159,7 +159,8 @@ class IncidentsPart(Tickless):
         outputs = []
         for incident in incidents:
             before = self._last.pop(incident.incident_id, None)
-            self.notify(incident, before)
+            for notice in self.notify(incident, before):
+                self._ended.take(notice)
             if incident.status == "open":
                 self._last[incident.incident_id] = incident
             self.health.figures(quality.of_incident(incident, before))
@@ -193,6 +194,7 @@ class IncidentsPart(Tickless):
         outputs = []
         for transition in alerts:
             self.alert(transition)
+            self._ended.take(transition)
             outputs.append(Output(topics.ALERTS, transition.fingerprint.encode(), encode_alert(transition)))
         return outputs
 
@@ -213,6 +215,7 @@ class IncidentsPart(Tickless):
             "incidents": self.operator.snapshot().decode(),
             "deployed": self.deployed.dump(),
             "floods": self.floods.dump(),
+            "ended": self._ended.dump(),
         }
         applied = self._applied
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -183,14 +184,15 @@ class Roles:
             return CapacityPart(topic, partition, CapacityOperator(self._resources, self._step_ns), self._health)
         if topic in relay.SOURCES:
             return RelayPart(topic, partition, self._health)
+        owner = _owner(topic, partition)
         if topic in incidents.SOURCES:
             return IncidentsPart(
                 topic,
                 partition,
-                self._tell,
-                self._retell,
-                alert=self._notify,
-                resume_alerts=self._resume,
+                partial(self._tell, owner),
+                partial(self._retell, owner),
+                alert=partial(self._notify, owner),
+                resume_alerts=partial(self._resume, owner),
                 told=self._told,
                 health=self._health,
                 operator=IncidentOperator(self._weights),
@@ -200,8 +202,8 @@ class Roles:
             partition,
             make_detect=self._detect,
             make_correlate=self._correlate,
-            notify=self._notify,
-            resume=self._resume,
+            notify=partial(self._notify, owner),
+            resume=partial(self._resume, owner),
             snapshot_every=settings.state_snapshot_windows,
             pane_ns=self._spec.pane_ns,
             detector=settings.detector,
@@ -243,25 +245,27 @@ class Roles:
                 if isinstance(part, AlertsPart):
                     part.reload()
 
-    def _notify(self, transition: AlertTransition) -> None:
+    def _notify(self, owner: str, transition: AlertTransition) -> None:
         labels = (transition.previous or "new", transition.state, transition.severity)
         self._health.alert_transitions.labels(*labels).inc()
         if self._publisher is not None:
-            self._publisher.update(transition)
+            self._publisher.update(transition, owner)
 
-    def _resume(self, alerts: Sequence[AlertTransition]) -> None:
+    def _resume(self, owner: str, alerts: Sequence[AlertTransition]) -> None:
         if self._publisher is not None:
-            self._publisher.restore(alerts)
+            self._publisher.restore(alerts, owner)
 
-    def _tell(self, incident: Incident, before: Incident | None) -> None:
+    def _tell(self, owner: str, incident: Incident, before: Incident | None) -> list[AlertTransition]:
+        told = list(notices(incident, before, markers=self._marks))
         if self._publisher is not None:
-            for notice in notices(incident, before, markers=self._marks):
-                self._publisher.update(notice)
+            for notice in told:
+                self._publisher.update(notice, owner)
+        return told
 
-    def _retell(self, open_now: Sequence[Incident]) -> None:
+    def _retell(self, owner: str, open_now: Sequence[Incident]) -> None:
         if self._publisher is not None:
             told = [n for incident in open_now for n in standing(incident, markers=self._marks)]
-            self._publisher.restore(told)
+            self._publisher.restore(told, owner)
 
     def _caught_up(self) -> bool:
         """Whether the alerts role has every closed window that is there."""
@@ -275,11 +279,8 @@ class Roles:
         """Another worker may own the partition now: stop showing its figures and repeating its alerts."""
         if isinstance(part, MetricsPartition):
             self._collector.remove(part.topic, part.partition)
-        elif isinstance(part, AlertsPart) and self._publisher is not None:
-            self._publisher.forget([t.fingerprint for t in part.correlate.active()])
-        elif isinstance(part, IncidentsPart) and self._publisher is not None:
-            told = [n for incident in part.operator.open() for n in standing(incident, markers=True)]
-            self._publisher.forget([notice.fingerprint for notice in (*told, *part.active())])
+        elif isinstance(part, AlertsPart | IncidentsPart) and self._publisher is not None:
+            self._publisher.forget(_owner(part.topic, part.partition))
 
     def _show_firing(self) -> None:
         parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
@@ -318,6 +319,11 @@ class Roles:
             for runtime in self.runtimes
             for tp, part in list(runtime.parts.items())
         ]
+
+
+def _owner(topic: str, partition: int) -> str:
+    """Whose alerts they are, for the publisher."""
+    return f"{topic}/{partition}"
 
 
 def _manner(settings: Settings) -> AlertmanagerSettings:

@@ -101,20 +101,20 @@ class AlertmanagerPublisher:
             await self._client.aclose()
             self._client = None
 
-    def update(self, transition: AlertTransition) -> None:
-        """Takes over a transition; does not block and does not fail."""
+    def update(self, transition: AlertTransition, owner: str = "") -> None:
+        """Takes over a transition of an owner (a partition); does not block and does not fail."""
         dropped = self._board.dropped
-        if self._board.update(transition, self._clock_ns()):
+        if self._board.update(transition, self._clock_ns(), owner):
             for peer in self._peers:
                 peer.wake()
         elif self._board.dropped > dropped:
             self._stats.dropped()
 
-    def restore(self, alerts: Iterable[AlertTransition]) -> None:
+    def restore(self, alerts: Iterable[AlertTransition], owner: str = "") -> None:
         """Takes over the last transition of each known alert after a restart; the original ``startsAt`` is kept."""
         self._restored_ns = self._clock_ns()
         for transition in alerts:
-            self.update(transition)
+            self.update(transition, owner)
 
     def settling(self) -> bool:
         """Whether what a restart reads again may still change what is desired."""
@@ -126,10 +126,9 @@ class AlertmanagerPublisher:
             self._restored_ns = 0
         return self._restored_ns > 0
 
-    def forget(self, fingerprints: Iterable[str]) -> None:
-        """Stops repeating alerts that another worker owns now, without resolving them."""
-        for fingerprint in fingerprints:
-            self._board.forget(fingerprint)
+    def forget(self, owner: str) -> None:
+        """Stops repeating alerts of an owner that another worker speaks for now, without resolving them."""
+        self._board.forget(owner)
 
     def failing(self) -> dict[str, int]:
         """Peers that take nothing, and since when (ns): from the begin of the first post that failed."""

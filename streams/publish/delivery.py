@@ -38,7 +38,10 @@ class Timing:
 
 @dataclass(slots=True)
 class Desired:
-    """The state of one label set. ``version`` is new for each change; ``resolved_ns`` is 0 while it fires."""
+    """The state of one label set.
+
+    ``version`` is new for each change; ``resolved_ns`` is 0 while it fires; ``owner`` is the partition it comes from.
+    """
 
     labels: Labels
     fingerprint: str
@@ -47,6 +50,7 @@ class Desired:
     ends_at_ns: int
     resolved_ns: int
     version: int
+    owner: str = ""
 
     def body(self, now_ns: int, timing: Timing, generator_url: str) -> dict[str, Any]:
         """One element of ``POST /api/v2/alerts``.
@@ -94,7 +98,7 @@ class Board:
     _seq: dict[str, int] = field(default_factory=dict)
     _version: int = 0
 
-    def update(self, transition: AlertTransition, now_ns: int) -> bool:
+    def update(self, transition: AlertTransition, now_ns: int, owner: str = "") -> bool:
         """Takes a transition over; False if it says nothing new: pending, seen before, or dropped."""
         fingerprint = transition.fingerprint
         if transition.state == "pending" or transition.seq <= self._seq.get(fingerprint, -1):
@@ -116,6 +120,7 @@ class Board:
             ends_at_ns=transition.ends_at_ns if resolved else 0,
             resolved_ns=now_ns if resolved else 0,
             version=self._next(),
+            owner=owner,
         )
         return True
 
@@ -164,9 +169,13 @@ class Board:
             ended = (stray.starts_at_ns, now_ns, now_ns, self._next())
             self.desired[labels] = Desired(labels, fingerprint, stray.annotations, *ended)
 
-    def forget(self, fingerprint: str) -> None:
-        """Lets go of an alert without resolving it: another worker speaks for it now."""
-        for old in [d for d in self.desired.values() if d.fingerprint == fingerprint]:
+    def forget(self, owner: str) -> None:
+        """Lets go of an owner's alerts without resolving them: another worker speaks for it now.
+
+        Those that have ended as well: repeated while that worker lets the same alert fire anew, the old end would take
+        the place of the new episode in Alertmanager.
+        """
+        for old in [d for d in self.desired.values() if d.owner == owner]:
             self._forget(old)
 
 

@@ -109,6 +109,14 @@ def test_the_earliest_start_wins_and_only_an_end_in_the_past_resolves(server: Se
     assert server.mine() == {}
 
 
+def test_an_episode_that_is_over_takes_the_place_of_the_one_that_fires(server: Server) -> None:
+    """Why nobody may repeat the end of an alert that another worker speaks for (``forget``)."""
+    server.post([server.alert("Twice", startsAt=at(minutes=1), endsAt=at(minutes=-4))])
+    assert set(server.mine()) == {"Twice"}
+    server.post([server.alert("Twice", startsAt=at(minutes=5), endsAt=at(minutes=2))])
+    assert server.mine() == {}
+
+
 def seconds_ago(text: str) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
 
@@ -208,6 +216,26 @@ def test_a_restart_resolves_nothing_and_keeps_the_start(server: Server) -> None:
             publisher.update(fires(server, "Another"))
             found = await until(server, lambda found: len(found) == 2)
             assert 295 < seconds_ago(found["StepsFail/high"]["startsAt"]) < 330
+
+    asyncio.run(scenario())
+
+
+def test_what_an_owner_lets_go_does_not_end_the_next_owner_s_episode(server: Server) -> None:
+    async def scenario() -> None:
+        now, stats = time.time_ns(), CountedStats()
+        async with (
+            publishing(server, stats=stats, resend_seconds=0.1) as old,
+            publishing(server, resend_seconds=60.0, reconcile_seconds=60.0) as new,
+        ):
+            old.update(fires(server, "Other"), "agents.windows/1")
+            old.update(fires(server, seq=1, state="resolved", ends_at_ns=now - 60 * SECOND), "agents.windows/0")
+            await until(server, lambda found: set(found) == {"Other/high"})
+            old.forget("agents.windows/0")
+            new.update(fires(server, seq=3, starts_at_ns=now - 30 * SECOND), "agents.windows/0")
+            await until(server, lambda found: "StepsFail/high" in found)
+            said = stats.codes["200"]
+            found = await until(server, lambda _: stats.codes["200"] >= said + 3)
+            assert set(found) == {"Other/high", "StepsFail/high"}
 
     asyncio.run(scenario())
 

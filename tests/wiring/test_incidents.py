@@ -11,6 +11,7 @@ import pytest
 from streams import topics
 from streams.app.incidents import IncidentsPart
 from streams.app.relay import RelayPart
+from streams.correlate.notices import notices
 from streams.domain.alert import AlertTransition, decode_alert, encode_alert
 from streams.domain.control import Ack, control_key, encode_control
 from streams.domain.deployment import encode_deployment
@@ -50,7 +51,7 @@ def alerts(line: Line) -> dict[tuple[str, int, int], AlertTransition]:
 
 
 def part() -> IncidentsPart:
-    return IncidentsPart(topics.FINDINGS, 0, lambda *_: None, lambda _: None)
+    return IncidentsPart(topics.FINDINGS, 0, lambda *_: (), lambda _: None)
 
 
 def incidents(line: Line) -> dict[int, Incident]:
@@ -103,13 +104,36 @@ def test_what_is_made_here_is_told_again_after_a_restart(monkeypatch: pytest.Mon
     assert sorted(t.alertname for t in again) == ["AlertFlood", "DeploymentRegression"]
 
 
+def test_what_ended_is_told_again_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alertmanager may not have heard of it before."""
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    log = crowd()
+    told: dict[str, AlertTransition] = {}
+
+    def tell(incident: Incident, before: Incident | None) -> list[AlertTransition]:
+        said = list(notices(incident, before, markers=True))
+        told.update((notice.fingerprint, notice) for notice in said)
+        return said
+
+    line = Line(log, lambda: replace(part(), notify=tell))
+    line.run(itertools.repeat(7), 1)
+    again: list[AlertTransition] = []
+    line._make = lambda: replace(part(), resume_alerts=again.extend)
+    line._restore()
+    ended = {t.fingerprint: t for t in again if t.state == "resolved"}
+    markers = {f: t for f, t in told.items() if t.state == "resolved"}
+    assert markers
+    assert ended.items() >= markers.items()
+    assert [t.alertname for f, t in ended.items() if f not in markers] == ["DeploymentRegression"]
+
+
 def test_what_is_open_is_told_again_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
     log = findings()
     line = Line(log, part)
     line.run(itertools.repeat(len(log)), 0)
     again: list[Incident] = []
-    line._make = lambda: IncidentsPart(topics.FINDINGS, 0, lambda *_: None, again.extend)
+    line._make = lambda: IncidentsPart(topics.FINDINGS, 0, lambda *_: (), again.extend)
     line._restore()
     (incident,) = again
     assert incident == incidents(line)[max(incidents(line))]

@@ -6,6 +6,7 @@ import itertools
 import random
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -256,6 +257,20 @@ def test_alerts(seed: int, lengths: list[int], crashes: list[int], depth: int) -
     assert learnt(crashed) == learnt(calm)
     assert transitions(calm)
     assert {r.value for r in crashed.topics[topics.ANOMALIES]} == {r.value for r in calm.topics[topics.ANOMALIES]}
+
+
+def test_what_ended_is_told_again_after_a_restart() -> None:
+    """A worker may die after the snapshot and before Alertmanager has heard of it."""
+    line = Line(window_log(1), lambda: replace(alerts_part(), snapshot_every=1))
+    line.run(forever([5]), 0)
+    again: list[AlertTransition] = []
+    line._make = lambda: replace(alerts_part(), resume=again.extend)
+    line._restore()
+    last = {alert.fingerprint: alert for alert in transitions(line).values() if alert.state != "pending"}
+    ended = {alert.fingerprint for alert in last.values() if alert.state == "resolved"}
+    assert ended
+    assert {alert.fingerprint for alert in again if alert.state == "resolved"} == ended
+    assert {alert.fingerprint: alert for alert in again if alert.state != "pending"} == last
 
 
 def test_a_snapshot_waits_for_alertmanager_but_not_for_ever() -> None:

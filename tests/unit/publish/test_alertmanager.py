@@ -264,9 +264,10 @@ def test_restored_alerts_keep_their_start_and_forgotten_ones_are_not_repeated(fa
     async def scenario() -> None:
         began_ns = time.time_ns() - 3_600 * SECOND_NS
         async with publishing(fake.url, resend_seconds=0.05) as (publisher, _):
-            publisher.restore([alert(0, starts_at_ns=began_ns, seq=7), alert(1)])
+            publisher.restore([alert(0, starts_at_ns=began_ns, seq=7)], "mine")
+            publisher.restore([alert(1)], "another's")
             await until(lambda: names(fake) == everyone(2))
-            publisher.forget([alert(1).fingerprint])
+            publisher.forget("another's")
             said = len(fake.posts)
             await until(lambda: len(fake.posts) >= said + 3)
             assert [len(post) for post in fake.posts[said + 1 :]] == [1] * (len(fake.posts) - said - 1)

@@ -207,11 +207,14 @@ def test_the_board_is_bounded(resolved: bool) -> None:
     assert of.update(named(5), NOW + 5)
 
 
-def test_an_alert_that_another_worker_owns_is_let_go_unresolved() -> None:
+@pytest.mark.parametrize("state", ["firing", "resolved"])
+def test_alerts_that_another_worker_owns_are_let_go_as_they_are(state: str) -> None:
     of, ledger = board(), Ledger()
-    of.update(transition(seq=3), NOW)
+    of.update(transition(seq=3, state=state), NOW, "windows/0")
+    of.update(named(1), NOW, "windows/1")
     send_all(ledger, of, NOW)
-    of.forget(transition().fingerprint)
+    of.forget("windows/0")
     ledger.forget_gone(of)
-    assert ledger.due(of, NOW + 1_000 * SECOND_NS, 256) == []
-    assert of.update(transition(seq=3), NOW)
+    repeated = ledger.due(of, NOW + 100 * SECOND_NS, 256)
+    assert [dict(d.labels)["alertname"] for d in repeated] == ["A1"]
+    assert of.update(transition(seq=3, state=state), NOW)
