@@ -71,6 +71,7 @@ def _add_page(app: FastAPI) -> None:
         "page.html": "text/html; charset=utf-8",
         "page.js": "text/javascript",
         "operations.js": "text/javascript",
+        "logs.js": "text/javascript",
         "page.css": "text/css",
     }
     folder = files("streams.api") / "page"
@@ -79,7 +80,7 @@ def _add_page(app: FastAPI) -> None:
         return lambda: Response((folder / name).read_bytes(), media_type=kinds[name])
 
     app.add_api_route("/", serve("page.html"), include_in_schema=False, response_class=HTMLResponse)
-    for name in ("page.js", "operations.js", "page.css"):
+    for name in kinds.keys() - {"page.html"}:
         app.add_api_route(f"/{name}", serve(name), include_in_schema=False)
 
 

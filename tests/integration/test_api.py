@@ -47,6 +47,7 @@ AGENT = (series("agents.memory", "2", **{"agent.id": "planner-1", "agent.type": 
 GATE = {"name": "errors", "status": "fail", "blocking": True, "reason": "ratio 0.2 ratio, asked < 0.05"}
 VERDICT = {"verdict": "fail", "recommended_action": "roll back", "at": "2026-01-31T22:00:00.000Z", "gates": [GATE]}
 JUDGED = validated(deployment("d0"), VERDICT, "fail", "ci", 2 * 10**9)
+WRITER = {"service.name": "shop", "gen_ai.agent.id": "planner-1"}
 LOGS = [{"severityNumber": 13, "body": f"call {n} failed, password={n}", "traceId": TRACE} for n in range(3)]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
@@ -109,7 +110,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
                 Sent(
                     topics.EDGES, b"e", encode_edge(Edge("planning", "tools", "unset", 9, 1, 0.5, 0.3, 5, 4 * 10**18))
                 ),
-                Sent(topics.LOGS, b"planner-1", encode_log_batch({"service.name": "shop"}, LOGS, producer="p", seq=0)),
+                Sent(topics.LOGS, b"planner-1", encode_log_batch(WRITER, LOGS, producer="p", seq=0)),
                 Sent(topics.TRACES, TRACE.encode(), encode_trace(trace_record(TRACE, spans))),
             ]
         )
@@ -285,6 +286,31 @@ def test_from_an_agent_to_its_traces_and_why_a_deployment_failed(page: Page, tmp
     shot(page, tmp_path, "deployment")
 
 
+def test_from_an_agent_to_its_logs_to_the_trace_they_belong_to(page: Page, tmp_path: Path) -> None:
+    page.get_by_text("open incidents").wait_for()
+    page.goto(page.url.split("#")[0] + "#/agent/planner-1")
+    page.get_by_text("its logs").click()
+    page.get_by_role("row", name="call 0 failed").wait_for()
+    assert page.get_by_label("agent_id").input_value() == "planner-1"
+    page.keyboard.press("/")
+    page.keyboard.type("1 call")
+    page.keyboard.press("Enter")
+    page.get_by_role("row", name="call 0 failed").wait_for(state="detached")
+    page.get_by_label("severity").select_option("ERROR")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_text("nothing of the last day matches").wait_for()
+    page.get_by_label("severity").select_option("WARN")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("row", name="call 1 failed").wait_for()
+    shot(page, tmp_path, "logs")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.get_by_text("the critical path is outlined").wait_for()
+    page.get_by_text("its logs").click()
+    page.get_by_role("row", name="call 2 failed").wait_for()
+    assert page.get_by_label("trace_id").input_value() == TRACE
+
+
 @pytest.mark.parametrize(
     ("key", "says"),
     [
@@ -294,6 +320,7 @@ def test_from_an_agent_to_its_traces_and_why_a_deployment_failed(page: Page, tmp
         ("6", "planner-1"),
         ("7", "shop 2"),
         ("8", "agent memory max"),
+        ("9", "call 2 failed"),
     ],
 )
 def test_views_by_key(page: Page, tmp_path: Path, key: str, says: str) -> None:

@@ -38,7 +38,7 @@ async function agent(id) {
   const figures = [["service", `${one.service} ${one.version}`], ["environment", one.environment], ["type", one.type], ["memory", bytes(one.memory_bytes) || "no data"], ["cpu", share(one.cpu_ratio) || "no data"], ["steps", shown(one.steps)], ["failed steps", share(one.error_ratio) || "no data"], ["inference p95", shown(one.p95_inference_seconds, " s")], ["sessions", shown(one.sessions)], ["free energy", shown(one.free_energy)], ["right predictions", share(one.belief_accuracy_ratio) || "no data"]];
   const alerts = found.alerts.map((alert) => row(`#/alert/${alert.fingerprint}`, word(alert.severity), alert.alertname, alert.annotations.summary || ""));
   return [make("h1", {}, marked(one.status), one.agent_id), make("p", { class: "dim" }, `last seen ${since(one.last_seen)}; figures of the last hour`),
-    make("p", {}, make("a", { href: `#/traces?agent_id=${encodeURIComponent(one.agent_id)}` }, "its traces"), " · ", make("a", { href: `#/traces?agent_id=${encodeURIComponent(one.agent_id)}&status=error` }, "those that failed")),
+    make("p", {}, make("a", { href: `#/traces?agent_id=${encodeURIComponent(one.agent_id)}` }, "its traces"), " · ", make("a", { href: `#/traces?agent_id=${encodeURIComponent(one.agent_id)}&status=error` }, "those that failed"), " · ", make("a", { href: `#/logs?agent_id=${encodeURIComponent(one.agent_id)}` }, "its logs")),
     alerts.length ? table(["", "alert", "what"], alerts) : "", line(found.panes, "memory_bytes", "memory"), line(found.panes, "steps", "steps in ten seconds"),
     table(["figure", "value"], figures.map(([name, value]) => row("", name, value)))];
 }

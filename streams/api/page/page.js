@@ -5,6 +5,7 @@ const view = document.getElementById("view");
 const fresh = document.getElementById("fresh");
 let token = sessionStorage.getItem("token") || "";
 let drawn = 0; // of two answers that cross, the later question wins
+let searching = false; // the next view that is drawn begins in its search field
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -67,9 +68,9 @@ async function incident(id) {
   const { incident: found } = await ask(`/api/v1/incidents/${id}`);
   const rows = [...found.members].sort((a, b) => a.starts_at_ns - b.starts_at_ns).map((member) => row(`#/alert/${member.fingerprint}`,
     time(member.starts_at_ns), member.ends_at_ns ? word("resolved") : word(member.severity), member.alertname, member.service, member.agent, member.why || "opened the incident"));
-  const about = found.services[0] ? `#/traces?service=${encodeURIComponent(found.services[0])}&status=error` : "#/traces?status=error";
+  const of = found.services[0] ? `&service=${encodeURIComponent(found.services[0])}` : "";
   return [make("h1", {}, word(found.status === "open" ? found.severity : found.status), found.title), ...causes(found, 5),
-    make("p", {}, make("a", { href: about }, "failed traces of what is affected"), " · ", make("a", { href: "#/map" }, "service map")),
+    make("p", {}, make("a", { href: `#/traces?status=error${of}` }, "failed traces of what is affected"), " · ", make("a", { href: `#/logs?severity=WARN${of}` }, "its warnings and errors"), " · ", make("a", { href: "#/map" }, "service map")),
     make("h2", {}, "What happened, in order"), table(["began", "", "alert", "service", "agent", "why it belongs here"], rows),
     make("p", { class: "dim" }, `opened ${time(found.opened_at_ns)}, changed ${time(found.updated_at_ns)}${found.resolved_at_ns ? `, resolved ${time(found.resolved_at_ns)}` : ""}; reopened ${found.reopened} times`)];
 }
@@ -92,17 +93,24 @@ async function alert(id) {
     table(["began", "ended", "state", "value", "threshold"], episodes.map((one) => row("", time(one.starts_at_ns), one.ends_at_ns ? time(one.ends_at_ns) : "", one.state, number(one.value), number(one.threshold))))];
 }
 
+function filter(base, names, choices, query) {
+  const field = (name) => {
+    if (!choices[name]) return make("input", { name, placeholder: name.replaceAll("_", " "), value: query.get(name) || "", "aria-label": name });
+    const select = make("select", { name, "aria-label": name }, ...choices[name].map(([value, text]) => { const option = make("option", {}, text || value || `any ${name}`); option.value = value; return option; }));
+    select.value = query.get(name) || "";
+    return select;
+  };
+  const form = make("form", { class: "filter" }, ...names.map(field), make("button", {}, "Search"));
+  form.addEventListener("submit", (event) => { event.preventDefault(); location.hash = `${base}?${new URLSearchParams([...new FormData(form)].filter(([, value]) => value))}`; });
+  return form;
+}
+const wanted = (names, query) => new URLSearchParams([...query].filter(([name, value]) => (names.includes(name) || name === "cursor") && value));
+
 async function traces(query) {
   const names = ["text", "service", "agent_id", "status", "pattern", "min_duration_ms"];
-  const asked = new URLSearchParams([...query].filter(([name, value]) => (names.includes(name) || name === "cursor") && value));
+  const asked = wanted(names, query);
   const { traces: found, next_cursor: next } = await ask(`/api/v1/traces?limit=50&${asked}`);
-  const choices = { status: ["", "ok", "error"], pattern: ["", "fan_in", "hung", "loop", "orphans", "retry", "skew"] };
-  const fields = names.map((name) => choices[name]
-    ? make("select", { name, "aria-label": name }, ...choices[name].map((text) => make("option", { value: text || undefined, selected: (query.get(name) || "") === text ? "" : undefined }, text || `any ${name}`)))
-    : make("input", { name, placeholder: name.replaceAll("_", " "), value: query.get(name) || "", "aria-label": name }));
-  fields.filter((field) => field.tagName === "SELECT").forEach((field) => { field.value = query.get(field.name) || ""; if (field.options[0]) field.options[0].value = ""; });
-  const form = make("form", { class: "filter" }, ...fields, make("button", {}, "Search"));
-  form.addEventListener("submit", (event) => { event.preventDefault(); location.hash = `#/traces?${new URLSearchParams([...new FormData(form)].filter(([, value]) => value))}`; });
+  const form = filter("#/traces", names, { status: [[""], ["ok"], ["error"]], pattern: ["", "fan_in", "hung", "loop", "orphans", "retry", "skew"].map((name) => [name]) }, query);
   const rows = found.map((one) => row(`#/trace/${one.trace_id}`, one.start.replace("T", " "), one.error_count ? word("critical") : word("ok"), `${one.service}: ${one.operation}`, `${number(one.duration_ms)} ms`, String(one.span_count)));
   asked.set("cursor", next);
   return [make("h1", {}, "Traces"), form, found.length ? table(["began", "", "root", "duration", "spans"], rows) : empty("no trace matches"), next ? make("a", { href: `#/traces?${asked}` }, "older") : ""];
@@ -134,7 +142,7 @@ async function trace(id) {
   }
   const failures = found.failures.map((one) => make("li", {}, `${one.service}: ${one.name}: ${one.error_type} ${one.message}`));
   const loops = (found.loops || []).map((one) => make("li", {}, `${one.agent} called ${one.tool} ${one.calls} times with the same arguments`));
-  return [make("h1", {}, found.trace_id), make("p", {}, `${time(found.start_ns)}, ${number(total / 1e6)} ms, ${found.span_count} spans of ${found.services.length} services, ${found.complete ? "complete" : "incomplete"}; the critical path is outlined`),
+  return [make("h1", {}, found.trace_id), make("p", {}, `${time(found.start_ns)}, ${number(total / 1e6)} ms, ${found.span_count} spans of ${found.services.length} services, ${found.complete ? "complete" : "incomplete"}; the critical path is outlined`), make("p", {}, make("a", { href: `#/logs?trace_id=${found.trace_id}` }, "its logs")),
     failures.length ? make("ul", {}, ...failures) : "", loops.length ? make("ul", {}, ...loops) : "", ...lines];
 }
 
@@ -171,13 +179,13 @@ async function map() {
 
 function row(href, ...cells) {
   const go = () => { if (href) location.hash = href; };
-  const node = make("tr", { tabindex: href ? "0" : undefined, onclick: go }, ...cells.map((cell) => make("td", {}, cell)));
-  node.addEventListener("keydown", (event) => { if (event.key === "Enter") go(); });
+  const node = make("tr", { tabindex: href ? "0" : undefined, onclick: (event) => { if (!event.target.closest("a")) go(); } }, ...cells.map((cell) => make("td", {}, cell)));
+  node.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target === node) go(); });
   return node;
 }
 const table = (heads, rows) => make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", {}, head)))), make("tbody", {}, ...rows));
 
-const routes = [[/^\/$/, incidents], [/^\/incident\/([0-9a-f]+)$/, incident], [/^\/alerts$/, alerts], [/^\/alert\/([0-9a-f]+)$/, alert], [/^\/traces$/, traces], [/^\/trace\/([0-9a-f]+)$/, trace], [/^\/anomalies$/, anomalies], [/^\/map$/, map], [/^\/agents$/, agents], [/^\/agent\/(.+)$/, agent], [/^\/deployments$/, deployments], [/^\/deployment\/(.+)$/, deployment], [/^\/pipeline$/, pipeline]];
+const routes = [[/^\/$/, incidents], [/^\/incident\/([0-9a-f]+)$/, incident], [/^\/alerts$/, alerts], [/^\/alert\/([0-9a-f]+)$/, alert], [/^\/traces$/, traces], [/^\/trace\/([0-9a-f]+)$/, trace], [/^\/logs$/, logs], [/^\/anomalies$/, anomalies], [/^\/map$/, map], [/^\/agents$/, agents], [/^\/agent\/(.+)$/, agent], [/^\/deployments$/, deployments], [/^\/deployment\/(.+)$/, deployment], [/^\/pipeline$/, pipeline]];
 
 async function draw() {
   const [path, query] = (location.hash.slice(1) || "/").split("?");
@@ -189,6 +197,7 @@ async function draw() {
     try {
       const content = await show(...(match.length > 1 ? match.slice(1) : [new URLSearchParams(query)]));
       if (mine === drawn) view.replaceChildren(...content.filter((node) => node !== ""));
+      if (mine === drawn && searching) { searching = false; search(); }
     } catch (error) {
       if (mine === drawn) view.replaceChildren(make("p", { class: "empty", role: "alert" }, `This cannot be shown: ${error.message}`));
     }
@@ -202,22 +211,29 @@ function follow() {
   setInterval(() => { if (/^#\/(agent|deployment|pipeline)/.test(location.hash)) draw(); }, 15000); // no event tells of these
   const events = new EventSource("/api/v1/stream");
   let waits = null;
-  const soon = () => { if (waits === null) waits = setTimeout(() => { waits = null; if (!/trace|anomalies|agent|deployment|pipeline/.test(location.hash)) draw(); }, 1500); };
+  const soon = () => { if (waits === null) waits = setTimeout(() => { waits = null; if (!/trace|logs|anomalies|agent|deployment|pipeline/.test(location.hash)) draw(); }, 1500); };
   events.addEventListener("alert", soon);
   events.addEventListener("incident", soon);
   return events;
+}
+
+function search() {
+  const field = view.querySelector("form.filter input");
+  if (field) return field.focus();
+  searching = true;
+  location.hash = "#/traces";
 }
 
 document.addEventListener("keydown", (event) => {
   if (/INPUT|SELECT/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
   const rows = [...view.querySelectorAll(".card, tr[tabindex]")];
   const at = rows.indexOf(document.activeElement);
-  if (event.key >= "1" && event.key <= "8") location.hash = document.querySelector(`nav a[data-key="${event.key}"]`).getAttribute("href");
+  if (event.key >= "1" && event.key <= "9") location.hash = document.querySelector(`nav a[data-key="${event.key}"]`).getAttribute("href");
   else if (event.key === "j" && rows.length) rows[Math.min(at + 1, rows.length - 1)].focus();
   else if (event.key === "k" && rows.length) rows[Math.max(at - 1, 0)].focus();
   else if (event.key === "Backspace") history.back();
   else if (event.key === "r") draw();
-  else if (event.key === "/") { event.preventDefault(); location.hash = "#/traces"; setTimeout(() => { const field = view.querySelector("input"); if (field) field.focus(); }, 300); }
+  else if (event.key === "/") { event.preventDefault(); search(); }
 });
 addEventListener("hashchange", () => { draw(); view.focus(); });
 draw().then(follow);
