@@ -27,7 +27,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.transport.requests import REQUESTS_TRANSPORT
 
-from benchmarks.apiworld import AGENT, DEPLOYMENT, world
+from benchmarks.apiworld import AGENT, ALERT, DEPLOYMENT, INCIDENT, TRACE, world
 from streams.api.context import Context
 from streams.api.server import make_app
 
@@ -36,19 +36,33 @@ NOW_NS: Final = 1_700_000_000 * 10**9
 PER_ROUND: Final = 25
 """Cases of one operation and way of drawing before the next has its turn."""
 ENDLESS: Final = "/api/v1/stream"
-THERE: Final = {"deployment_id": DEPLOYMENT, "agent_id": AGENT, "name": "AgentMemoryHigh", "target": "ab" * 8}
+THERE: Final = {
+    "deployment_id": DEPLOYMENT,
+    "agent_id": AGENT,
+    "name": "AgentMemoryHigh",
+    "target": ALERT.fingerprint,
+    "fingerprint": ALERT.fingerprint,
+    "incident_id": INCIDENT.incident_id,
+    "trace_id": TRACE.trace_id,
+}
 _SENT: Final = ("method", "url", "params", "json", "headers", "content")
 
 
 @dataclass
 class Outcome:
-    """What came back; ``found`` are the first ten requests with each status that should not be."""
+    """What came back.
+
+    Attributes:
+        found: the first ten requests with each status that should not be.
+        answered: operations (``GET /api/v1/alerts``) that were answered with a 2xx at least once.
+    """
 
     by_status: Counter[int] = field(default_factory=Counter)
     server_errors: int = 0
     undocumented: int = 0
     no_problem: int = 0
     found: list[str] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
 
     @property
     def cases(self) -> int:
@@ -59,6 +73,8 @@ class Outcome:
         """One answer."""
         status = answer.status_code
         self.by_status[status] += 1
+        if 200 <= status < 300:
+            self.answered.add(case.operation.label)
         wrong = {
             "server_errors": status >= 500,
             "undocumented": str(status) not in case.operation.responses.status_codes,
@@ -71,7 +87,12 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {"cases": self.cases, **vars(self), "by_status": dict(sorted(self.by_status.items()))}
+        return {
+            "cases": self.cases,
+            **vars(self),
+            "by_status": dict(sorted(self.by_status.items())),
+            "answered": len(self.answered),
+        }
 
 
 def fuzz(context: Context, cases: int, seed_: int = 1, per_round: int = PER_ROUND) -> Outcome:

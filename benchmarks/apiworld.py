@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,16 +13,22 @@ import numpy as np
 
 from agents_emitter.events import encode_log_batch
 from agents_emitter.redaction import Redactor
+from benchmarks import readmodel
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
 from streams.api.context import Context
 from streams.api.ledger import Ledger
 from streams.api.logs.writer import LogWriter
+from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
+from streams.domain.alert import decode_alert, encode_alert
 from streams.domain.audit import Entry, decode_entry
+from streams.domain.control import Ack, control_key, encode_control
 from streams.domain.deployment import Deployment, encode_deployment
+from streams.domain.incident import decode_incident, encode_incident
 from streams.domain.series import Series
+from streams.domain.trace import encode_trace
 from streams.domain.window import WindowBatch, encode_window_batch
 from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
@@ -31,6 +39,10 @@ from streams.settings import Settings
 
 Row = TypeVar("Row")
 DEPLOYMENT, AGENT = "shop-1", "planner-1"
+_ALERT, _INCIDENT = (value for _, value in readmodel.episodes(1, random.Random(1)))
+ALERT = replace(decode_alert(_ALERT), state="firing", ends_at_ns=0)
+INCIDENT = replace(decode_incident(_INCIDENT), status="open", resolved_at_ns=0)
+TRACE = readmodel.drawn(0, random.Random(1))
 
 
 class BoardLedger(Ledger):
@@ -91,7 +103,9 @@ def world(folder: Path, now_ns: int) -> Context:
     stores = {"api_store_path": board, "trace_store_path": folder / "traces.sqlite3"}
     settings = Settings(**stores, commands_key_file=str(folder / "key"), api_requests_per_second=1e5)
     context = Context(settings, (), lambda: now_ns, BoardLedger(board), undecided)
-    TraceWriter(settings.trace_store_path, topics.TRACES).close()
+    traces = TraceWriter(settings.trace_store_path, topics.TRACES)
+    traces.write([FetchedTrace(0, 0, encode_trace(TRACE))])
+    traces.close()
     agents = AgentWriter(context.agents_path, settings.pane_seconds)
     agents.write([Fetched(topics.WINDOWS, 0, 0, 1_000, encode_window_batch(_window(now_ns)))])
     agents.close()
@@ -101,10 +115,16 @@ def world(folder: Path, now_ns: int) -> Context:
     )
     logs.write([Fetched(topics.LOGS, 0, 0, 1_000, value)])
     logs.close()
-    asyncio.run(
-        context.ledger.write(topics.DEPLOYMENTS, DEPLOYMENT.encode(), encode_deployment(deployment(DEPLOYMENT)))
-    )
+    asyncio.run(_written(context.ledger))
     return context
+
+
+async def _written(ledger: Ledger) -> None:
+    ack = Ack(ALERT.fingerprint, "ann", "on it", 10**9)
+    await ledger.write(topics.ALERTS, ALERT.fingerprint.encode(), encode_alert(ALERT))
+    await ledger.write(topics.INCIDENTS, INCIDENT.incident_id.encode(), encode_incident(INCIDENT))
+    await ledger.write(topics.CONTROL, control_key(ack), encode_control(ack))
+    await ledger.write(topics.DEPLOYMENTS, DEPLOYMENT.encode(), encode_deployment(deployment(DEPLOYMENT)))
 
 
 async def undecided(_: Settings, book: GateBook, question: Question, clock_ns: Callable[[], int]) -> Verdict:
