@@ -376,6 +376,8 @@ class Settings:
     api_port: int = _number(8180, "Its port.", unit="1", low=1, high=65_535)
     api_tokens_file: str = _file("API tokens, a line `name scope sha256` each; needed to listen beyond loopback.")
     commands_key_file: str = _file("Key (16 bytes and more) that signs commands to roll back; without it none is sent.")
+    commands_url: str = _receiver("Webhook that gets these commands too, signed as on their topic. Empty = none.")
+    commands_private: str = _word("off", "Whether that webhook may be in a private network.", "off", "on")
     rollback_cooldown_seconds: float = _number(
         600.0,
         "So long after a rollback of a service none of another deployment is asked for.",

@@ -17,6 +17,7 @@ from streams.gate.rollback import requested
 from streams.records import table
 from streams.records.cluster import Cluster, cluster_of
 from streams.settings import Settings, variable
+from streams.subscribe.commandhook import tell
 from streams.subscribe.commands import read_key, signed
 
 SHOWN = 50
@@ -95,6 +96,7 @@ def _roll_back(
     asyncio.run(table.write(cluster_of(settings), topics.COMMANDS, command.service.encode(), value, headers))
     if after is not before:
         asyncio.run(table.write(cluster_of(settings), topics.DEPLOYMENTS, after.id.encode(), encode_deployment(after)))
+    asyncio.run(tell(settings, value, headers))
     return [f"sent: {shown_command}", _line(after)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from streams.settings import Settings
 from streams.subscribe.stream import Event, Start, Subscription, subscribe
 from streams.subscribe.target import target
 from streams.subscribe.wanted import STATES, Wanted, read_labels, state_of
-from streams.subscribe.webhook import Forwarder, body_of
+from streams.subscribe.webhook import Forwarder, addresses, body_of
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -80,15 +79,9 @@ def forwarder(arguments: argparse.Namespace) -> Forwarder:
         raise ConfigurationError(f"--secret-file {arguments.secret_file}: {error.strerror}") from None
     if len(secret) < 16:
         raise ConfigurationError("the secret must have at least 16 characters")
-    where = partial(target, arguments.url, _resolve, private=arguments.allow_private)
+    where = partial(target, arguments.url, addresses, private=arguments.allow_private)
     where()
     return Forwarder(where, secret, time.time)  # noqa: TID251 - the shell gives the clock
-
-
-def _resolve(host: str, port: int) -> list[str]:
-    with suppress(socket.gaierror):
-        return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    return []
 
 
 async def _until_signal(settings: Settings, arguments: argparse.Namespace, wanted: Wanted, work: Any) -> None:

@@ -29,7 +29,7 @@ class Target(NamedTuple):
         return f"{self.scheme}://{shown}:{self.port}{self.path}"
 
 
-def target(url: str, resolve: Resolve, *, private: bool) -> Target:
+def target(url: str, resolve: Resolve, *, private: bool, allow: str = "--allow-private") -> Target:
     """Checks a URL and pins its address.
 
     Args:
@@ -37,6 +37,7 @@ def target(url: str, resolve: Resolve, *, private: bool) -> Target:
         resolve: name lookup.
         private: whether addresses of private networks and this machine are allowed. Link-local ones (cloud metadata)
             and multicast never are.
+        allow: what to write to allow them.
 
     Raises:
         ConfigurationError: says what is wrong with it.
@@ -52,18 +53,16 @@ def target(url: str, resolve: Resolve, *, private: bool) -> Target:
     if not found:
         raise ConfigurationError(f"the webhook's host {host} has no address")
     for text in found:  # all of them: a name that also means a forbidden one is a trap
-        _check(host, text, private)
+        _check(host, text, private, allow)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port, found[0], path)
 
 
-def _check(host: str, text: str, private: bool) -> None:
+def _check(host: str, text: str, private: bool, allow: str) -> None:
     address = ipaddress.ip_address(text.partition("%")[0])
     inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
     never = inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner.is_reserved
     if never and not (inner.is_loopback and private):
         raise ConfigurationError(f"the webhook's host {host} is {text}: link-local and reserved addresses are refused")
     if not inner.is_global and not private:
-        raise ConfigurationError(
-            f"the webhook's host {host} is {text}, in a private network: allow that with --allow-private"
-        )
+        raise ConfigurationError(f"the webhook's host {host} is {text}, in a private network: allow that with {allow}")

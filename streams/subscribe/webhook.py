@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,6 +44,31 @@ def body_of(event: Event) -> bytes:
     return orjson.dumps({"id": key, "type": kind, kind: orjson.Fragment(record)})
 
 
+def addresses(host: str, port: int) -> list[str]:
+    """What a name means now; nothing where it means nothing."""
+    with suppress(socket.gaierror):
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    return []
+
+
+def opened(timeout_seconds: float) -> httpx.AsyncClient:
+    """A client that goes where it is told: through no proxy, after no redirect."""
+    return httpx.AsyncClient(timeout=timeout_seconds, trust_env=False, follow_redirects=False)
+
+
+async def post(
+    client: httpx.AsyncClient, where: Target, body: bytes, headers: Mapping[str, str]
+) -> httpx.Response | None:
+    """One attempt; None where there was no answer."""
+    given = {"Host": f"{where.host}:{where.port}", "Content-Type": "application/json", **headers}
+    extensions: dict[str, Any] = {"sni_hostname": where.host}  # the certificate must be the name's
+    try:
+        return await client.post(where.url, content=body, headers=given, extensions=extensions)
+    except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake comes as ssl.SSLError
+        log.warning("the webhook did not answer: %s", type(error).__name__)
+        return None
+
+
 @dataclass
 class Forwarder:
     """Sends what a subscription gives.
@@ -64,7 +91,7 @@ class Forwarder:
 
     async def run(self, events: Subscription) -> None:
         """Forwards until the subscription ends."""
-        async with httpx.AsyncClient(timeout=self.timeout_seconds, trust_env=False, follow_redirects=False) as client:
+        async with opened(self.timeout_seconds) as client:
             async for event in events:
                 await self.deliver(client, event)
                 await events.done(event)
@@ -93,17 +120,9 @@ class Forwarder:
             log.warning("%s", error)
             return 0, 0.0
         timestamp = int(self.clock())
-        headers: Mapping[str, str] = {
-            "Host": f"{where.host}:{where.port}",
-            "Content-Type": "application/json",
-            TIMESTAMP_HEADER: str(timestamp),
-            HEADER: sign(self.secret, timestamp, body),
-        }
-        extensions: dict[str, Any] = {"sni_hostname": where.host}  # the certificate must be the name's
-        try:
-            answer = await client.post(where.url, content=body, headers=headers, extensions=extensions)
-        except (httpx.HTTPError, OSError) as error:  # a TLS alert after the handshake comes as ssl.SSLError
-            log.warning("the webhook did not answer: %s", type(error).__name__)
+        headers = {TIMESTAMP_HEADER: str(timestamp), HEADER: sign(self.secret, timestamp, body)}
+        answer = await post(client, where, body, headers)
+        if answer is None:
             return 0, 0.0
         after_seconds = retry_after_seconds(answer.headers.get("Retry-After", ""), round(self.clock() * 1e9))
         return answer.status_code, after_seconds

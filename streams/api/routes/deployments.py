@@ -23,6 +23,7 @@ from streams.gate.statistics import statistics
 from streams.gate.summary import as_json
 from streams.records.gatecheck import Question
 from streams.settings import variable
+from streams.subscribe.commandhook import tell
 from streams.subscribe.commands import read_key, signed
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], dependencies=[needs("read")])
@@ -178,6 +179,8 @@ async def rollback(shared: Shared, by: Deployer, deployment_id: Name, body: Roll
             value, headers = signed(key, command, now_ns)
             await shared.ledger.write(topics.COMMANDS, command.service.encode(), value, headers)
             await _keep(shared, before, after)
+    if body.execute:
+        await tell(settings, value, headers)
     return shared.stamped(
         executed=body.execute, command=asdict(command), deployment=_shown(after if body.execute else before)
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ from streams.gate.book import GateBook
 from streams.gate.verdict import GateResult, Status, Verdict
 from streams.records.gatecheck import Question
 from streams.settings import Settings
+from streams.subscribe import commandhook
 from streams.subscribe.commands import checked
 from tests.unit.gate.windows import series, window
 from tests.unit.trace.drawing import EPOCH, span
@@ -169,6 +173,102 @@ def test_too_little_data_pauses_and_nothing_known_changes_nothing(scene: Scene) 
     assert scene.post("deployments/shop-2/validate", {})[0] == 503
     assert decode_deployment(scene.ledger.written[-1][2]).verdict is not None
     assert scene.state() == "validating"
+
+
+class Deployer(HTTPServer):
+    """A real receiver: answers with these statuses in turn, the last one again and again."""
+
+    def __init__(self, *statuses: int) -> None:
+        super().__init__(("127.0.0.1", 0), _DeployerHandler)
+        self.statuses = list(statuses)
+        self.taken: list[tuple[bytes, list[tuple[str, bytes]]]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/rollback?team=shop"
+
+
+class _DeployerHandler(BaseHTTPRequestHandler):
+    server: Deployer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((body, [(name, text.encode()) for name, text in self.headers.items()]))
+        left = self.server.statuses
+        self.send_response(left.pop(0) if len(left) > 1 else left[0])
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def deployer(scene: Scene, tmp_path: Path, *statuses: int, private: str = "on") -> Iterator[Deployer]:
+    """One that is told of commands, and a deployment that may be rolled back."""
+    (tmp_path / "key").write_bytes(KEY)
+    receiver = Deployer(*statuses)
+    scene.context.settings = replace(
+        scene.context.settings,
+        commands_key_file=str(tmp_path / "key"),
+        commands_url=receiver.url,
+        commands_private=private,
+    )
+    scene.post("deployments/start", BODY)
+    Thread(target=receiver.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield receiver
+    finally:
+        receiver.shutdown()
+        receiver.server_close()
+
+
+def test_a_webhook_gets_the_command_as_it_is_on_the_topic(scene: Scene, tmp_path: Path) -> None:
+    with deployer(scene, tmp_path, 204) as receiver:
+        assert scene.post("deployments/shop-2/rollback", {"why": "errors"})[0] == 200
+        assert receiver.taken == [], "it was only shown"
+        status, body = scene.post("deployments/shop-2/rollback", {"why": "errors", "execute": True})
+        ((value, headers),) = receiver.taken
+        assert (status, checked(KEY, value, headers, scene.now_ns).id) == (200, body["command"]["id"])
+        assert value in [written for topic, _, written in scene.ledger.written if topic == topics.COMMANDS]
+        with pytest.raises(ValueError, match="signature"):
+            checked(b"another key 1234", value, headers, scene.now_ns)
+        with pytest.raises(ValueError, match="signature"):
+            checked(KEY, value.replace(b"shop-2", b"shop-3"), headers, scene.now_ns)
+        with pytest.raises(ValueError, match="signature"):
+            checked(KEY, value, headers, scene.now_ns + 301 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "private", "attempts", "says"),
+    [
+        ((503, 500, 204), "on", 3, ""),
+        ((500,), "on", 3, "it answered 500"),
+        ((400,), "on", 1, "it answered 400"),
+        ((302,), "on", 1, "it answered 302"),
+        ((429, 204), "on", 2, ""),
+        ((204,), "off", 0, "in a private network: allow that with STREAMS_COMMANDS_PRIVATE=on"),
+    ],
+)
+def test_what_a_webhook_does_not_take_is_told_and_may_be_asked_for_again(
+    scene: Scene,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    statuses: tuple[int, ...],
+    private: str,
+    attempts: int,
+    says: str,
+) -> None:
+    monkeypatch.setattr(commandhook, "PAUSE_SECONDS", 0.0)
+    with deployer(scene, tmp_path, *statuses, private=private) as receiver:
+        asked = {"why": "errors", "execute": True}
+        status, body = scene.post("deployments/shop-2/rollback", asked)
+        assert len(receiver.taken) == attempts
+        assert (status, says in body.get("detail", "")) == (503 if says else 200, True), body
+        assert (scene.state(), scene.ledger.written[-2][0]) == ("rollback_requested", topics.COMMANDS)
+        receiver.statuses = [204]
+        scene.context.settings = replace(scene.context.settings, commands_private="on")
+        assert scene.post("deployments/shop-2/rollback", asked)[0] == 200
+        assert len({checked(KEY, *taken, scene.now_ns).id for taken in receiver.taken}) == 1, "each is the same command"
 
 
 @pytest.mark.parametrize("action", ["validate", "complete", "rollback"])
