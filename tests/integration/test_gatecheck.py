@@ -43,13 +43,16 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> It
         yield made
 
 
-def publish(pipeline: Pipeline, service: str, factor: float, panes: int) -> None:
+def publish(pipeline: Pipeline, service: str, factor: float, panes: int, **labels: str) -> None:
     """Windows up to now, of a partition of its own: version 2 is ``factor`` times as slow as version 1."""
     partition = zlib.crc32(service.encode())
     rng, last = np.random.default_rng(3), int(time.time() // 10) - 1
     records = []
     for pane in range(last - panes, last):
-        rows = [(series("latency", v, service), f * rng.lognormal(-1, 0.4, 60)) for v, f in (("1", 1.0), ("2", factor))]
+        rows = [
+            (series("latency", version, service, **labels), times * rng.lognormal(-1, 0.4, 60))
+            for version, times in (("1", 1.0), ("2", factor))
+        ]
         records.append(
             Sent(topics.WINDOWS, f"{service}{pane}".encode(), encode_window_batch(window(pane, rows, partition)))
         )
