@@ -44,6 +44,8 @@ THERE: Final = {
     "fingerprint": ALERT.fingerprint,
     "incident_id": INCIDENT.incident_id,
     "trace_id": TRACE.trace_id,
+    "profile": "pinned",
+    "service": "shop",
 }
 _SENT: Final = ("method", "url", "params", "json", "headers", "content")
 

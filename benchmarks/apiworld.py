@@ -24,6 +24,7 @@ from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
 from streams.domain.alert import decode_alert, encode_alert
 from streams.domain.audit import Entry, decode_entry
+from streams.domain.baseline import Pinned, encode_pinned
 from streams.domain.control import Ack, control_key, encode_control
 from streams.domain.deployment import Deployment, encode_deployment
 from streams.domain.incident import decode_incident, encode_incident
@@ -33,6 +34,7 @@ from streams.domain.window import WindowBatch, encode_window_batch
 from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
 from streams.gate.lifecycle import register, request
+from streams.gate.samples import Pane, dump
 from streams.gate.verdict import Verdict
 from streams.records.gatecheck import Question
 from streams.settings import Settings
@@ -102,7 +104,7 @@ def world(folder: Path, now_ns: int) -> Context:
     (folder / "key").write_bytes(bytes(range(32)))
     stores = {"api_store_path": board, "trace_store_path": folder / "traces.sqlite3"}
     settings = Settings(**stores, commands_key_file=str(folder / "key"), api_requests_per_second=1e5)
-    context = Context(settings, (), lambda: now_ns, BoardLedger(board), undecided)
+    context = Context(settings, (), lambda: now_ns, BoardLedger(board), undecided, unfilled)
     traces = TraceWriter(settings.trace_store_path, topics.TRACES)
     traces.write([FetchedTrace(0, 0, encode_trace(TRACE))])
     traces.close()
@@ -124,12 +126,23 @@ async def _written(ledger: Ledger) -> None:
     await ledger.write(topics.ALERTS, ALERT.fingerprint.encode(), encode_alert(ALERT))
     await ledger.write(topics.INCIDENTS, INCIDENT.incident_id.encode(), encode_incident(INCIDENT))
     await ledger.write(topics.CONTROL, control_key(ack), encode_control(ack))
+    await ledger.write(topics.BASELINES, pinned().key, encode_pinned(pinned()))
     await ledger.write(topics.DEPLOYMENTS, DEPLOYMENT.encode(), encode_deployment(deployment(DEPLOYMENT)))
 
 
 async def undecided(_: Settings, book: GateBook, question: Question, clock_ns: Callable[[], int]) -> Verdict:
     """What the gates say where there is no window."""
     return book.verdict(question.version, question.baseline, clock_ns())
+
+
+async def unfilled(settings: Settings, book: GateBook, clock_ns: Callable[[], int]) -> None:
+    """Where there is no window."""
+
+
+def pinned() -> Pinned:
+    """A baseline of two windows."""
+    panes = {start: Pane(30, 6.0, 0.4, 0.0, {10: 30}) for start in (0, 10 * 10**9)}
+    return Pinned("shop", "", "pinned", "1", "ann", "release 1", 10**9, {"errors_since_baseline": dump(panes)})
 
 
 def _window(end_ns: int) -> WindowBatch:

@@ -19,11 +19,12 @@ from streams.api.tokens import Token, allows, bearer
 from streams.api.tracequery import TraceReader
 from streams.gate.book import GateBook
 from streams.gate.verdict import Verdict
-from streams.records.gatecheck import Question, check
+from streams.records.gatecheck import Question, check, fill
 from streams.settings import Settings
 
 T = TypeVar("T")
 Judge = Callable[[Settings, GateBook, Question, Callable[[], int]], Awaitable[Verdict]]
+Fill = Callable[[Settings, GateBook, Callable[[], int]], Awaitable[None]]
 LOCAL = "local"
 """Who asks where there are no tokens: somebody on this machine."""
 
@@ -38,6 +39,7 @@ class Context:
         clock_ns: now.
         ledger: where what is said is written.
         judge: the verdict on a version, see :func:`streams.records.gatecheck.check`.
+        fill: gives a book its windows, see :func:`streams.records.gatecheck.fill`.
         caught_up: by name of a feeder: set when it has read what was there at the start.
         failures: by name of a feeder: why it is not running.
     """
@@ -47,6 +49,7 @@ class Context:
     clock_ns: Callable[[], int]
     ledger: Ledger
     judge: Judge = check
+    fill: Fill = fill
     caught_up: Mapping[str, asyncio.Event] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 

@@ -31,7 +31,19 @@ from streams.api.locks import Locks, is_loopback
 from streams.api.logs.schema import KEPT_SECONDS as LOGS_KEPT_SECONDS
 from streams.api.logs.writer import LogWriter
 from streams.api.routes import agents as agent_routes
-from streams.api.routes import alerts, control, deployments, events, gates, health, logs, rules, system, traces
+from streams.api.routes import (
+    alerts,
+    baselines,
+    control,
+    deployments,
+    events,
+    gates,
+    health,
+    logs,
+    rules,
+    system,
+    traces,
+)
 from streams.api.tokens import Token, read_tokens
 from streams.api.tracefeeder import TraceFeeder
 from streams.api.tracewriter import Retention
@@ -58,7 +70,20 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
     )
     app.state.context = context
     problem.install(app)
-    for module in (health, alerts, agent_routes, traces, logs, events, control, deployments, gates, rules, system):
+    for module in (
+        health,
+        alerts,
+        agent_routes,
+        traces,
+        logs,
+        events,
+        control,
+        deployments,
+        gates,
+        baselines,
+        rules,
+        system,
+    ):
         app.include_router(module.router)
     _add_page(app)
 

@@ -71,10 +71,10 @@ def _line(one: Pinned) -> str:
 
 
 def _body(one: Pinned) -> dict[str, Any]:
+    from streams.records.baselines import sizes
+
     return {
         **{name: getattr(one, name) for name in ("profile", "service", "environment", "version", "by", "why")},
         "at": shown(one.at_ns),
-        "gates": {
-            gate: {"windows": len(panes), "samples": sum(p[1] for p in panes)} for gate, panes in one.gates.items()
-        },
+        "gates": sizes(one),
     }

@@ -52,19 +52,35 @@ async def pin(brokers: Cluster, book: GateBook, asked: Pin, clock_ns: Callable[[
     """Pins what a filled book holds of a version.
 
     Raises:
+        ConfigurationError: see :func:`record_of`. ServiceUnavailable: no broker answers, or the topic is missing.
+    """
+    made, value = record_of(book, asked, clock_ns())
+    await table.write(brokers, topics.BASELINES, made.key, value)
+    return made
+
+
+def record_of(book: GateBook, asked: Pin, now_ns: int) -> tuple[Pinned, bytes]:
+    """What a filled book holds of a version, and the value of its record.
+
+    Raises:
         ConfigurationError: no gate of the profile looks at pinned baselines, there is too little data for one that
             does, or it is larger than a record may be.
-        ServiceUnavailable: no broker answers, or the topic is missing.
     """
     gates = measured(book, asked.version)
     made = Pinned(
-        *(book.service, book.environment, book.profile.name, asked.version, asked.by, asked.why), clock_ns(), gates
+        *(book.service, book.environment, book.profile.name, asked.version, asked.by, asked.why), now_ns, gates
     )
     value, most = encode_pinned(made), topics.BY_NAME[topics.BASELINES].max_record_bytes
     if len(value) >= most:
         raise ConfigurationError(f"the baseline has {len(value)} bytes, a record at most {most}: shorten the windows")
-    await table.write(brokers, topics.BASELINES, made.key, value)
-    return made
+    return made, value
+
+
+def sizes(pinned: Pinned) -> dict[str, dict[str, int]]:
+    """Gate -> windows and samples that it is held by."""
+    return {
+        gate: {"windows": len(panes), "samples": sum(pane[1] for pane in panes)} for gate, panes in pinned.gates.items()
+    }
 
 
 def measured(book: GateBook, version: str) -> dict[str, list[list[Any]]]:

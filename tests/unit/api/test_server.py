@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from agents_emitter.events import encode_log_batch
 from agents_emitter.redaction import Redactor
-from benchmarks.apiworld import BoardLedger, deployment
+from benchmarks.apiworld import BoardLedger, deployment, pinned, unfilled
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
@@ -24,6 +24,7 @@ from streams.api.tokens import allows, owner, read_tokens
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
 from streams.domain.alert import encode_alert
+from streams.domain.baseline import encode_pinned
 from streams.domain.deployment import encode_deployment
 from streams.domain.incident import encode_incident
 from streams.domain.trace import encode_trace
@@ -72,7 +73,9 @@ def client_of(files: tuple[Path, Path], tokens: str = "") -> TestClient:
     settings = Settings(
         brokers="127.0.0.1:1", api_requests_per_second=1e5, api_store_path=files[0], trace_store_path=files[1]
     )
-    context = Context(settings, read_tokens(lines, "tokens"), lambda: 100 * SECOND, BoardLedger(files[0]))
+    ledger = BoardLedger(files[0])
+    ledger.written.append((topics.BASELINES, pinned().key, encode_pinned(pinned())))
+    context = Context(settings, read_tokens(lines, "tokens"), lambda: 100 * SECOND, ledger, fill=unfilled)
     return TestClient(make_app(context), "http://127.0.0.1:8180", raise_server_exceptions=False)
 
 
@@ -84,6 +87,7 @@ def client(files: tuple[Path, Path]) -> Iterator[TestClient]:
 
 NAMES = {"{fingerprint}": FINGERPRINT, "{incident_id}": INCIDENT, "{trace_id}": TRACE, "{deployment_id}": "shop-1"}
 NAMES |= {"{agent_id}": AGENT, "{target}": FINGERPRINT, "{name}": "AgentMemoryHigh"}
+NAMES |= {"{profile}": "pinned", "{service}": "shop"}
 PATHS = (
     "/api/v1/alerts",
     f"/api/v1/alerts/{FINGERPRINT}",
@@ -105,6 +109,8 @@ PATHS = (
     "/api/v1/rules",
     "/api/v1/rules/AgentMemoryHigh",
     "/api/v1/performance-gates",
+    "/api/v1/baselines",
+    "/api/v1/baselines/pinned/shop",
     "/api/v1/deployments/history",
     "/api/v1/deployments/statistics",
     "/api/v1/deployments/shop-1",
@@ -189,7 +195,7 @@ def test_without_read_models_it_says_so(tmp_path: Path) -> None:
             assert "retry-after" in answer.headers
 
 
-WRITERS = {"control": {"operate", "admin"}, "deployments": {"deploy", "admin"}}
+WRITERS = {"control": {"operate", "admin"}, "deployments": {"deploy", "admin"}, "baselines": {"deploy", "admin"}}
 """By the tag of a route: who may write there. Reading is allowed to all."""
 
 

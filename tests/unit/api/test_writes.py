@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from agents_emitter.events import encode_log_batch
 from agents_emitter.redaction import Redactor
-from benchmarks.apiworld import BoardLedger
+from benchmarks.apiworld import BoardLedger, pinned
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
@@ -25,6 +25,7 @@ from streams.api.logs.writer import LogWriter
 from streams.api.server import make_app
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
+from streams.domain.baseline import decode_pinned, encode_pinned
 from streams.domain.control import decode_control
 from streams.domain.deployment import decode_deployment
 from streams.domain.trace import encode_trace
@@ -36,6 +37,7 @@ from streams.records.gatecheck import Question
 from streams.settings import Settings
 from streams.subscribe import commandhook
 from streams.subscribe.commands import checked
+from tests.unit.gate.test_scenarios import USUAL, windows
 from tests.unit.gate.windows import series, window
 from tests.unit.trace.drawing import EPOCH, span
 from tests.unit.trace.reference import trace_record
@@ -326,6 +328,31 @@ def test_maintenance_comes_and_goes(scene: Scene) -> None:
     assert {topic for topic, *_ in scene.ledger.written} == {topics.CONTROL}
 
 
+def test_a_baseline_is_pinned_and_shown_and_too_little_data_pins_nothing(scene: Scene) -> None:
+    batches = windows(USUAL, USUAL, panes=40)
+
+    async def fill(_: Settings, book: GateBook, __: Callable[[], int]) -> None:
+        for batch in batches:
+            book.add(batch)
+
+    scene.context.fill = fill
+    body = {"service": "shop", "version": "1", "why": "release 1"}
+    status, made = scene.post("baselines", body)
+    assert (status, made["baseline"]["by"], made["baseline"]["profile"]) == (201, "local", "pinned"), made
+    assert made["baseline"]["gates"]["memory_since_baseline"] == {"windows": 40, "samples": 160}
+    ((topic, _, value),) = scene.ledger.written
+    assert (topic, decode_pinned(value).gates.keys()) == (topics.BASELINES, made["baseline"]["gates"].keys())
+    assert scene.get("baselines")["baselines"] == scene.get("baselines?service=shop&profile=pinned")["baselines"]
+    assert scene.get("baselines/pinned/shop")["baseline"] == made["baseline"]
+    assert scene.get("baselines?service=other")["baselines"] == []
+    assert scene.client.get("/api/v1/baselines/pinned/shop?environment=test").status_code == 404
+    status, refused = scene.post("baselines", body | {"version": "none"})
+    assert (status, "nothing is pinned" in refused["detail"]) == (409, True)
+    assert scene.post("baselines", body | {"profile": "none"})[0] == 422
+    assert scene.post("baselines", body | {"profile": "default"})[0] == 409, "it has no gate that looks at a baseline"
+    assert len(scene.ledger.written) == 1
+
+
 def test_health_follows_the_baselines_and_says_where_nothing_is_known(scene: Scene, tmp_path: Path) -> None:
     def say(memory: float, pane: int) -> None:
         agents = AgentWriter(tmp_path / "board-agents.sqlite3", 10.0)
@@ -385,11 +412,12 @@ def test_examples_are_what_is_answered(scene: Scene) -> None:
     verdict = scene.post("deployments/shop-2/validate", {})[1]
     scene.post("acks", {"target": TARGET, "why": "on it"})
     scene.post("maintenance", {"id": "m1", "where": {"a": ["b"]}, "why": "x", "for_seconds": 60})
+    scene.ledger.written.append((topics.BASELINES, pinned().key, encode_pinned(pinned())))
     described = scene.get("../openapi.json")["paths"]
     checked = 0
     for path, operations in described.items():
         real = path.replace("{deployment_id}", "shop-2").replace("{name}", "AgentMemoryHigh")
-        real = real.replace("{agent_id}", "planner-1")
+        real = real.replace("{agent_id}", "planner-1").replace("{profile}/{service}", "pinned/shop")
         for method, operation in operations.items():
             content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
             if "example" in content and (method == "get" or path.endswith("validate")):
