@@ -276,6 +276,14 @@ PIPELINE: Final = (
         "`streams rules check FILE` says what to write. A worker that starts with this file will not start.",
     ),
     Alert(
+        "MetricsIncomplete",
+        "increase(streams_scrape_failures_total[10m]) > 0",
+        "high",
+        "0s",
+        "The worker at {{ $labels.instance }} answers scrapes without {{ $labels.part }}",
+        "What alerts on these metrics is blind. The worker's log has the reason.",
+    ),
+    Alert(
         "SeriesBudgetExceeded",
         "max(streams_exported_overflowing) > 0",
         "warning",

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from streams.app import scrape
 from streams.app.admin import check_topics
 from streams.app.garbage import settle
 from streams.app.inloop import InLoop
@@ -75,10 +76,10 @@ class Worker:
         warm_up(window_spec(self.settings))
         if "traces" in self.roles.names:
             warm_up_spans()
-        self.registry.register(ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
+        self._show("progress", ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
         if "alerts" in self.roles.names:
-            self.registry.register(CapacityCollector(InLoop[list[Capacity]](self.roles.capacities, loop, [])))
-            self.registry.register(ExpectedCollector(InLoop[list[Expected]](self.roles.expected, loop, [])))
+            self._show("capacity", CapacityCollector(InLoop[list[Capacity]](self.roles.capacities, loop, [])))
+            self._show("expected", ExpectedCollector(InLoop[list[Expected]](self.roles.expected, loop, [])))
         server = self._server()
         if server is not None:
             server.start()
@@ -96,6 +97,9 @@ class Worker:
             await self._end(server)
         return self.exit_code
 
+    def _show(self, name: str, collector: scrape.Described) -> None:
+        self.registry.register(scrape.Part(name, collector, self.health))
+
     async def _start(self) -> None:
         await asyncio.gather(*(runtime.app.start() for runtime in self.runtimes))
         settle()
@@ -106,9 +110,10 @@ class Worker:
         host, port = self.settings.http_host, self.settings.http_port
         door = door_of(self.settings)
         tls = door.context(required=False) if door else None
-        how: dict[str, Any] = {"more": self.collector.render, "host": host, "port": port, "tls": tls}
+        more = scrape.rendered("windows", self.collector.render, self.health)
         try:
-            return WorkerServer(self.registry, live=self._live, ready=self._ready, **how)
+            checks = {"live": self._live, "ready": self._ready}
+            return WorkerServer(self.registry, **checks, more=more, host=host, port=port, tls=tls)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ConfigurationError(f"{variable('http_host')}={host}: {error.strerror}") from error

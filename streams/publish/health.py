@@ -29,6 +29,7 @@ class Health:
     checkpoint_duration: Histogram
     restore_duration: Gauge
     snapshot_discarded: Counter
+    scrape_failures: Counter
     delivery_retries: Counter
     open_traces: Gauge
     traces_closed: Counter

@@ -57,6 +57,9 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "snapshot_discarded": HealthMetric(
         "streams_snapshots_discarded", "counter", "Snapshots that did not fit this code.", ("role", "reason")
     ),
+    "scrape_failures": HealthMetric(
+        "streams_scrape_failures", "counter", "Scrapes from which a part of the page was missing.", ("part",)
+    ),
     "delivery_retries": HealthMetric(
         "streams_delivery_retries", "counter", "Deliveries to the broker that were tried again.", ("role",)
     ),
