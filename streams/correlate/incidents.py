@@ -24,7 +24,7 @@ from streams.domain.alert import AlertTransition
 from streams.domain.control import Ack, Control
 from streams.domain.incident import Incident, incident_id
 from streams.domain.trace import Edge
-from streams.errors import StateError
+from streams.domain.upgrade import upgraded
 
 FORMAT_VERSION: Final = 1
 MAX_DEPLOYMENTS: Final = 1_000
@@ -283,19 +283,21 @@ class IncidentOperator:
         )
 
     def restore(self, data: bytes) -> str:
-        """Replaces the state by a snapshot's; the reason where it cannot be used (then the state is empty, counted)."""
+        """Replaces the state by a snapshot's; the reason where it cannot be used (then the state is empty, counted).
+
+        Raises:
+            StateVersionError: written by a newer version of this code.
+        """
         self._clear()
         try:
-            self._load(orjson.loads(data))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, StateError) as error:
+            self._load(upgraded("the state of incidents", orjson.loads(data), FORMAT_VERSION, {}))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             self._clear()
             self.counts["restarts"] += 1
             return f"not a snapshot of incidents: {error!r}"
         return ""
 
     def _load(self, body: dict[str, Any]) -> None:
-        if body["v"] != FORMAT_VERSION:
-            raise StateError(f"the snapshot's format is {body['v']!r}, ours is {FORMAT_VERSION}")
         self.now_ns, self.revision = int(body["now_ns"]), int(body["revision"])
         self.graph.load(body["edges"])
         self.graph.silent = set(body["silent"])
