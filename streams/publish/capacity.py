@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
-
-from prometheus_client import Metric as Family
-from prometheus_client.registry import Collector
 
 from streams.domain.capacity import Capacity
 from streams.publish.names import label_set
 from streams.publish.ownmetrics import HealthMetric
+from streams.publish.values import Sample, ValuesCollector
 
 USED: Final = HealthMetric(
     "agents_capacity_used_ratio",
@@ -27,22 +25,15 @@ TO_LIMIT: Final = HealthMetric(
 CAPACITY: Final = (USED, TO_LIMIT)
 
 
-class CapacityCollector(Collector):
-    """Shows what ``source`` returns; called in the scrape's thread, so ``source`` returns values, not live state."""
+class CapacityCollector(ValuesCollector[Capacity]):
+    """Capacities as values."""
 
-    def __init__(self, source: Callable[[], Iterable[Capacity]]) -> None:
-        self._source = source
+    declared = CAPACITY
 
-    def describe(self) -> Iterable[Family]:
-        """The names, so that a clash shows at registration."""
-        return [Family(m.name, m.help, m.type) for m in CAPACITY]
-
-    def collect(self) -> Iterator[Family]:
-        """The families of one scrape."""
-        used, to_limit = (Family(m.name, m.help, m.type) for m in CAPACITY)
-        for capacity in self._source():
-            labels = {**dict(label_set(capacity.labels)), "resource": capacity.resource}
-            used.add_sample(USED.name, labels, capacity.used_ratio)
-            for bound, seconds in capacity.outlook._asdict().items() if capacity.outlook else ():
-                to_limit.add_sample(TO_LIMIT.name, {**labels, "bound": bound}, seconds)
-        yield from (used, to_limit)
+    @staticmethod
+    def samples(value: Capacity) -> Iterator[Sample]:
+        """Used of the limit, and the forecast where there is one."""
+        labels = {**dict(label_set(value.labels)), "resource": value.resource}
+        yield USED, labels, value.used_ratio
+        for bound, seconds in value.outlook._asdict().items() if value.outlook else ():
+            yield TO_LIMIT, {**labels, "bound": bound}, seconds

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
-
-from prometheus_client import Metric as Family
-from prometheus_client.registry import Collector
 
 from streams.domain.expected import Expected
 from streams.publish.names import label_set
 from streams.publish.ownmetrics import HealthMetric
+from streams.publish.values import Sample, ValuesCollector
 
 _LABELS: Final = ("metric", "feature")
 OBSERVED: Final = HealthMetric("agents_observed", "gauge", "The newest window, in the metric's own unit.", _LABELS)
@@ -27,21 +25,14 @@ BANDS: Final = (OBSERVED, EXPECTED, LOWER, UPPER, PROVISIONAL)
 """In the order of the last five fields of :class:`Expected`."""
 
 
-class ExpectedCollector(Collector):
-    """Shows what ``source`` returns; called in the scrape's thread, so ``source`` returns values, not live state."""
+class ExpectedCollector(ValuesCollector[Expected]):
+    """Expectations as values."""
 
-    def __init__(self, source: Callable[[], Iterable[Expected]]) -> None:
-        self._source = source
+    declared = BANDS
 
-    def describe(self) -> Iterable[Family]:
-        """The names, so that a clash shows at registration."""
-        return [Family(m.name, m.help, m.type) for m in BANDS]
-
-    def collect(self) -> Iterator[Family]:
-        """The families of one scrape."""
-        families = [Family(m.name, m.help, m.type) for m in BANDS]
-        for one in self._source():
-            labels = {**dict(label_set(one.series.labels)), "metric": one.series.name, "feature": one.feature}
-            for family, value in zip(families, one[2:], strict=True):
-                family.add_sample(family.name, labels, float(value))
-        yield from families
+    @staticmethod
+    def samples(value: Expected) -> Iterator[Sample]:
+        """Observed, expected and its band."""
+        labels = {**dict(label_set(value.series.labels)), "metric": value.series.name, "feature": value.feature}
+        for declared, figure in zip(BANDS, value[2:], strict=True):
+            yield declared, labels, float(figure)

@@ -6,15 +6,13 @@ that would begin at zero with the process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from prometheus_client import Metric as Family
-from prometheus_client.registry import Collector
-
 from streams.domain.source import Source
 from streams.publish.ownmetrics import HealthMetric
+from streams.publish.values import Sample, ValuesCollector
 
 _PARTITION: Final = ("topic", "partition")
 EVENTS: Final = HealthMetric("streams_events", "counter", "Events by fate.", (*_PARTITION, "fate"))
@@ -59,25 +57,16 @@ class Progress:
     series: int = 0
 
 
-class ProgressCollector(Collector):
-    """Shows what ``source`` returns; called in the scrape's thread, so ``source`` returns values, not live state."""
+class ProgressCollector(ValuesCollector[Progress]):
+    """Progress as values."""
 
-    def __init__(self, source: Callable[[], Iterable[Progress]]) -> None:
-        self._source = source
+    declared = PROGRESS
 
-    def describe(self) -> Iterable[Family]:
-        """The names, so that a clash shows at registration."""
-        return [Family(m.name, m.help, m.type) for m in PROGRESS]
-
-    def collect(self) -> Iterator[Family]:
-        """The families of one scrape."""
-        families = {m.name: Family(m.name, m.help, m.type) for m in PROGRESS}
-        for progress in self._source():
-            for declared, extra, value in _samples(progress):
-                labels = dict(zip(declared.labels, (progress.topic, str(progress.partition), *extra), strict=True))
-                name = f"{declared.name}_total" if declared.type == "counter" else declared.name
-                families[declared.name].add_sample(name, labels, value)
-        yield from families.values()
+    @staticmethod
+    def samples(value: Progress) -> Iterator[Sample]:
+        """The counts and gauges of one partition."""
+        for declared, extra, figure in _samples(value):
+            yield declared, dict(zip(declared.labels, (value.topic, str(value.partition), *extra), strict=True)), figure
 
 
 def _samples(progress: Progress) -> Iterator[tuple[HealthMetric, tuple[str, ...], float]]:
