@@ -298,6 +298,9 @@ class Roles:
         self._health.alerts_flapping.clear()
         for name, count in flapping.items():
             self._health.alerts_flapping.labels(name).set(count)
+        self._health.deployment_started.clear()
+        for service, environment, known_version, began_ns in (d for part in parts for d in part.deployed.newest()):
+            self._health.deployment_started.labels(environment, service, known_version).set(began_ns / 1e9)
 
     def capacities(self) -> list[Capacity]:
         """What is used of what has a limit, as values, where this worker adds it up. As :meth:`progress`."""

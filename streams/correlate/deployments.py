@@ -31,16 +31,16 @@ class DeploymentAlerts:
     """
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, str], tuple[int, str]] = OrderedDict()
         self._firing: dict[tuple[str, str], dict[str, AlertTransition]] = {}
 
     def take(self, deployment: Deployment) -> list[AlertTransition]:
         """A record of ``agents.deployments``; transitions it makes. One of an older deployment makes none."""
         place = (deployment.service, deployment.environment)
-        if deployment.started_ns < self._newest.get(place, 0):
+        if deployment.started_ns < self._newest.get(place, (0, ""))[0]:
             return []
         self._newest.pop(place, None)
-        self._newest[place] = deployment.started_ns
+        self._newest[place] = (deployment.started_ns, deployment.version)
         firing = self._firing.setdefault(place, {})
         now = {alert.fingerprint: alert for alert in _alerts(deployment)}
         made = [_ended(alert, deployment) for name, alert in firing.items() if name not in now]
@@ -58,17 +58,21 @@ class DeploymentAlerts:
         """Those that fire: what to send again."""
         return [alert for firing in self._firing.values() for alert in firing.values()]
 
+    def newest(self) -> list[tuple[str, str, str, int]]:
+        """Service, environment, version and begin in nanoseconds of each newest deployment whose version is known."""
+        return [(*place, version, started_ns) for place, (started_ns, version) in self._newest.items() if version]
+
     def dump(self) -> list[Any]:
         """As JSON-able data."""
         alerts = {
             place: [orjson.Fragment(encode_alert(a)) for a in found.values()] for place, found in self._firing.items()
         }
-        return [[*place, started_ns, alerts.get(place, [])] for place, started_ns in self._newest.items()]
+        return [[*place, began, alerts.get(place, []), version] for place, (began, version) in self._newest.items()]
 
     def load(self, rows: Sequence[Any]) -> None:
         """The inverse of :meth:`dump`, into an empty one."""
-        for service, environment, started_ns, alerts in rows:
-            self._newest[service, environment] = started_ns
+        for service, environment, started_ns, alerts, *version in rows:  # older snapshots have no version
+            self._newest[service, environment] = (started_ns, version[0] if version else "")
             found = [decode_alert(orjson.dumps(row)) for row in alerts]
             self._firing[service, environment] = {alert.fingerprint: alert for alert in found}
 

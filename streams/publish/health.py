@@ -49,6 +49,7 @@ class Health:
     alerts_suppressed: Counter
     alerts_judged: Counter
     alerts_flapping: Gauge
+    deployment_started: Gauge
     alert_detection: Histogram
     incident_seconds: Histogram
     rules_reloads: Counter

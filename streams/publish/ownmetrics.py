@@ -100,6 +100,12 @@ HEALTH: Final[dict[str, HealthMetric]] = {
     "alerts_flapping": HealthMetric(
         "streams_alerts_flapping", "gauge", "Alerts that are suppressed because they flap.", ("alertname",)
     ),
+    "deployment_started": HealthMetric(
+        "streams_deployment_started_seconds",
+        "gauge",
+        "When the newest deployment of a service in an environment was registered (Unix time).",
+        ("environment", "service_name", "service_version"),
+    ),
     "alert_detection": HealthMetric(
         "streams_alert_detection_seconds",
         "histogram",

@@ -37,7 +37,7 @@ def expressions() -> dict[tuple[str, str, str], str]:
             for panel in panels:
                 for target in panel.targets:
                     if not panel.rare:
-                        found[board.uid, panel.title, target.expr] = re.sub(r"\$\w+", ".*", target.expr)
+                        found[board.uid, panel.title, target.expr] = re.sub(r"\$[a-z]\w*", ".*", target.expr)
     return found
 
 

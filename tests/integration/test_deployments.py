@@ -41,13 +41,15 @@ def now(transition: AlertTransition, seconds: float) -> AlertTransition:
 
 
 def test_a_deployment_is_a_reason_of_the_incident_after_it(pipeline: Pipeline) -> None:
-    pipeline.worker("alerts").up()
+    worker = pipeline.worker("alerts").up()
     answer = deployments(
         pipeline, *("start", "d1", "--service", "back", "--version", "2.0", "--by", "ci", "--sha", "abc")
     )
     assert answer.returncode == 0, answer.stderr
     assert "d1  back 2.0 in production: registered" in answer.stdout
     eventually(lambda: any(b"agents.deployment/1" in r and b'"d1"' in r for r in findings(pipeline)), "it is relayed")
+    shown = {"service_name": "back", "service_version": "2.0", "environment": "production"}
+    eventually(lambda: worker.total("streams_deployment_started_seconds", **shown) > time.time() - 300, "it is shown")
     pipeline.produce([Sent(topics.FINDINGS, b"f", encode_alert(now(alert("back", 0), 5.0)))])
 
     def incidents() -> list[Incident]:

@@ -13,20 +13,23 @@ OVERVIEW: Final = Board(
         (
             "Now",
             (
-                one("Workers up", "stat", 'sum(up{job="streams"})', width=4),
-                one("Active agents", "stat", f"sum(agents_active{{{W}}})", limits="active_agents", width=4),
-                one("Firing alerts", "stat", 'sum(streams_alerts_firing{severity=~"critical|high"})', width=4,
-                    about="Critical and high, as the stream sees them; Incidents and Alerts has the rest."),
+                one("Open incidents", "stat", "sum(streams_incidents_open)", wrong="any", width=3),
+                one("Firing alerts", "stat", 'sum(streams_alerts_firing{severity=~"critical|high"})', wrong="any",
+                    width=3, about="Critical and high, as the stream sees them; Incidents and Alerts has the rest."),
+                one("Error budget left", "stat", "min(slo:budget_left:ratio)", unit="percentunit", wrong="negative",
+                    width=3, about="Of the objective that has least of it; SLO rules say which.", rare=True),
                 one("Failed steps", "stat", f"sum(rate(agents_steps_total{{{W},outcome=~\"failure|timeout\"}}[5m])) / "
-                    f"sum(rate(agents_steps_total{{{W}}}[5m]))", unit="percentunit", limits="agent_errors", width=4,
+                    f"sum(rate(agents_steps_total{{{W}}}[5m]))", unit="percentunit", limits="agent_errors", width=3,
                     rare=True),
-                one("Requests", "stat", f"sum(service:http_requests:rate_5m{{{W}}})", unit="reqps", width=4),
-                one("Error budget left", "stat", "min(slo:budget_left:ratio)", unit="percentunit", width=4,
-                    about="Of the objective that has least of it; SLO rules say which.", rare=True),
+                one("Requests", "stat", f"sum(service:http_requests:rate_5m{{{W}}})", unit="reqps", width=3),
+                one("Active agents", "stat", f"sum(agents_active{{{W}}})", limits="active_agents", width=3),
+                one("Workers down", "stat", 'count(up{job="streams"} == 0) or vector(0)', wrong="any", width=3),
+                one("Pipeline behind", "stat", "max(streams_watermark_delay_seconds)", unit="s", width=3,
+                    about="Event time of the slowest topic behind the clock: how old the other figures may be."),
             ),
         ),
         (
-            "Over time",
+            "Agents and services over time",
             (
                 one("Agents by type", "timeseries", f"sum by (agent_type) (agents_active{{{W}}})", "{{agent_type}}"),
                 one("Steps", "timeseries", f"sum by (outcome) (rate(agents_steps_total{{{W}}}[1m]))", "{{outcome}}",
@@ -53,6 +56,18 @@ OVERVIEW: Final = Board(
     ),
 )  # fmt: skip
 
+_CALLS: Final = 'sum by (client, server) (rate(traces_service_graph_request_total{environment=~"$environment"}[5m]))'
+
+
+def _named(label: str, *names: str, of: str = _CALLS) -> str:
+    """``of`` with a label's value under further names."""
+    for name in names:
+        of = f'label_replace({of}, "{name}", "$1", "{label}", "(.+)")'
+    return of
+
+
+_CALLS_OF_PAIR: Final = _named("server", "target", of=_named("client", "source"))
+
 COORDINATION: Final = Board(
     "agents-coordination",
     "Agent Coordination",
@@ -60,30 +75,33 @@ COORDINATION: Final = Board(
         (
             "Now",
             (
-                one("Success", "stat", f"min(service:agents_coordination_success:ratio_5m{{{W}}})", unit="percentunit",
+                one("Coordination success, worst service", "stat",
+                    f"min(service:agents_coordination_success:ratio_5m{{{W}}})", unit="percentunit",
                     limits="coordination_success", width=6),
-                one("Time-outs", "stat", f"max(service:agents_coordination_timeouts:ratio_5m{{{W}}})",
+                one("Coordination time-outs, worst service", "stat",
+                    f"max(service:agents_coordination_timeouts:ratio_5m{{{W}}})",
                     unit="percentunit", limits="coordination_timeouts", width=6, rare=True),
-                one("Sessions", "stat", f"sum(agents_coordination_sessions_active{{{W}}})", width=6),
+                one("Coordination sessions", "stat", f"sum(agents_coordination_sessions_active{{{W}}})", width=6),
                 one("Hung sessions, last hour", "stat", f"sum(increase(agents_sessions_hung_total{{{W}}}[1h]))",
-                    width=6, rare=True),
+                    wrong="any", width=6, rare=True),
             ),
         ),
         (
             "Over time",
             (
-                one("Requests by outcome", "timeseries", f"sum by (outcome) "
+                one("Coordination requests by outcome", "timeseries", f"sum by (outcome) "
                     f"(rate(agents_coordination_requests_total{{{W}}}[1m]))", "{{outcome}}", unit="ops"),
-                many("Duration", "timeseries",
+                many("Coordination duration", "timeseries",
                      (f"service:agents_coordination_duration_seconds:p50_5m{{{W}}}", "p50 {{coordination_type}}"),
                      (f"service:agents_coordination_duration_seconds:p95_5m{{{W}}}", "p95 {{coordination_type}}"),
                      unit="s", limits="coordination_p95"),
-                one("By type", "piechart", f"sum by (coordination_type) "
+                one("Coordination requests of the last hour, by type", "piechart", f"sum by (coordination_type) "
                     f"(increase(agents_coordination_requests_total{{{W}}}[1h]))", "{{coordination_type}}"),
                 one("Belief accuracy", "timeseries", f"service:agents_belief_accuracy:ratio_5m{{{W}}}",
                     "{{service_name}}", unit="percentunit", limits="belief_accuracy"),
                 many("Free energy", "timeseries", (f"agents_belief_free_energy{{{W}}}", "{{agent_type}} mean"),
-                     (f"agents_belief_free_energy_max{{{W}}}", "{{agent_type}} highest"), limits="free_energy"),
+                     (f"agents_belief_free_energy_max{{{W}}}", "{{agent_type}} highest"), limits="free_energy",
+                     signed=True),
                 one("Belief convergence, p95", "timeseries", f"service:agents_belief_convergence_seconds:p95_5m{{{W}}}",
                     "{{agent_type}}", unit="s", rare=True),
             ),
@@ -91,14 +109,16 @@ COORDINATION: Final = Board(
         (
             "Who calls whom",
             (
-                one("Calls", "table", 'topk(50, sum by (client, server) (rate(traces_service_graph_request_total'
-                    '{environment=~"$environment"}[5m])))', unit="reqps", width=12,
-                    about="The service graph of spans. In Grafana's node graph: the Service Graph view of a trace "
-                    "data source reads the same metrics."),
+                many("Service map", "nodegraph",
+                     (f'sum by (id, title) ({_named("server", "id", "title")}) or sum by (id, title) '
+                      f'(0 * {_named("client", "id", "title")})', ""),
+                     (f'label_join({_CALLS_OF_PAIR}, "id", " to ", "source", "target")', ""), unit="reqps", width=12,
+                     about="Calls a second: answered by each service, and on each way from one to another."),
+                one("Calls, most frequent", "table", f"topk(50, {_CALLS})", unit="reqps", width=12),
                 one("Share of calls that fail", "timeseries", 'sum by (client, server) (rate('
                     'traces_service_graph_request_failed_total{environment=~"$environment"}[5m])) / sum by (client, '
                     'server) (rate(traces_service_graph_request_total{environment=~"$environment"}[5m])) > 0',
-                    "{{client}} to {{server}}", unit="percentunit", width=12, rare=True),
+                    "{{client}} to {{server}}", unit="percentunit", width=24, rare=True),
             ),
         ),
     ),
@@ -111,11 +131,14 @@ API: Final = Board(
         (
             "Now",
             (
-                one("p95", "stat", f"max(service:http_request_duration_seconds:p95_5m{{{W}}})", unit="s",
+                one("Request p95, slowest service", "stat",
+                    f"max(service:http_request_duration_seconds:p95_5m{{{W}}})", unit="s",
                     limits="api_p95", width=6),
-                one("p99", "stat", f"max(service:http_request_duration_seconds:p99_5m{{{W}}})", unit="s",
+                one("Request p99, slowest service", "stat",
+                    f"max(service:http_request_duration_seconds:p99_5m{{{W}}})", unit="s",
                     limits="api_p99", width=6),
-                one("Errors", "stat", f"max(service:http_errors:ratio_5m{{{W}}})", unit="percentunit",
+                one("Failed requests, worst service", "stat", f"max(service:http_errors:ratio_5m{{{W}}})",
+                    unit="percentunit",
                     limits="api_errors", width=6, rare=True),
                 one("Requests", "stat", f"sum(service:http_requests:rate_5m{{{W}}})", unit="reqps", width=6),
             ),
@@ -123,7 +146,7 @@ API: Final = Board(
         (
             "Over time",
             (
-                many("Percentiles", "timeseries",
+                many("Request time", "timeseries",
                      *((f"service:http_request_duration_seconds:p{q}_5m{{{W}}}", f"p{q} {{{{service_name}}}}")
                        for q in (50, 95, 99)), unit="s", limits="api_p95",
                      about="Points are exemplars: they lead to a trace."),
@@ -142,7 +165,7 @@ API: Final = Board(
                     f"[5m])) / sum by (service_name) (rate(agents_response_quality_count{{{W}}}[5m]))",
                     "{{service_name}}", unit="percentunit", limits="response_quality"),
                 one("Interactions", "timeseries", f"sum by (outcome) (rate(agents_interactions_total{{{W}}}[5m]))",
-                    "{{outcome}}", unit="ops"),
+                    "{{outcome}}", unit="ops", width=24),
             ),
         ),
     ),
@@ -155,14 +178,14 @@ SECURITY: Final = Board(
         (
             "Now",
             (
-                one("Failed sign-ins", "stat", f"sum(rate(agents_auth_attempts_total{{{W},outcome!=\"success\"}}[5m]))",
-                    unit="ops", width=6, rare=True),
+                one("Failed sign-ins, last 5 minutes", "stat",
+                    f"sum(increase(agents_auth_attempts_total{{{W},outcome!=\"success\"}}[5m]))", width=6, rare=True),
                 one("Security events, last hour", "stat", f"sum(increase(agents_security_events_total{{{W}}}[1h]))",
-                    width=6, rare=True),
+                    wrong="any", width=6, rare=True),
                 one("Access violations, last hour", "stat",
-                    f"sum(increase(agents_access_violations_total{{{W}}}[1h]))", width=6, rare=True),
-                one("Refused by rate limits", "stat", f"sum(rate(agents_rate_limited_total{{{W}}}[5m]))", unit="ops",
-                    width=6, rare=True),
+                    f"sum(increase(agents_access_violations_total{{{W}}}[1h]))", wrong="any", width=6, rare=True),
+                one("Refused by rate limits, last 5 minutes", "stat",
+                    f"sum(increase(agents_rate_limited_total{{{W}}}[5m]))", width=6, rare=True),
             ),
         ),
         (
@@ -170,9 +193,10 @@ SECURITY: Final = Board(
             (
                 one("Sign-ins by outcome", "timeseries", f"sum by (outcome) (rate(agents_auth_attempts_total{{{W}}}"
                     "[1m]))", "{{outcome}}", unit="ops"),
-                one("Events by type", "timeseries", f"sum by (event_type, severity) "
+                one("Security events by type, in 5 minutes", "timeseries", f"sum by (event_type, severity) "
                     f"(increase(agents_security_events_total{{{W}}}[5m]))", "{{event_type}} {{severity}}", rare=True),
-                one("Violations by resource", "table", f"topk(20, sum by (violation_type, resource_class) "
+                one("Access violations by resource, last hour", "table",
+                    f"topk(20, sum by (violation_type, resource_class) "
                     f"(increase(agents_access_violations_total{{{W}}}[1h])))", rare=True),
             ),
         ),
@@ -196,28 +220,32 @@ CAPACITY: Final = Board(
                 one("Disk used", "timeseries", "max by (instance, mountpoint) "
                     "(1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)", "{{instance}} {{mountpoint}}",
                     unit="percentunit", limits="disk", rare=True),
-                one("Open files", "timeseries", f"process_open_file_descriptor_count{{{W}}}", "{{service_name}}"),
+                one("Open files", "timeseries", f"sum by (service_name) (process_open_file_descriptor_count{{{W}}})",
+                    "{{service_name}}"),
             ),
         ),
         (
             "To come",
             (
-                one("Used of limits", "bargauge", 'topk(20, agents_capacity_used_ratio{environment=~"$environment"})',
-                    "{{resource}} {{environment}} {{service_name}} {{agent_id}}", unit="percentunit", rare=True,
+                one("Used of limits, most used", "bargauge",
+                    'topk(10, agents_capacity_used_ratio{environment=~"$environment"})',
+                    "{{resource}} {{service_name}} {{agent_id}}", unit="percentunit", width=24, rare=True,
                     about="Resources and limits are under capacity in thresholds.yml."),
                 one("Time to limits", "timeseries", 'bottomk(10, agents_capacity_seconds_to_limit{bound="expected",'
                     'environment=~"$environment"} < Inf)',
-                    "{{resource}} {{environment}} {{service_name}} {{agent_id}}", unit="s", limits="capacity_lead",
+                    "{{resource}} {{service_name}} {{agent_id}}", unit="s", limits="capacity_lead", width=12,
                     rare=True, about="Not within a week: not drawn. CapacityExhaustion alerts below the lines."),
                 one("Soonest: earliest, expected, latest", "timeseries", "min by (resource, bound) "
                     '(agents_capacity_seconds_to_limit{environment=~"$environment"} < Inf)', "{{resource}} {{bound}}",
-                    unit="s", rare=True, about="Nine times out of ten the truth lies between earliest and latest."),
+                    unit="s", width=12, rare=True,
+                    about="Nine times out of ten the truth lies between earliest and latest."),
                 one("Memory in six hours", "timeseries",
-                    f"predict_linear(process_memory_usage_bytes{{{W}}}[1h], 6*3600)",
+                    f"clamp_min(sum by (service_name) "
+                    f"(predict_linear(process_memory_usage_bytes{{{W}}}[1h], 6*3600)), 0)",
                     "{{service_name}}", unit="bytes", limits="service_memory", width=12,
                     about="A straight line through the last hour; panels above know the day and an interval."),
-                one("Requests in six hours", "timeseries", f"predict_linear(service:http_requests:rate_5m{{{W}}}[1h], "
-                    "6*3600)", "{{service_name}}", unit="reqps", limits="request_rate", width=12),
+                one("Requests in six hours", "timeseries", f"clamp_min(predict_linear(service:http_requests:rate_5m"
+                    f"{{{W}}}[1h], 6*3600), 0)", "{{service_name}}", unit="reqps", limits="request_rate", width=12),
             ),
         ),
         (
@@ -239,20 +267,25 @@ MEMORY: Final = Board(
         (
             "Memory of agents",
             (
-                one("All agents", "stat", f"sum(agents_memory_bytes{{{W}}})", unit="bytes",
+                one("Memory of all agents", "stat", f"sum(agents_memory_bytes{{{W}}})", unit="bytes",
                     limits="total_agent_memory", width=6),
-                one("Mean", "stat", f"avg(agents_memory_bytes{{{W}}})", unit="bytes", limits="agent_memory_mean",
+                one("Memory of an agent, mean", "stat", f"avg(agents_memory_bytes{{{W}}})", unit="bytes",
+                    limits="agent_memory_mean",
                     width=6),
-                one("Largest", "stat", f"max(agents_memory_bytes{{{W}}})", unit="bytes", limits="agent_memory_max",
+                one("Memory of an agent, largest", "stat", f"max(agents_memory_bytes{{{W}}})", unit="bytes",
+                    limits="agent_memory_max",
                     width=6),
-                one("Agents over 30 MB", "stat", f"count(agents_memory_bytes{{{W}}} > 31457280) or vector(0)",
-                    width=6),
-                one("Ten largest", "bargauge", f"topk(10, agents_memory_bytes{{{W}}})", "{{agent_id}}", unit="bytes",
+                one("Agents with twice the mean", "stat", f"count(agents_memory_bytes{{{W}}} > 2 * scalar("
+                    f"avg(agents_memory_bytes{{{W}}}))) or vector(0)", width=6),
+                one("Ten largest agents", "bargauge", f"topk(10, agents_memory_bytes{{{W}}})", "{{agent_id}}",
+                    unit="bytes",
                     limits="agent_memory_max", width=12),
-                one("By type", "timeseries", f"avg by (agent_type) (agents_memory_bytes{{{W}}})", "{{agent_type}}",
+                one("Memory of an agent by type, mean", "timeseries",
+                    f"avg by (agent_type) (agents_memory_bytes{{{W}}})", "{{agent_type}}",
                     unit="bytes", limits="agent_memory_mean", width=12),
-                one("Growth, ten fastest", "timeseries", f"topk(10, deriv(agents_memory_bytes{{{W}}}[5m]) * 60)",
-                    "{{agent_id}}", unit="bytes", width=24, about="Bytes a minute; the stream alerts above 2 MB."),
+                one("Growth in a minute, ten fastest agents", "timeseries",
+                    f"topk(10, deriv(agents_memory_bytes{{{W}}}[5m]) * 60)",
+                    "{{agent_id}}", unit="bytes", width=24, signed=True, about="The stream alerts above 2 MB."),
             ),
         ),
     ),
@@ -265,17 +298,18 @@ GENAI: Final = Board(
         (
             "Tokens and models",
             (
-                one("Tokens", "timeseries", f"sum by (gen_ai_request_model, gen_ai_token_type) "
-                    f"(service:gen_ai_tokens:rate_5m{{{W}}})", "{{gen_ai_request_model}} {{gen_ai_token_type}}"),
+                one("Tokens a second", "timeseries", f"sum by (gen_ai_request_model, gen_ai_token_type) "
+                    f"(service:gen_ai_tokens:rate_5m{{{W}}})", "{{gen_ai_request_model}} {{gen_ai_token_type}}",
+                    width=12),
                 one("Tokens of the last hour, by model", "piechart", f"sum by (gen_ai_request_model) "
-                    f"(increase(gen_ai_client_token_usage_sum{{{W}}}[1h]))", "{{gen_ai_request_model}}",
+                    f"(increase(gen_ai_client_token_usage_sum{{{W}}}[1h]))", "{{gen_ai_request_model}}", width=12,
                     about="Prices are yours: `streams performance --prices` gives cost."),
                 one("Model calls, p95", "timeseries",
                     f"service:gen_ai_client_operation_duration_seconds:p95_5m{{{W}}}", "{{gen_ai_request_model}}",
-                    unit="s"),
+                    unit="s", width=12),
                 one("Failed model calls", "timeseries", "sum by (gen_ai_request_model, error_type) (rate("
                     f'gen_ai_client_operation_duration_seconds_count{{{W},error_type!=""}}[5m]))',
-                    "{{gen_ai_request_model}} {{error_type}}", unit="ops", rare=True),
+                    "{{gen_ai_request_model}} {{error_type}}", unit="ops", width=12, rare=True),
             ),
         ),
         (

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.builders import (
     bargauge,
     common,
     dashboard,
+    nodegraph,
     piechart,
     prometheus,
     stat,
@@ -21,7 +22,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import GraphTresholdsStyleMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from monitoring.source.dashboards import agents, pipeline
+from monitoring.source.dashboards import agents, links, pipeline
 from monitoring.source.dashboards.panel import Board, Panel
 from streams.correlate.rule import Baseline
 
@@ -33,10 +34,20 @@ _KINDS: Final[Mapping[str, Any]] = {
     "bargauge": bargauge.Panel,
     "piechart": piechart.Panel,
     "table": table.Panel,
+    "nodegraph": nodegraph.Panel,
 }
 _LINE: Final = GraphTresholdsStyleMode.DASHED
 _TABLE: Final = PromQueryFormat.TABLE
 _HEIGHTS: Final = {"stat": 4}
+_TABULAR: Final = ("table", "nodegraph")
+_INSTANCE: Final = dict.fromkeys(("Time", "__name__", "instance", "job"), True)
+"""Columns of a table that say nothing of what is in it."""
+_COLOURS: Final[Mapping[str, Mapping[str, str]]] = {
+    "{{outcome}}": {"success": "green", "failure": "red", "timeout": "orange"},
+    "{{severity}}": {"critical": "red", "high": "orange", "warning": "yellow", "info": "blue"},
+    "{{fate}}": {"aggregated": "green", "late": "yellow", "duplicate": "blue", "overflow": "orange", "rejected": "red"},
+}
+"""Of lines whose name is one of these words: Grafana's palette would give failure a green one."""
 _TALL: Final = 8
 
 
@@ -52,15 +63,20 @@ def render(board: Board, baselines: Mapping[str, Baseline]) -> str:
         .readonly()
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .link(_link("Dashboards", list(board.tags)))
+        .link(links.page())
+        .annotation(_restarts())
         .annotation(_deployments())
+        .with_variable(links.address())
     )
     for name, query in board.variables:
-        made = made.with_variable(_variable(name, query))
+        made = made.with_variable(_variable(name, query, board.single))
     for title, panels in board.rows:
         made = made.with_row(dashboard.Row(title))
         for panel in panels:
             made = made.with_panel(_panel(panel, baselines))
-    return json.dumps(made.build(), cls=JSONEncoder, sort_keys=True, indent=2) + "\n"
+    body = json.loads(json.dumps(made.build(), cls=JSONEncoder))
+    body["annotations"]["list"][-1].update(_MARK)
+    return json.dumps(body, sort_keys=True, indent=2) + "\n"
 
 
 def _panel(panel: Panel, baselines: Mapping[str, Baseline]) -> Any:
@@ -73,14 +89,46 @@ def _panel(panel: Panel, baselines: Mapping[str, Baseline]) -> Any:
         .span(panel.width)
         .height(_HEIGHTS.get(panel.kind, _TALL))
     )
-    if panel.limits:
-        made = made.thresholds(_thresholds(baselines[panel.limits]))
-        if panel.kind == "timeseries":
-            line = common.GraphThresholdsStyleConfig().mode(_LINE)
-            made = made.thresholds_style(line)
+    if panel.kind != "nodegraph":
+        made = _judged(made.data_links(links.of(panel)), panel, baselines)
+    if panel.rare:
+        made = made.no_value("none")
+    if panel.unit == "short" and panel.kind in ("stat", "table"):
+        made = made.decimals(0)
+    if panel.kind == "timeseries" and not panel.signed:
+        made = made.min(0)
+    if panel.kind in _TABULAR:
+        made = made.with_transformation(_columns(panel))
     for number, target in enumerate(panel.targets):
         made = made.with_target(_query(panel, number, target.expr, target.legend))
     return made
+
+
+def _judged(made: Any, panel: Panel, baselines: Mapping[str, Baseline]) -> Any:
+    """Colours say what is good and what is not; where nothing says so, nothing is green."""
+    if panel.limits:
+        made = made.thresholds(_thresholds(baselines[panel.limits], panel.kind))
+        if panel.kind == "timeseries":
+            made = made.thresholds_style(common.GraphThresholdsStyleConfig().mode(_LINE))
+    else:
+        made = made.thresholds(_steps(*_WRONG[panel.wrong]))
+    for word, colour in _COLOURS.get(panel.targets[0].legend, {}).items():
+        made = made.override_by_name(word, [_coloured(panel, colour)])
+    return made
+
+
+def _coloured(panel: Panel, colour: str) -> Any:
+    if panel.kind == "stat":  # nothing of it is as good as nothing of the others
+        return models.DynamicConfigValue("thresholds", _steps(("green", None), (colour, 1)).build())
+    return models.DynamicConfigValue("color", models.FieldColor(models.FieldColorModeId.FIXED, colour))
+
+
+def _columns(panel: Panel) -> Any:
+    """Without those that say nothing; those of a graph's nodes and edges as Grafana wants them."""
+    values = ("Value", *(f"Value #{chr(ord('A') + number)}" for number in range(len(panel.targets))))
+    name = "mainstat" if panel.kind == "nodegraph" else panel.title
+    options = {"excludeByName": _INSTANCE, "renameByName": dict.fromkeys(values, name)}
+    return models.DataTransformerConfig("organize", options=options)
 
 
 def _query(panel: Panel, number: int, expr: str, legend: str) -> Any:
@@ -88,29 +136,43 @@ def _query(panel: Panel, number: int, expr: str, legend: str) -> Any:
     if panel.kind == "timeseries":
         return query.range().exemplar(panel.unit == "s")
     query = query.instant()
-    return query.format(_TABLE) if panel.kind == "table" else query
+    return query.format(_TABLE) if panel.kind in _TABULAR else query
 
 
-def _thresholds(baseline: Baseline) -> Any:
-    """Green, yellow from warning, red from critical; the other way round where higher is better."""
-    colours = [("green", None), ("yellow", baseline.warning), ("red", baseline.critical)]
-    if baseline.direction == "higher":
-        colours = [("red", None), ("yellow", baseline.critical), ("green", baseline.warning)]
+_WRONG: Final[Mapping[str, tuple[tuple[str, float | None], ...]]] = {
+    "": (("text", None),),
+    "any": (("green", None), ("red", 1)),
+    "negative": (("red", None), ("green", 0)),
+}
+
+
+def _thresholds(baseline: Baseline, kind: str) -> Any:
+    """Green, yellow from warning, red from critical; the other way round where higher is better.
+
+    A line has the colour of what lies beyond it, not of what lies above.
+    """
+    lines = [("yellow", baseline.warning), ("red", baseline.critical)]
+    if baseline.direction == "lower":
+        return _steps(("green", None), *lines)
+    if kind == "timeseries":
+        return _steps(("transparent", None), *reversed(lines))
+    return _steps(("red", None), ("yellow", baseline.critical), ("green", baseline.warning))
+
+
+def _steps(*colours: tuple[str, float | None]) -> Any:
     steps = [models.Threshold(value=value, color=colour) for colour, value in colours]
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def _variable(name: str, query: str) -> Any:
-    return (
+def _variable(name: str, query: str, single: bool) -> Any:
+    made = (
         dashboard.QueryVariable(name)
         .query(query)
         .datasource(_SOURCE)
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)
     )
+    return made if single else made.multi(True).include_all(True).all_value(".*")
 
 
 def _link(title: str, tags: list[str]) -> Any:
@@ -123,8 +185,7 @@ def _link(title: str, tags: list[str]) -> Any:
     )
 
 
-def _deployments() -> Any:
-    """A mark where a new version of a service begins to send."""
+def _restarts() -> Any:
     return (
         dashboard.AnnotationQuery()
         .name("Pipeline restarts")
@@ -132,4 +193,24 @@ def _deployments() -> Any:
         .enable(True)
         .icon_color("blue")
         .expr("changes(process_start_time_seconds[1m]) > 0")
+    )
+
+
+_MARK: Final = {
+    "useValueForTime": True,
+    "titleFormat": "{{service_name}} {{service_version}}",
+    "tagKeys": "environment",
+}
+"""Of an annotation whose value is its time in milliseconds; the SDK has no words for these."""
+
+
+def _deployments() -> Any:
+    """A mark where the newest deployment of each service began."""
+    return (
+        dashboard.AnnotationQuery()
+        .name("Deployments")
+        .datasource(_SOURCE)
+        .enable(True)
+        .icon_color("purple")
+        .expr("streams_deployment_started_seconds * 1000")
     )

@@ -30,6 +30,8 @@ class Panel(NamedTuple):
         width: of 24 columns.
         about: what a reader should know.
         rare: no data is what a healthy system shows; else a test wants data.
+        wrong: which values are drawn red where there are no limits: any but none, or those below zero.
+        signed: whether values below zero are usual; else the axis begins at zero.
     """
 
     title: str
@@ -40,10 +42,19 @@ class Panel(NamedTuple):
     width: int = 8
     about: str = ""
     rare: bool = False
+    wrong: Literal["", "any", "negative"] = ""
+    signed: bool = False
 
 
 class Board(NamedTuple):
-    """One dashboard: ``rows`` are titles and panels; ``variables`` name: the query of its values."""
+    """One dashboard.
+
+    Attributes:
+        uid, title, tags, refresh: Grafana's.
+        rows: titles and panels.
+        variables: name and the query of its values.
+        single: whether one value of each variable is shown at a time, in place of all of them.
+    """
 
     uid: str
     title: str
@@ -54,6 +65,7 @@ class Board(NamedTuple):
     )
     tags: tuple[str, ...] = ("agents",)
     refresh: str = "10s"
+    single: bool = False
 
 
 def one(title: str, kind: Kind, expr: str, legend: str = "", **more: object) -> Panel:

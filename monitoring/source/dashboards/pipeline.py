@@ -16,23 +16,28 @@ INCIDENTS: Final = Board(
         (
             "Now",
             (
-                one("Firing", "stat", "sum by (severity) (streams_alerts_firing)", "{{severity}}", width=12),
-                one("Not told to Alertmanager", "stat", "max by (peer) (streams_alerts_unsent)", "{{peer}}", width=6),
-                one("Dropped", "stat", "sum(streams_alerts_dropped_total)", width=6,
+                one("Open incidents", "stat", "sum by (severity) (streams_incidents_open)", "{{severity}}", width=8),
+                one("Firing alerts", "stat", "sum by (severity) (streams_alerts_firing)", "{{severity}}", width=8),
+                one("Not told to Alertmanager", "stat", "max by (peer) (streams_alerts_unsent)", "{{peer}}",
+                    wrong="any", width=4),
+                one("Alerts dropped", "stat", "sum(streams_alerts_dropped_total)", wrong="any", width=4,
                     about="Beyond the publisher's bound."),
-                one("Open incidents", "stat", "sum by (severity) (streams_incidents_open)", "{{severity}}", width=12),
-                one("Flapping now", "table", "topk(10, sum by (alertname) (streams_alerts_flapping))", width=12,
+                one("Prometheus' own alerts", "table", "sum by (alertname, severity, service_name, topic) "
+                    '(ALERTS{alertstate="firing",alertname!="Watchdog"})', width=12, rare=True),
+                one("Flapping", "table", "topk(10, sum by (alertname) (streams_alerts_flapping))", width=12,
                     rare=True, about="Suppressed because they come back again and again."),
             ),
         ),
         (
             "Over time",
             (
-                one("Firing by severity", "timeseries", "sum by (severity) (streams_alerts_firing)", "{{severity}}"),
-                one("Transitions", "timeseries", "sum by (from, to) (rate(streams_alert_transitions_total[5m]))",
+                one("Firing alerts by severity", "timeseries", "sum by (severity) (streams_alerts_firing)",
+                    "{{severity}}"),
+                one("Transitions of alerts", "timeseries",
+                    "sum by (from, to) (rate(streams_alert_transitions_total[5m]))",
                     "{{from}} to {{to}}", unit="ops"),
-                one("Flapping", "table", 'topk(10, sum by (from, to, severity) '
-                    '(increase(streams_alert_transitions_total{to="firing"}[1h])))'),
+                one("Incidents, in an hour", "timeseries", "sum by (change) (increase(streams_incidents_total[1h]))",
+                    "{{change}}", rare=True),
                 one("Posts to Alertmanager", "timeseries",
                     "sum by (peer, code) (rate(streams_alertmanager_posts_total[5m]))", "{{peer}} {{code}}",
                     unit="ops"),
@@ -41,7 +46,6 @@ INCIDENTS: Final = Board(
                     about="Missing for five minutes: AlertsLost."),
                 one("Time of posts, p95", "timeseries", "histogram_quantile(0.95, sum by (le, peer) "
                     "(rate(streams_alertmanager_post_duration_seconds_bucket[5m])))", "{{peer}}", unit="s"),
-                one("Prometheus' own alerts", "table", 'ALERTS{alertstate="firing",alertname!="Watchdog"}', rare=True),
             ),
         ),
         (
@@ -57,13 +61,13 @@ INCIDENTS: Final = Board(
                     "sum by (alertname) (streams_alerts_judged_total)", unit="percentunit", rare=True,
                     about="Of those that somebody judged: streams alerts ack ... --verdict useful or noise."),
                 one("Time to detect, median", "timeseries", "histogram_quantile(0.5, sum by (le, severity) "
-                    "(rate(streams_alert_detection_seconds_bucket[1h])))", "{{severity}}", unit="s", rare=True,
+                    "(rate(streams_alert_detection_seconds_bucket[1h])))", "{{severity}}", unit="s", width=12,
+                    rare=True,
                     about="From the first bad window until the alert fires; most of it is the rule's own for."),
                 one("Until handled and until resolved, median", "timeseries", "histogram_quantile(0.5, "
-                    "sum by (le, until) (rate(streams_incident_seconds_bucket[6h])))", "{{until}}", unit="s", rare=True,
+                    "sum by (le, until) (rate(streams_incident_seconds_bucket[6h])))", "{{until}}", unit="s", width=12,
+                    rare=True,
                     about="Handled: all that fires in it is acked or in maintenance."),
-                one("Incidents", "timeseries", "sum by (change) (increase(streams_incidents_total[1h]))", "{{change}}",
-                    rare=True),
             ),
         ),
     ),
@@ -75,20 +79,14 @@ ANOMALIES: Final = Board(
     "Anomalies",
     (
         (
-            "Detectors",
+            "Out of its band now",
             (
-                one("Verdicts", "timeseries", "sum by (detector, verdict) (rate(streams_detector_verdicts_total[5m]))",
-                    "{{detector}} {{verdict}}", unit="ops", width=12),
-                one("Share that is anomalous", "timeseries",
-                    'sum(rate(streams_detector_verdicts_total{verdict="anomaly"}[15m])) / '
-                    "sum(rate(streams_detector_verdicts_total[15m]))", "anomalous", unit="percentunit", width=12,
-                    rare=True,
-                    about="The operating point is one false alarm per series and week: 0.0017 % of windows."),
-                one("Windows that detectors saw", "stat", "sum(increase(streams_detector_verdicts_total[1h]))"),
-                one("Windows that closed", "stat",
-                    'sum(increase(streams_windows_closed_total{window_seconds="10"}[1h]))'),
-                one("Anomalies, last hour", "stat",
-                    'sum(increase(streams_detector_verdicts_total{verdict="anomaly"}[1h]))', rare=True),
+                *(one(f"{word} its band, widths of it", "table", f"topk(20, sum by (metric, feature, service_name, "
+                      f"agent_id) ({distance} / (agents_expected_upper - agents_expected_lower) > 0))", unit="none",
+                      width=12,
+                      rare=True)
+                  for word, distance in (("Above", "(agents_observed - agents_expected_upper)"),
+                                         ("Below", "(agents_expected_lower - agents_observed)"))),
             ),
         ),
         (
@@ -98,17 +96,29 @@ ANOMALIES: Final = Board(
                      *((f"{name}{{{B}}}", f"{said} {{{{metric}}}} {{{{feature}}}} {{{{agent_id}}}}")
                        for name, said in (("agents_observed", "observed"), ("agents_expected", "expected"),
                                           ("agents_expected_lower", "lower"), ("agents_expected_upper", "upper"))),
-                     width=24, rare=True, about="Choose a metric, a service and an agent. Which series "
+                     width=20, signed=True, rare=True, about="Of the metric, service and agent above. Which series "
                      "have a band is under bands in thresholds.yml; bands stay within the limits of its rules."),
-                one("Above the band, times its width", "table", f"topk(20, (agents_observed{{{B}}} - "
-                    f"agents_expected_upper{{{B}}}) / (agents_expected_upper{{{B}}} - "
-                    f"agents_expected_lower{{{B}}}) > 0)",
-                    width=12, rare=True),
-                one("Below the band, times its width", "table", f"topk(20, (agents_expected_lower{{{B}}} - "
-                    f"agents_observed{{{B}}}) / (agents_expected_upper{{{B}}} - agents_expected_lower{{{B}}}) > 0)",
-                    width=12, rare=True),
                 one("Share that is provisional", "stat", f"avg(agents_expected_provisional{{{B}}})", unit="percentunit",
+                    width=4,
                     rare=True, about="Hours seen in fewer than two weeks: their band is that of all hours."),
+            ),
+        ),
+        (
+            "Detectors",
+            (
+                one("Verdicts", "timeseries", "sum by (detector, verdict) (rate(streams_detector_verdicts_total[5m]))",
+                    "{{detector}} {{verdict}}", unit="ops", width=12),
+                one("Share of windows that is anomalous", "timeseries",
+                    'sum(rate(streams_detector_verdicts_total{verdict="anomaly"}[15m])) / '
+                    "sum(rate(streams_detector_verdicts_total[15m]))", "anomalous", unit="percentunit", width=12,
+                    rare=True,
+                    about="The operating point is one false alarm per series and week: 0.0017 % of windows."),
+                one("Windows that detectors saw, last hour", "stat",
+                    "sum(increase(streams_detector_verdicts_total[1h]))"),
+                one("Windows that closed, last hour", "stat", "sum by (window_seconds) "
+                    "(increase(streams_windows_closed_total[1h]))", "{{window_seconds}} s"),
+                one("Anomalies, last hour", "stat",
+                    'sum(increase(streams_detector_verdicts_total{verdict="anomaly"}[1h]))', rare=True),
             ),
         ),
     ),
@@ -117,6 +127,7 @@ ANOMALIES: Final = Board(
         ("service", 'label_values(agents_expected{metric=~"$metric"}, service_name)'),
         ("agent", 'label_values(agents_expected{metric=~"$metric",service_name=~"$service"}, agent_id)'),
     ),
+    single=True,
 )  # fmt: skip
 
 INTERNALS: Final = Board(
@@ -126,13 +137,12 @@ INTERNALS: Final = Board(
         (
             "Reading",
             (
-                one("Lag", "timeseries", "sum by (topic, partition) (streams_consumer_lag_records)",
-                    "{{topic}}/{{partition}}"),
+                one("Records not read yet", "timeseries", "sum by (topic) (streams_consumer_lag_records)", "{{topic}}"),
                 one("Event time behind", "timeseries", "max by (topic) (streams_watermark_delay_seconds)", "{{topic}}",
                     unit="s"),
                 one("What became of events", "timeseries", "sum by (fate) (streams:events:rate_5m)", "{{fate}}",
                     unit="ops"),
-                one("Rejected", "timeseries", "sum by (topic, reason) (rate(streams_events_rejected_total[5m]))",
+                one("Events rejected", "timeseries", "sum by (topic, reason) (rate(streams_events_rejected_total[5m]))",
                     "{{topic}} {{reason}}", unit="ops", rare=True),
                 one("Batches missing", "timeseries", "sum by (topic) (streams_batches_missing)", "{{topic}}"),
                 one("Dead letters, last hour", "table",
@@ -146,13 +156,15 @@ INTERNALS: Final = Board(
                     "[1m]))", "{{topic}} {{window_seconds}} s", unit="ops"),
                 one("From window end to publication, p95", "timeseries", "histogram_quantile(0.95, sum by (le, topic) "
                     "(rate(streams_window_emit_delay_seconds_bucket[5m])))", "{{topic}}", unit="s"),
-                one("Checkpoints, mean", "timeseries", "sum by (role) (rate(streams_checkpoint_duration_seconds_sum"
+                one("Time of a checkpoint, mean", "timeseries",
+                    "sum by (role) (rate(streams_checkpoint_duration_seconds_sum"
                     "[5m])) / sum by (role) (rate(streams_checkpoint_duration_seconds_count[5m]))", "{{role}}",
                     unit="s"),
-                one("Restore", "stat", "max by (role) (streams_restore_seconds)", "{{role}}", unit="s"),
+                one("Time to restore state", "stat", "max by (role) (streams_restore_seconds)", "{{role}}", unit="s"),
                 one("Rebalances, last hour", "stat", "sum by (role) (increase(streams_rebalances_total[1h]))",
                     "{{role}}"),
-                one("Snapshots discarded", "stat", "sum(streams_snapshots_discarded_total) or vector(0)"),
+                one("Snapshots discarded", "stat", "sum(streams_snapshots_discarded_total) or vector(0)",
+                    wrong="any"),
             ),
         ),
         (
@@ -167,7 +179,7 @@ INTERNALS: Final = Board(
         (
             "Leaving",
             (
-                many("Export", "timeseries", ("sum(streams_exported_series)", "series"),
+                many("Exported to Prometheus", "timeseries", ("sum(streams_exported_series)", "series"),
                      ("sum(streams_exported_overflowing)", "metrics over their budget"), width=12),
                 one("Deliveries tried again", "timeseries", "sum by (role) (rate(streams_delivery_retries_total[5m]))",
                     "{{role}}", unit="ops", width=12, rare=True),
@@ -184,11 +196,15 @@ DEPLOYMENTS: Final = Board(
         (
             "Versions side by side",
             (
+                one("Hours since the newest deployment", "table", "sort((time() - max by (service_name, environment, "
+                    "service_version) (streams_deployment_started_seconds)) / 3600)", unit="none", width=24, rare=True,
+                    about="Purple marks on all dashboards show where they began. Verdicts: on the operator's page."),
                 one("Failed steps by service", "timeseries", "service:agents_step_failures:ratio_5m",
                     "{{service_name}} {{agent_type}}", unit="percentunit", limits="agent_errors", width=12, rare=True),
                 one("Request p95 by service", "timeseries", "service:http_request_duration_seconds:p95_5m",
                     "{{service_name}}", unit="s", limits="api_p95", width=12),
-                one("Versions of the pipeline", "table", "streams_build_info", width=24,
+                one("Versions of the pipeline", "table", "sum by (version, commit, python) (streams_build_info)",
+                    width=24,
                     about="Verdicts of gates come from `streams gate check`; evidence is by service.version."),
             ),
         ),

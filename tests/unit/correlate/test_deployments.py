@@ -108,3 +108,16 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     other = deployment("registered", 20)
     (ended,) = alerts.take(Deployment(**{**{n: getattr(other, n) for n in Deployment.__slots__}, "service": "other"}))
     assert (ended.state, ended.identity["service.name"]) == ("resolved", "planning")
+
+
+def test_the_newest_of_each_place_is_known_with_its_version_also_after_a_restart() -> None:
+    alerts = DeploymentAlerts()
+    for one in (deployment("registered", 10), deployment("rolling", 20, version="3", started=2)):
+        alerts.take(one)
+    again = DeploymentAlerts()
+    again.load(alerts.dump())
+    assert alerts.newest() == again.newest() == [("planning", "prod", "3", 2)]
+    older = DeploymentAlerts()
+    older.load([row[:4] for row in alerts.dump()])
+    assert older.newest() == []
+    assert older.take(deployment("failed", 10, FAIL)) == [], "the order is known without the version"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -54,6 +55,42 @@ def test_files_are_where_grafana_looks() -> None:
         assert body["uid"] == uid
         used = {panel["datasource"]["uid"] for panel in body["panels"] if panel.get("datasource")}
         assert used == {"prometheus"}
+
+
+def committed() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in (FOLDER / "grafana/dashboards").glob("*.json")]
+
+
+def test_nothing_is_green_or_red_that_nobody_judged() -> None:
+    """Grafana's own default turns a figure red at 80."""
+    judged = {panel.title for board in BOARDS for panel in panels(board) if panel.limits or panel.wrong}
+    for body in committed():
+        for panel in body["panels"]:
+            if panel["type"] in ("row", "nodeGraph") or panel["title"] in judged:
+                continue
+            steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            assert [step["color"] for step in steps] == ["text"], panel["title"]
+
+
+def test_from_an_agent_to_its_traces_and_logs_and_from_an_alert_to_its_incident() -> None:
+    """Each way is one that the operator's page knows, and starts at a label that the panel shows."""
+    page = (FOLDER.parent / "streams/api/page/page.js").read_text()
+    ways: dict[str, str] = {}
+    for body in committed():
+        assert body["templating"]["list"][0]["name"] == "page"
+        assert {one["name"]: one["expr"] for one in body["annotations"]["list"]}["Deployments"].startswith(
+            "streams_deployment"
+        )
+        for panel in body["panels"]:
+            found = panel.get("fieldConfig", {}).get("defaults", {}).get("links", [])
+            ways |= {link["url"]: json.dumps(panel["targets"]) for link in found}
+    agent = "${page}/#/agent/${__field.labels.agent_id}"
+    assert {agent, "${page}/#/logs?service=${__field.labels.service_name}", "${page}/#/"} <= ways.keys()
+    for url, targets in ways.items():
+        view = re.match(r"\$\{page\}/#/(\w*)", url)
+        assert view is not None
+        assert rf"[/^\/{view[1]}" in page, url
+        assert all(label in targets for label in re.findall(r"(?:labels|fields)\.(\w+)", url)), url
 
 
 def test_thresholds_ascend_as_grafana_wants_them() -> None:
