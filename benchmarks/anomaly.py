@@ -71,8 +71,7 @@ class Tally:
 
 def ours(values: np.ndarray) -> list[float]:
     """As ``streams detect replay`` scores a file."""
-    detection = Detection()
-    return [detection.score(value, i * STEP_SECONDS * 10**9) for i, value in enumerate(values.tolist())]
+    return Detection().scores(values.tolist(), [i * STEP_SECONDS * 10**9 for i in range(len(values))])
 
 
 def tally(scored: Iterable[tuple[Recording, list[float]]], threshold: float) -> Tally:

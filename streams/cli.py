@@ -186,6 +186,7 @@ def _kernels(settings: Settings, arguments: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "streams", "kernels", "--role", "traces"]
     other = None if arguments.role else subprocess.Popen(launched(command))
     warmup.warm_up(window_spec(settings))
+    warmup.warm_up_detection()
     return other.wait() if other else 0
 
 

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +16,8 @@ from streams.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 SCORE: Final = "anomaly_score"
+ROWS: Final = 4096
+"""Of a file are judged and written at a time."""
 
 
 class Columns(NamedTuple):
@@ -22,6 +25,14 @@ class Columns(NamedTuple):
 
     time: int
     value: int
+
+
+class Row(NamedTuple):
+    """Time and value as they were written, and the time as a number."""
+
+    stamp: str
+    text: str
+    at_ns: int
 
 
 def replay_folder(source: Path, target: Path) -> dict[str, Any]:
@@ -64,11 +75,13 @@ def replay_file(path: Path, place: Path) -> dict[str, int]:
         with path.open(newline="", encoding="utf-8-sig") as given, unfinished.open("w", newline="") as out:
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow(["timestamp", "value", SCORE])
-            for stamp, text, at_ns in _rows(path, csv.reader(given), counts):
-                value = _number(text)
-                counts["points"] += 1
-                counts["missing"] += math.isnan(value)
-                writer.writerow([stamp, text, repr(detection.score(value, at_ns))])
+            rows = _rows(path, csv.reader(given), counts)
+            while some := list(islice(rows, ROWS)):
+                values = [_number(row.text) for row in some]
+                scores = detection.scores(values, [row.at_ns for row in some])
+                writer.writerows([row.stamp, row.text, repr(score)] for row, score in zip(some, scores, strict=True))
+                counts["points"] += len(some)
+                counts["missing"] += sum(map(math.isnan, values))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"{path} is not a CSV file in UTF-8: {error}") from error
     unfinished.replace(place)
@@ -77,7 +90,7 @@ def replay_file(path: Path, place: Path) -> dict[str, int]:
     return counts
 
 
-def _rows(path: Path, reader: Iterator[Sequence[str]], counts: dict[str, int]) -> Iterator[tuple[str, str, int]]:
+def _rows(path: Path, reader: Iterator[Sequence[str]], counts: dict[str, int]) -> Iterator[Row]:
     columns = _columns(path, next(reader, []))
     for row in reader:
         try:
@@ -86,7 +99,7 @@ def _rows(path: Path, reader: Iterator[Sequence[str]], counts: dict[str, int]) -
         except (IndexError, ValueError, OverflowError):
             counts["skipped"] += bool(row)
             continue
-        yield stamp, text, at_ns
+        yield Row(stamp, text, at_ns)
 
 
 def _columns(path: Path, header: Sequence[str]) -> Columns:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 from aiokafka.structs import TopicPartition
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
@@ -19,7 +20,11 @@ from streams.app.rekey import RekeyPart
 from streams.app.sendbatch import Content, encode_batch
 from streams.app.traces import TracesPart
 from streams.decode.warm import warm_up as warm_up_decode
+from streams.detect.operator import DetectOperator
+from streams.detect.replay import Detection
 from streams.domain.block import Block
+from streams.domain.series import Series
+from streams.domain.window import WindowBatch
 from streams.trace.assembly import TraceOperator
 from streams.window.operator import WindowSpec
 
@@ -62,6 +67,21 @@ def warm_up(spec: WindowSpec) -> int:
     records.append(events.encode_tick(_START_NS + 4 * long_ns))
     part.process(_fetched(records), 0)
     return part.closed_total
+
+
+def warm_up_detection() -> int:
+    """The same for the alerts role: one series judged once; returns the windows that had a fate.
+
+    A recording is judged too, for ``streams detect replay``.
+    """
+    Detection().scores([0.0], [0])
+    one = np.ones(1)
+    sketch = (np.zeros(2, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64))
+    series = (Series("warm.up", "1", "gauge", ()),)
+    columns = (one.astype(np.int64), one, one, one, one, one, np.ones((1, 3)))
+    return (
+        DetectOperator().apply(WindowBatch("", 0, _START_NS, _START_NS + 10**10, series, *columns, *sketch)).warming_up
+    )
 
 
 def warm_up_spans() -> int:

@@ -23,7 +23,7 @@ from streams.app.metrics import window_spec
 from streams.app.pause import EXIT_STALLED, PauseSelector, guarded_loop
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
-from streams.app.warmup import warm_up, warm_up_spans
+from streams.app.warmup import warm_up, warm_up_detection, warm_up_spans
 from streams.domain.capacity import Capacity
 from streams.domain.expected import Expected
 from streams.errors import ConfigurationError, ServiceUnavailable, Stalled, StateEpochError, StateError
@@ -76,6 +76,8 @@ class Worker:
         warm_up(window_spec(self.settings))
         if "traces" in self.roles.names:
             warm_up_spans()
+        if "alerts" in self.roles.names:
+            warm_up_detection()
         self._show("progress", ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
         if "alerts" in self.roles.names:
             self._show("capacity", CapacityCollector(InLoop[list[Capacity]](self.roles.capacities, loop, [])))

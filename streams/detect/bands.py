@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from streams.detect.feature import columns, features_of
+from streams.detect.feature import FEATURES, columns, features_of
 from streams.detect.snapshot import attempted
 from streams.detect.watch import usable
 from streams.detect.week import Normal, Week
@@ -88,7 +88,7 @@ class BandOperator:
         chosen = self._chosen.of(batch.series)
         if not chosen:
             return
-        numbers = columns(batch)
+        numbers = dict(zip(FEATURES, columns(batch).tolist(), strict=True))
         self._newest_ns = max(self._newest_ns, batch.start_ns)
         self._forget_old()
         for row in chosen:

@@ -6,18 +6,22 @@ than the last applied for its series is ignored and counted, so a replay changes
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streams.detect import registry
+from streams.detect.bank import make
 from streams.detect.explanation import normal_at, similar
-from streams.detect.feature import columns, features_of
-from streams.detect.protocol import Detector
-from streams.detect.state import MOST_PAST, Memory, Restored, Specification, decode, encode
-from streams.detect.watch import usable
+from streams.detect.feature import FEATURES, columns, features_of
+from streams.detect.record import SAID, Records
+from streams.detect.roster import Roster, Rows
+from streams.detect.state import MOST_PAST, Entry, Memory, Restored, Specification, decode, encode
+from streams.detect.watch import LARGEST
 from streams.domain.anomaly import Anomaly, Finding, Score
-from streams.domain.series import Series
 from streams.domain.window import WindowBatch
 from streams.errors import StateError, StateVersionError
 
@@ -29,6 +33,16 @@ MAX_AGE_SECONDS = 86_400.0
 ACTIVE_WINDOWS = 30
 """A series seen within this many windows is not evicted for a new one: the new one is refused instead, or every
 series would for ever be warming up."""
+
+
+class _Judged(NamedTuple):
+    """What the bank said of the entries of ``rows``; of each series when it was seen before, and whether it counts."""
+
+    rows: Rows
+    values: NDArray[np.float64]
+    said: Records
+    last_ns: NDArray[np.int64]
+    live: NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -87,11 +101,15 @@ class DetectOperator:
         self.max_series = max_series
         self.restarts_total = 0
         self._window_ns = round(window_seconds * 1e9)
-        self._memories: OrderedDict[Series, Memory] = OrderedDict()
+        self._begin()
+
+    def _begin(self) -> None:
+        bank = make(self.specification.detector, self.specification.warmup_windows)
+        self._roster = Roster(bank, self.max_series, ACTIVE_WINDOWS * self._window_ns)
         self._newest_ns = 0
 
     def __len__(self) -> int:
-        return len(self._memories)
+        return len(self._roster)
 
     def apply(self, batch: WindowBatch) -> DetectResult:
         """Score, then learn, every series of a closed window. O(series x log n)."""
@@ -100,88 +118,68 @@ class DetectOperator:
             result.unscored = len(batch)
             return result
         self._newest_ns = max(self._newest_ns, batch.start_ns)
-        numbers = columns(batch)
-        for row, series in enumerate(batch.series):
-            memory = self._memory(series, batch.start_ns, result)
-            if memory is not None:
-                self._judge(memory, row, numbers, batch, result)
-        result.evicted += self._forget_old()
+        rows = self._roster.rows(batch.series)
+        if rows.unknown:
+            rows = self._admit(rows, batch, result)
+        result.unscored += rows.unscored
+        result.stale += rows.twice
+        if rows.seats:
+            self._judge(rows, batch, result)
+        result.evicted += self._roster.forget_before(self._newest_ns - round(MAX_AGE_SECONDS * 1e9))
         return result
 
-    def _memory(self, series: Series, start_ns: int, result: DetectResult) -> Memory | None:
-        memory = self._memories.get(series)
-        if memory is None:
-            return self._new_memory(series, start_ns, result)
-        if start_ns <= memory.last_start_ns:
-            result.stale += 1
-            return None
-        self._memories.move_to_end(series)
-        return memory
+    def _admit(self, rows: Rows, batch: WindowBatch, result: DetectResult) -> Rows:
+        """Watch the series that are unknown, as far as there is room."""
+        needed = set(rows.place.tolist())
+        for number, series in enumerate(rows.unknown):
+            room, left = self._roster.make_room(batch.start_ns, needed)
+            result.evicted += left
+            if not room:
+                result.refused += len(rows.unknown) - number
+                break
+            needed.add(self._roster.add(Memory(series, features_of(series))).place)
+        return self._roster.rows(batch.series)
 
-    def _new_memory(self, series: Series, start_ns: int, result: DetectResult) -> Memory | None:
-        names = features_of(series)
-        if not names:
-            result.unscored += 1
-            return None
-        if len(self._memories) >= self.max_series and not self._make_room(start_ns, result):
-            result.refused += 1
-            return None
-        specification = self.specification
-        detectors = tuple(registry.make(specification.detector, specification.warmup_windows) for _ in names)
-        memory = Memory(series, names, detectors)
-        self._memories[series] = memory
-        return memory
+    def _judge(self, rows: Rows, batch: WindowBatch, result: DetectResult) -> None:
+        last_ns = self._roster.last_ns[rows.place]
+        values = columns(batch)[rows.feature, rows.row[rows.of]]
+        fresh = last_ns < batch.start_ns
+        self._roster.last_ns[rows.place[fresh]] = batch.start_ns
+        live = fresh.copy()
+        live[rows.of[~(np.abs(values) < LARGEST)]] = False
+        entries = np.nonzero(live[rows.of])[0]
+        said = np.zeros(len(values), SAID)
+        said[entries] = self._roster.bank.score(rows.slot[entries], values[entries], batch.start_ns)
+        warming_up = int(np.count_nonzero(said["warming_up"][rows.first]))
+        result.stale += len(fresh) - int(np.count_nonzero(fresh))
+        result.unscored += int(np.count_nonzero(fresh & ~live))
+        result.warming_up += warming_up
+        result.scored += int(np.count_nonzero(live)) - warming_up
+        self._confirm(_Judged(rows, values, said, last_ns, live), batch, result)
+        self._roster.bank.learn()
 
-    def _make_room(self, start_ns: int, result: DetectResult) -> bool:
-        oldest = next(iter(self._memories.values()), None)
-        if oldest is None or start_ns - oldest.last_start_ns <= ACTIVE_WINDOWS * self._window_ns:
-            return False
-        del self._memories[oldest.series]
-        result.evicted += 1
-        return True
+    def _confirm(self, judged: _Judged, batch: WindowBatch, result: DetectResult) -> None:
+        """Anomalies of the series that passed; only those, and such as passed of late, remember anything by it."""
+        rows = judged.rows
+        passed = (judged.said["score"] >= self.specification.threshold) & judged.live[rows.of]
+        some = np.zeros(len(rows.seats), np.bool_)
+        some[rows.of[passed]] = True
+        for at in np.nonzero(judged.live & (some | self._roster.passed_of_late[rows.place]))[0].tolist():
+            memory, last_ns = rows.seats[at].memory, int(judged.last_ns[at])
+            gap = (batch.start_ns - last_ns) // self._window_ns if last_ns else 1
+            if memory.confirm(bool(some[at]), gap, self.specification.confirm):
+                entries = np.nonzero(passed & (rows.of == at))[0].tolist()
+                result.anomalies += [self._anomaly(judged, entry, batch) for entry in entries]
+                del memory.past[:-MOST_PAST]
+            self._roster.passed_of_late[rows.place[at]] = memory.recent != 0
 
-    def _judge(
-        self, memory: Memory, row: int, numbers: dict[str, list[float]], batch: WindowBatch, result: DetectResult
-    ) -> None:
-        gap = (batch.start_ns - memory.last_start_ns) // self._window_ns if memory.last_start_ns else 1
-        memory.last_start_ns = batch.start_ns
-        values = [numbers[name][row] for name in memory.names]
-        if not all(usable(value) for value in values):
-            result.unscored += 1
-            return
-        scores = [d.score(value, batch.start_ns) for d, value in zip(memory.detectors, values, strict=True)]
-        if scores[0].warming_up:
-            result.warming_up += 1
-        else:
-            result.scored += 1
-        passed = [score.score >= self.specification.threshold for score in scores]
-        if memory.confirm(any(passed), gap, self.specification.confirm):
-            result.anomalies += self._anomalies(memory, values, scores, passed, batch)
-        for detector, value in zip(memory.detectors, values, strict=True):
-            detector.learn(value, batch.start_ns)
-
-    def _anomalies(
-        self,
-        memory: Memory,
-        values: Sequence[float],
-        scores: Sequence[Score],
-        passed: Sequence[bool],
-        batch: WindowBatch,
-    ) -> list[Anomaly]:
-        found = []
-        for place, name in enumerate(memory.names):
-            if passed[place]:
-                anomaly = self._anomaly(memory, name, memory.detectors[place], values[place], scores[place], batch)
-                memory.past.append((name, Finding(anomaly.start_ns, anomaly.value, anomaly.score.score)))
-                found.append(anomaly)
-        del memory.past[:-MOST_PAST]
-        return found
-
-    def _anomaly(
-        self, memory: Memory, name: str, detector: Detector, value: float, score: Score, batch: WindowBatch
-    ) -> Anomaly:
-        threshold = self.specification.threshold
+    def _anomaly(self, judged: _Judged, entry: int, batch: WindowBatch) -> Anomaly:
+        rows, threshold = judged.rows, self.specification.threshold
+        memory, name = rows.seats[rows.of[entry]].memory, FEATURES[rows.feature[entry]]
+        value, score = float(judged.values[entry]), Score(*judged.said[entry].item())
+        detector = self._roster.bank.take(int(rows.slot[entry]))
         past = [finding for feature, finding in memory.past if feature == name]
+        memory.past.append((name, Finding(batch.start_ns, value, score.score)))
         return Anomaly(
             memory.series,
             batch.start_ns,
@@ -195,20 +193,9 @@ class DetectOperator:
             similar(past, value, score.expected),
         )
 
-    def _forget_old(self) -> int:
-        horizon = self._newest_ns - round(MAX_AGE_SECONDS * 1e9)
-        forgotten = 0
-        while self._memories:
-            series, oldest = next(iter(self._memories.items()))
-            if oldest.last_start_ns >= horizon:
-                break
-            del self._memories[series]
-            forgotten += 1
-        return forgotten
-
     def snapshot(self) -> bytes:
         """The whole operator as JSON (UTF-8, arrays in base64); 1 to 20 kB per series."""
-        return encode(self.specification, self._newest_ns, self._memories.values())
+        return encode(self.specification, self._newest_ns, self._entries())
 
     def restore(self, data: bytes) -> Restored:
         """Replace the state by a snapshot's.
@@ -219,14 +206,26 @@ class DetectOperator:
         Raises:
             StateVersionError: of a format newer than this code's.
         """
-        self._memories.clear()
-        self._newest_ns = 0
+        self._begin()
         try:
-            self._newest_ns, memories = decode(self.specification, data)
+            newest_ns, entries = decode(self.specification, data)
+            for entry in entries:
+                self._put(entry)
         except StateVersionError:
             raise
         except StateError as error:
+            self._begin()
             self.restarts_total += 1
             return Restored(0, str(error))
-        self._memories.update((memory.series, memory) for memory in memories)
-        return Restored(len(memories), "")
+        self._newest_ns = newest_ns
+        return Restored(len(entries), "")
+
+    def _entries(self) -> Iterator[Entry]:
+        for seat in self._roster:
+            detectors = tuple(self._roster.bank.take(slot) for slot in seat.slots)
+            yield Entry(seat.memory, int(self._roster.last_ns[seat.place]), detectors)
+
+    def _put(self, entry: Entry) -> None:
+        seat = self._roster.add(entry.memory, entry.last_start_ns)
+        for slot, detector in zip(seat.slots, entry.detectors, strict=True):
+            self._roster.bank.put(slot, detector)

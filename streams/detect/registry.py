@@ -14,7 +14,8 @@ from streams.errors import ConfigurationError
 DEFAULT: Final = "novelty"
 
 
-def _novelty(warmup_windows: int, hold_windows: int) -> Detector:
+def novelty(warmup_windows: int, hold_windows: int) -> Watch:
+    """The default detector."""
     return Watch("novelty", NoveltyMemories(), novelty_tail, warmup_windows=warmup_windows, hold_windows=hold_windows)
 
 
@@ -24,7 +25,7 @@ def _deviation(warmup_windows: int, hold_windows: int) -> Detector:
     return Watch("deviation", Deviation(), normal_tail, warmup_windows=warmup_windows, hold_windows=hold_windows)
 
 
-DETECTORS: Final[Mapping[str, Callable[[int, int], Detector]]] = {"novelty": _novelty, "deviation": _deviation}
+DETECTORS: Final[Mapping[str, Callable[[int, int], Detector]]] = {"novelty": novelty, "deviation": _deviation}
 """Name -> maker of a fresh detector, given its warm-up and how long a finding holds, in windows."""
 
 

@@ -7,11 +7,14 @@ anything: the detector counts values and reads the time of day.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from streams.detect import registry
-from streams.detect.watch import LEAST_WARMUP_WINDOWS
+import numpy as np
+
+from streams.detect.bank import NoveltyBank
+from streams.detect.watch import LARGEST, LEAST_WARMUP_WINDOWS, second_of_day
 
 WARMUP_VALUES: Final = 130
 """Silent; fewer than a live series has (750), since a recording is often short. Until 750 a score means less: see
@@ -24,20 +27,22 @@ class Detection:
     """The default detector of one series, each finding said once, when it begins."""
 
     def __init__(self) -> None:
-        self._detector = registry.make(registry.DEFAULT, WARMUP_VALUES, hold_windows=0)
+        self._bank = NoveltyBank(WARMUP_VALUES, hold_windows=0)
         self._seen = 0
 
-    def score(self, value: float, at_ns: int) -> float:
-        """[0, 1], before the value is learned, in the order of the recording.
+    def scores(self, values: Sequence[float], times_ns: Sequence[int]) -> list[float]:
+        """[0, 1] of each value before it is learned, in the order of the recording; goes on where it stopped.
 
         Args:
-            value: NaN stands for a missing one and scores 0, as all values do while the detector warms up.
-            at_ns: nanoseconds since the epoch.
+            values: NaN stands for a missing one and scores 0, as all values do while the detector warms up.
+            times_ns: nanoseconds since the epoch.
         """
-        judged = self._detector.score(value, at_ns).score
-        self._detector.learn(value, at_ns)
-        self._seen += 1
-        return settled(judged, self._seen)
+        numbers = np.array(values, np.float64)
+        seconds = np.array([second_of_day(at_ns) for at_ns in times_ns], np.float64)
+        judged = self._bank.follow(numbers, seconds, np.abs(numbers) < LARGEST)["score"]
+        said = [settled(score, seen) for seen, score in enumerate(judged.tolist(), self._seen + 1)]
+        self._seen += len(said)
+        return said
 
 
 def settled(score: float, seen: int) -> float:

@@ -69,7 +69,7 @@ class Restored(NamedTuple):
 
 @dataclass(slots=True)
 class Memory:
-    """All that is kept of one series.
+    """What is remembered of one series beside its detectors.
 
     ``recent`` has one bit per window, the newest lowest: whether a feature passed the threshold. ``past`` holds the
     last findings with their feature, oldest first.
@@ -77,8 +77,6 @@ class Memory:
 
     series: Series
     names: tuple[str, ...]
-    detectors: tuple[Detector, ...]
-    last_start_ns: int = 0
     recent: int = 0
     past: list[tuple[str, Finding]] = field(default_factory=list)
 
@@ -89,20 +87,28 @@ class Memory:
         return passed and self.recent.bit_count() >= k
 
 
-def encode(specification: Specification, newest_ns: int, memories: Iterable[Memory]) -> bytes:
+class Entry(NamedTuple):
+    """All that is kept of one series: the start of its newest window, and a detector for each of its features."""
+
+    memory: Memory
+    last_start_ns: int
+    detectors: tuple[Detector, ...]
+
+
+def encode(specification: Specification, newest_ns: int, entries: Iterable[Entry]) -> bytes:
     """Snapshot of an operator."""
     body = {
         "v": FORMAT_VERSION,
         "river": RIVER_VERSION,
         "specification": specification.hash,
         "newest_ns": newest_ns,
-        "series": [_memory_object(memory) for memory in memories],
+        "series": [_entry_object(entry) for entry in entries],
     }
     return orjson.dumps(body)
 
 
-def decode(specification: Specification, data: bytes) -> tuple[int, list[Memory]]:
-    """The inverse of :func:`encode`: (newest window start, memories, least recently seen first).
+def decode(specification: Specification, data: bytes) -> tuple[int, list[Entry]]:
+    """The inverse of :func:`encode`: (newest window start, entries, least recently seen first).
 
     Raises:
         StateVersionError: of a format newer than this code's.
@@ -120,23 +126,23 @@ def decode(specification: Specification, data: bytes) -> tuple[int, list[Memory]
         if found[name] != value:
             raise StateError(f"the snapshot's {name} is {found[name]!r}, ours is {value!r}")
     try:
-        return int(body["newest_ns"]), [_memory(specification, item) for item in body["series"]]
+        return int(body["newest_ns"]), [_entry(specification, item) for item in body["series"]]
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"the snapshot is damaged: {error!r}") from error
 
 
-def _memory_object(memory: Memory) -> dict[str, Any]:
-    series = memory.series
+def _entry_object(entry: Entry) -> dict[str, Any]:
+    memory, series = entry.memory, entry.memory.series
     return {
         "series": [series.name, series.unit, series.kind, series.labels],
-        "last_start_ns": memory.last_start_ns,
+        "last_start_ns": entry.last_start_ns,
         "recent": f"{memory.recent:x}",
         "past": [[name, past.start_ns, past.value, past.score] for name, past in memory.past],
-        "features": {name: detector.snapshot() for name, detector in zip(memory.names, memory.detectors, strict=True)},
+        "features": {name: detector.snapshot() for name, detector in zip(memory.names, entry.detectors, strict=True)},
     }
 
 
-def _memory(specification: Specification, item: dict[str, Any]) -> Memory:
+def _entry(specification: Specification, item: dict[str, Any]) -> Entry:
     name, unit, kind, labels = item["series"]
     series = Series(name, unit, kind, tuple((key, value) for key, value in labels))
     detectors = []
@@ -145,5 +151,5 @@ def _memory(specification: Specification, item: dict[str, Any]) -> Memory:
         detector.restore(state)
         detectors.append(detector)
     past = [(name, Finding(*finding)) for name, *finding in item.get("past", ())]
-    names = tuple(item["features"])
-    return Memory(series, names, tuple(detectors), item["last_start_ns"], int(item["recent"], 16), past)
+    memory = Memory(series, tuple(item["features"]), int(item["recent"], 16), past)
+    return Entry(memory, int(item["last_start_ns"]), tuple(detectors))

@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
+DECAY: Final = -math.log(10.0)
+INTERCEPT: Final = 1.7
+SLOPE: Final = 1.35
 SMALLEST: Final = 1e-12
 """No probability is claimed to be less."""
 
@@ -21,7 +24,7 @@ def novelty_tail(strangeness: float) -> float:
     0.25, 1e-3 at 1, 3e-4 at 1.3 after a warm-up of 130 to 750 windows; about three times that in the 100 windows
     after a warm-up of only 30, a third of it beyond 750.
     """
-    return max(SMALLEST, math.exp(-math.log(10.0) * (1.7 + 1.35 * strangeness)))
+    return max(SMALLEST, math.exp(DECAY * (INTERCEPT + SLOPE * strangeness)))
 
 
 def normal_tail(deviations: float) -> float:

@@ -208,5 +208,10 @@ def usable(value: float) -> bool:
     return abs(value) < LARGEST
 
 
+def second_of_day(at_ns: int) -> float:
+    """[0, 86400), UTC."""
+    return (at_ns % _DAY_NS) / 1e9
+
+
 def _context(at_ns: int) -> dict[str, float]:
-    return {"second_of_day": (at_ns % _DAY_NS) / 1e9}
+    return {"second_of_day": second_of_day(at_ns)}

@@ -1,24 +1,28 @@
-"""A worker that has warmed up compiles nothing when spans come."""
+"""A worker that has warmed up compiles nothing when spans or windows come."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-PROGRAM = """
+import pytest
+
+COMPILED = """
 import sys
 from numba.core.registry import CPUDispatcher
-from benchmarks.data import otlp_spans, span_batches
-from streams import topics
 from streams.app import warmup
-from streams.app.rekey import RekeyPart
-from streams.app.traces import TracesPart
-from streams.trace.assembly import TraceOperator
 
 def compiled():
     modules = [m for name, m in list(sys.modules.items()) if name.startswith("streams.")]
     found = [f for m in modules for f in vars(m).values() if isinstance(f, CPUDispatcher)]
     return {id(f): (f.__name__, len(f.signatures)) for f in found}
+"""
+SPANS = """
+from benchmarks.data import otlp_spans, span_batches
+from streams import topics
+from streams.app.rekey import RekeyPart
+from streams.app.traces import TracesPart
+from streams.trace.assembly import TraceOperator
 
 assert warmup.warm_up_spans() > 0
 before = compiled()
@@ -28,12 +32,30 @@ part.process(warmup._fetched([*keyed, *[r.value for r in span_batches(3000)]]), 
 part.process(warmup._fetched([b'{"v":1,"schema":"agents.tick/1","time_unix_nano":1}'], 2 * 10**12 + 10**8), 2 * 10**18)
 RekeyPart(topics.OTLP_SPANS, 0, 4).process(warmup._fetched([r.value for r in otlp_spans(3000)]), 0)
 assert part.counts["aggregated"] > 3000 and not part.operator.open_traces, part.counts
+"""
+WINDOWS = """
+from streams.detect.operator import DetectOperator
+from tests.unit.window_batches import batch, series
+
+assert warmup.warm_up_detection() == 1
+before = compiled()
+detect = DetectOperator(warmup_windows=30)
+for number in range(200):
+    steps = {series("agents.steps", "counter", agent__id=f"a{i}"): [number % 7] for i in range(3 + number // 60)}
+    inference = {series("agents.inference.duration", "histogram", "s"): [0.1 * (number % 5)]}
+    found = detect.apply(batch(number, {**steps, **inference}))
+assert (found.scored, found.warming_up) == (6, 1), found
+"""
+REPORT = """
 later = compiled()
 print([later[f] for f in later if before.get(f) != later[f]])
 """
 
 
-def test_nothing_is_compiled_when_spans_come() -> None:
+@pytest.mark.parametrize("program", [SPANS, WINDOWS], ids=["spans", "windows"])
+def test_nothing_is_compiled_when_input_comes(program: str) -> None:
     """In an interpreter of its own: here other tests may have compiled what is missing."""
-    found = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", COMPILED + program + REPORT], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout.strip()) == (0, "[]"), found.stderr

@@ -17,8 +17,7 @@ def recording(values: list[float], seconds: int = 300) -> list[tuple[int, float]
 
 
 def replay(values: list[tuple[int, float]]) -> list[float]:
-    detection = Detection()
-    return [detection.score(value, at_ns) for at_ns, value in values]
+    return Detection().scores([value for _, value in values], [at_ns for at_ns, _ in values])
 
 
 def noise(count: int, seed: int = 1) -> list[float]:
@@ -42,6 +41,13 @@ def test_nothing_is_known_of_what_comes_later() -> None:
     values = [*noise(700), 70.0, *noise(200, 3)]
     whole = replay(recording(values))
     assert replay(recording(values[:750])) == whole[:750]
+
+
+def test_how_a_recording_is_cut_does_not_matter() -> None:
+    at_ns, values = zip(*recording([*noise(700), 70.0, *noise(200, 3)]), strict=True)
+    detection = Detection()
+    parts = [detection.scores(values[a:b], at_ns[a:b]) for a, b in [(0, 1), (1, 1), (1, 650), (650, 901)]]
+    assert [score for part in parts for score in part] == Detection().scores(values, at_ns)
 
 
 def test_the_warm_up_is_silent_and_missing_values_score_nothing() -> None:
