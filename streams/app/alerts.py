@@ -122,10 +122,17 @@ class AlertsPart(Tickless):
         self.resume([*self._ended.alerts(), *self.correlate.active()])
         return Restored(seat.held, seat=seat)
 
-    def reload(self) -> None:
-        """Goes on with the rules that ``make_correlate`` gives now: alerts of rules that stayed the same stay as they
-        are, those of rules that changed or went away are resolved with the next window.
+    def reload(self, users: Users) -> None:
+        """Goes on with what the makers give now: alerts of rules that stayed the same stay as they are, those of rules
+        that changed or went away are resolved with the next window; bands and ratios that are still asked for go on.
         """
+        self.users = users
+        for topic, bands in self.bands.items():
+            self.bands[topic] = self.make_bands()
+            self._restored("bands", self.bands[topic].restore(bands.snapshot()))
+        for topic, shares in self.ratios.items():
+            self.ratios[topic] = self.make_ratios()
+            self._restored("ratios", self.ratios[topic].restore(shares.snapshot()))
         before = self.correlate
         self.correlate = self.make_correlate()
         self._restored("correlate", self.correlate.restore(before.snapshot()).reason)

@@ -66,6 +66,15 @@ class CapacityPart(Tickless):
         self._applied, self.source = seat.applied, seat.source
         return Restored(seat.held, seat=seat)
 
+    def reload(self, operator: CapacityOperator) -> None:
+        """Goes on with other resources; forecasts of those that stayed go on."""
+        operator.fates.update(self.operator.fates)
+        operator.completed = self.operator.completed
+        reason = operator.restore(self.operator.snapshot())
+        if reason:
+            self._discarded(reason)
+        self.operator = operator
+
     def _discarded(self, reason: str) -> None:
         _log.warning("forecasts of capacity begin anew: %s", reason)
         self.health.snapshot_discarded.labels("alerts", "capacity").inc()

@@ -101,6 +101,14 @@ class IncidentsPart(Tickless):
         self.resume_alerts([*self._ended.alerts(), *self.deployed.active(), *self.floods.told.values()])
         return Restored(seat.held, seat=seat)
 
+    def reload(self, operator: IncidentOperator) -> None:
+        """Goes on with other weights: for alerts to come; what has joined stays together."""
+        operator.counts.update(self.operator.counts)
+        reason = operator.restore(self.operator.snapshot())
+        if reason:
+            self._discarded(reason)
+        self.operator = operator
+
     def _discarded(self, reason: str) -> None:
         _log.warning("incidents begin anew: %s", reason)
         self.health.snapshot_discarded.labels("alerts", "incidents").inc()

@@ -30,18 +30,15 @@ from streams.correlate.bounds import Bounds
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import notices, standing
 from streams.correlate.operator import CorrelateOperator, usable_thresholds
-from streams.correlate.rule import Rule
-from streams.correlate.weights import Weights
+from streams.correlate.rule import Thresholds
 from streams.detect.bands import BandOperator
 from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
 from streams.detect.ratios import RatioOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
-from streams.domain.capacity import Capacity, Resource
+from streams.domain.capacity import Capacity
 from streams.domain.expected import Expected
 from streams.domain.incident import Incident
-from streams.domain.ratio import Ratio
-from streams.domain.selector import Selector
 from streams.publish.access import Access
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.publish.health import Health
@@ -69,18 +66,10 @@ class Roles:
         self._logs = log_export(settings, health) if "metrics" in self.names else None
         self._tracer = self_tracer(settings, version("agent-streams"))
         self._marks = settings.incident_markers == "on"
-        self._rules: Sequence[Rule] = ()
-        self._resources: Sequence[Resource] = ()
-        self._weights = Weights()
-        self._banded: Sequence[Selector] = ()
-        self._shares: Sequence[Ratio] = ()
+        self._thresholds = Thresholds(())
         self._rule_watch: RuleWatch | None = None
         if "alerts" in self.names:
-            text = read_text(settings, "thresholds_path")
-            thresholds = usable_thresholds(text, settings.pane_seconds)
-            self._rules = thresholds.rules
-            self._resources, self._banded, self._weights = thresholds.capacity, thresholds.bands, thresholds.weights
-            self._shares = thresholds.ratios
+            self._thresholds = usable_thresholds(read_text(settings, "thresholds_path"), settings.pane_seconds)
             self._rule_watch = RuleWatch(settings.thresholds_path, settings.pane_seconds, self._reload, health)
         self._spec = metrics.window_spec(settings)
         self._step_ns = capacity.step_seconds(settings.window_seconds) * SECOND_NS
@@ -181,7 +170,7 @@ class Roles:
     def _alerts(self, topic: str, partition: int) -> AlertsPart | CapacityPart | IncidentsPart | RelayPart:
         settings = self._settings
         if topic in capacity.SOURCES:
-            return CapacityPart(topic, partition, CapacityOperator(self._resources, self._step_ns), self._health)
+            return CapacityPart(topic, partition, self._capacity(), self._health)
         if topic in relay.SOURCES:
             return RelayPart(topic, partition, self._health)
         owner = _owner(topic, partition)
@@ -195,7 +184,7 @@ class Roles:
                 resume_alerts=partial(self._resume, owner),
                 told=self._told,
                 health=self._health,
-                operator=IncidentOperator(self._weights),
+                operator=IncidentOperator(self._thresholds.weights),
             )
         return AlertsPart(
             topic,
@@ -209,7 +198,7 @@ class Roles:
             detector=settings.detector,
             make_bands=self._bands,
             make_ratios=self._ratios,
-            users=Users(self._resources),
+            users=Users(self._thresholds.capacity),
             step_ns=self._step_ns,
             health=self._health,
             told=self._told,
@@ -225,25 +214,31 @@ class Roles:
         )
 
     def _bands(self) -> BandOperator:
-        return BandOperator(self._banded, Bounds(self._rules), self._spec.pane_ns)
+        return BandOperator(self._thresholds.bands, Bounds(self._thresholds.rules), self._spec.pane_ns)
 
     def _ratios(self) -> RatioOperator:
         return RatioOperator(
-            self._shares,
+            self._thresholds.ratios,
             self._spec.pane_ns,
             threshold=self._settings.detector_threshold,
             warmup_windows=self._settings.detector_warmup_windows,
         )
 
     def _correlate(self) -> CorrelateOperator:
-        return CorrelateOperator(self._rules, window_seconds=self._settings.pane_seconds)
+        return CorrelateOperator(self._thresholds.rules, window_seconds=self._settings.pane_seconds)
 
-    def _reload(self, rules: Sequence[Rule]) -> None:
-        self._rules = rules
-        for runtime in self.runtimes:
-            for part in list(runtime.parts.values()):
-                if isinstance(part, AlertsPart):
-                    part.reload()
+    def _capacity(self) -> CapacityOperator:
+        return CapacityOperator(self._thresholds.capacity, self._step_ns)
+
+    def _reload(self, thresholds: Thresholds) -> None:
+        self._thresholds = thresholds
+        for part in [part for runtime in self.runtimes for part in list(runtime.parts.values())]:
+            if isinstance(part, AlertsPart):
+                part.reload(Users(thresholds.capacity))
+            elif isinstance(part, CapacityPart):
+                part.reload(self._capacity())
+            elif isinstance(part, IncidentsPart):
+                part.reload(IncidentOperator(thresholds.weights))
 
     def _notify(self, owner: str, transition: AlertTransition) -> None:
         labels = (transition.previous or "new", transition.state, transition.severity)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from streams.correlate.operator import usable_rules
-from streams.correlate.rule import Rule
+from streams.correlate.operator import usable_thresholds
+from streams.correlate.rule import Thresholds
 from streams.errors import ConfigurationError
 from streams.publish.health import Health
 
@@ -20,18 +20,16 @@ Mark = tuple[int, int, int] | None
 
 
 class RuleWatch:
-    """Looks at a file; gives its rules to ``take`` when they can be used, else keeps the old ones and says so.
+    """Looks at a file; gives what it says to ``take`` when that can be used, else keeps the old and says so.
 
     Args:
         path: of the rules; another file in its place (a mounted ConfigMap that is swapped) is seen too.
         window_seconds: base size, which the windows of rules must fit.
-        take: gets the new rules, in the event loop: between two runs of records, never inside one.
+        take: gets the new content, in the event loop: between two runs of records, never inside one.
         health: ``streams_rules_reloads_total`` and ``streams_rules_last_reload_successful``.
     """
 
-    def __init__(
-        self, path: Path, window_seconds: float, take: Callable[[Sequence[Rule]], None], health: Health
-    ) -> None:
+    def __init__(self, path: Path, window_seconds: float, take: Callable[[Thresholds], None], health: Health) -> None:
         self._path, self._window_seconds, self._take, self._health = path, window_seconds, take, health
         self._mark = _mark(path)
         self._task: asyncio.Task[None] | None = None
@@ -59,13 +57,13 @@ class RuleWatch:
             return
         self._mark = mark
         try:
-            rules = usable_rules(self._path.read_text(encoding="utf-8"), self._window_seconds)
+            found = usable_thresholds(self._path.read_text(encoding="utf-8"), self._window_seconds)
         except (ConfigurationError, OSError, UnicodeDecodeError) as error:
             _log.error("%s is not used, the rules before it stay: %s", self._path, error)
             self._tell("refused", 0)
             return
-        self._take(rules)
-        _log.info("%s: %d rules loaded", self._path, len(rules))
+        self._take(found)
+        _log.info("%s: %d rules loaded", self._path, len(found.rules))
         self._tell("loaded", 1)
 
     def _tell(self, outcome: str, good: int) -> None:

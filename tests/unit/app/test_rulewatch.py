@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from streams.app.rulewatch import RuleWatch
-from streams.correlate.rule import Rule
+from streams.correlate.rule import Thresholds
 from streams.publish.health import make_health
 
 GOOD = """
@@ -31,8 +30,8 @@ def path(tmp_path: Path) -> Path:
 def watch(path: Path) -> tuple[RuleWatch, list[list[str]], CollectorRegistry]:
     registry, taken = CollectorRegistry(), []
 
-    def take(rules: Sequence[Rule]) -> None:
-        taken.append([rule.name for rule in rules])
+    def take(found: Thresholds) -> None:
+        taken.append([rule.name for rule in found.rules])
 
     return RuleWatch(path, 10.0, take, make_health(registry, version="")), taken, registry
 
