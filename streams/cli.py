@@ -311,8 +311,9 @@ def _alerts(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.app import control
     from streams.subscribe import command
 
-    if arguments.action in ("ack", "unack"):
-        control.say(cluster_of(settings), control.ack_of(arguments, time.time_ns()))  # noqa: TID251 - the shell reads it
+    if arguments.action in command.SAID:
+        said = control.control_of(arguments, time.time_ns())  # noqa: TID251 - the shell reads the clock
+        control.say(cluster_of(settings), said)
         return 0
     return command.run(settings, arguments)
 

@@ -24,7 +24,7 @@ from streams.correlate.ended import Ended
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.ratecap import Floods
 from streams.domain.alert import AlertTransition, encode_alert
-from streams.domain.control import Ack, Maintenance
+from streams.domain.control import Ack, Close, Control, Maintenance
 from streams.domain.deployment import Deployment
 from streams.domain.finding import decode_finding
 from streams.domain.incident import Incident, encode_incident
@@ -93,7 +93,7 @@ class IncidentsPart(Tickless):
         self._applied, self.source = seat.applied, seat.source
         self.deployed.load(body.get("deployed", ()))  # older snapshots have neither
         self.floods.load(body.get("floods", ()))
-        self._last = {incident.incident_id: incident for incident in self.operator.open()}
+        self._last = {incident.incident_id: incident for incident in self.operator.firing()}
         for incident in self._last.values():
             self._standing.take(incident)
         self._ended.load(body.get("ended", ()))
@@ -139,16 +139,22 @@ class IncidentsPart(Tickless):
         if isinstance(finding, AlertTransition):
             self.counts["alerts"] += 1
             return self._alert(finding)
-        if isinstance(finding, Ack | Maintenance):
+        if isinstance(finding, Ack | Maintenance | Close):
             self.counts["controls"] += 1
-            if isinstance(finding, Ack):
-                self.health.figures(quality.of_ack(finding, self.operator.alertnames(finding.target)))
-            return self._told(self.operator.control(finding))
+            return self._control(finding)
         if isinstance(finding, Deployment):
             self.counts["deployments"] += 1
             return self._deployment(finding)
         self.counts["edges"] += len(finding)
         return [output for edge in finding for output in self._told(self.operator.edge(edge))]
+
+    def _control(self, control: Control) -> list[Output]:
+        if isinstance(control, Ack):
+            self.health.figures(quality.of_ack(control, self.operator.alertnames(control.target)))
+        told = self.operator.control(control)
+        if isinstance(control, Close) and not told:
+            self.health.figures([quality.Figure(quality.INCIDENTS, ("not_closed",))])
+        return self._told(told)
 
     def _alert(self, transition: AlertTransition) -> list[Output]:
         stale = self.operator.counts["stale"]
@@ -169,7 +175,7 @@ class IncidentsPart(Tickless):
             before = self._last.pop(incident.incident_id, None)
             for notice in self.notify(incident, before):
                 self._ended.take(notice)
-            if incident.status == "open":
+            if incident.fires:
                 self._last[incident.incident_id] = incident
             self.health.figures(quality.of_incident(incident, before))
             outputs.append(Output(topics.INCIDENTS, incident.incident_id.encode(), encode_incident(incident)))

@@ -32,29 +32,45 @@ class CaseFile:
         self.begun: dict[str, list[int]] = {first.fingerprint: [first.transition.starts_at_ns]}
         self.opened_at_ns = first.transition.starts_at_ns
         self.resolved_at_ns = 0
+        self.resolved_by = ""
         self.reopened = 0
         self.merged_into = ""
         self.last: Incident | None = None
 
     def again(self, new: Episode) -> bool:
-        """A member fires (again, or at another severity); True when the incident comes back by it."""
-        began = self.begun[new.fingerprint]
+        """A member fires (again, or at another severity); True when the incident comes back by it.
+
+        Where somebody resolved the incident, an episode that went on then does not bring it back.
+        """
+        began, before = self.begun[new.fingerprint], self.members[new.fingerprint].transition
+        goes_on = before.state == "firing" and before.starts_at_ns == new.transition.starts_at_ns
         if new.transition.starts_at_ns not in began:
             self.begun[new.fingerprint] = [*began, new.transition.starts_at_ns][-MAX_BEGINNINGS:]
         self.members[new.fingerprint] = new
+        if self.resolved_by and goes_on:
+            return False
+        self.resolved_by = ""
         back = bool(self.resolved_at_ns)
         self.reopened += back
         self.resolved_at_ns = 0
         return back
 
     def ended(self, transition: AlertTransition) -> bool:
-        """A member is resolved; True when it was the last."""
+        """A member is resolved; True when it was the last, and nobody resolved the incident before."""
         fingerprint = transition.fingerprint
         self.members[fingerprint] = self.members[fingerprint]._replace(transition=transition)
-        if any(member.transition.state == "firing" for member in self.members.values()):
+        if self.resolved_by or self.firing():
             return False
         self.resolved_at_ns = max(transition.ends_at_ns, self.opened_at_ns)
         return True
+
+    def firing(self) -> list[Episode]:
+        """Members that fire."""
+        return [member for member in self.members.values() if member.transition.state == "firing"]
+
+    def close(self, by: str, now_ns: int) -> None:
+        """Somebody resolves it; ``by`` says who and why."""
+        self.resolved_by, self.resolved_at_ns = by, max(now_ns, self.opened_at_ns)
 
     def take(self, other: CaseFile, joiner: str, why: str) -> None:
         """All members of another incident, which ends by it; ``why`` is what the joining one's link says."""
@@ -63,8 +79,8 @@ class CaseFile:
         self.why |= other.why
         self.why[joiner] = why
         self.opened_at_ns = min(self.opened_at_ns, other.opened_at_ns)
-        firing = any(member.transition.state == "firing" for member in self.members.values())
-        self.resolved_at_ns = 0 if firing else max(self.resolved_at_ns, other.resolved_at_ns)
+        self.resolved_at_ns = 0 if self.firing() else max(self.resolved_at_ns, other.resolved_at_ns)
+        self.resolved_by = "" if self.firing() else self.resolved_by
         other.members, other.merged_into = {}, self.incident_id
 
     def tell(
@@ -100,7 +116,7 @@ class CaseFile:
     def _incident(
         self, causes: tuple[Cause, ...], suppression: Suppression, now_ns: int, revision: int, weights: Weights
     ) -> Incident:
-        firing = [m for m in self.members.values() if m.transition.state == "firing"]
+        firing = self.firing()
         severities = {m.transition.severity for m in firing or self.members.values()}
         status: Status = "resolved" if self.resolved_at_ns else "open"
         services = tuple(sorted({m.service for m in self.members.values()}))
@@ -119,6 +135,7 @@ class CaseFile:
             updated_at_ns=now_ns,
             resolved_at_ns=self.resolved_at_ns,
             reopened=self.reopened,
+            resolved_by=self.resolved_by,
         )
 
     def _members(self, suppression: Suppression, now_ns: int, weights: Weights) -> tuple[Member, ...]:
@@ -158,6 +175,7 @@ class CaseFile:
             "opened_at_ns": self.opened_at_ns,
             "resolved_at_ns": self.resolved_at_ns,
             "reopened": self.reopened,
+            "resolved_by": self.resolved_by,
             "last": orjson.Fragment(encode_incident(self.last)) if self.last else None,
         }
 
@@ -169,7 +187,7 @@ def restored_case(row: Mapping[str, Any], weights: Weights) -> CaseFile:
     case.members = {member.fingerprint: member for member in members}
     case.why, case.begun = dict(row["why"]), dict(row["begun"])
     case.opened_at_ns, case.resolved_at_ns = row["opened_at_ns"], row["resolved_at_ns"]
-    case.reopened = row["reopened"]
+    case.reopened, case.resolved_by = row["reopened"], row.get("resolved_by", "")  # older snapshots have none
     case.last = decode_incident(orjson.dumps(row["last"])) if row["last"] else None
     return case
 

@@ -17,11 +17,12 @@ import orjson
 from streams.correlate.affinity import Episode, Together, episode, link
 from streams.correlate.callgraph import CallGraph
 from streams.correlate.casefile import CaseFile, restored_case
+from streams.correlate.closing import refusal
 from streams.correlate.ratecap import RateCap
 from streams.correlate.suppression import Suppression
 from streams.correlate.weights import Weights
 from streams.domain.alert import AlertTransition
-from streams.domain.control import Ack, Control
+from streams.domain.control import Ack, Close, Control
 from streams.domain.incident import Incident, incident_id
 from streams.domain.trace import Edge
 from streams.domain.upgrade import upgraded
@@ -42,7 +43,8 @@ class IncidentOperator:
 
     Attributes:
         counts: ``stale`` transitions (seen before), ``refused`` alerts, ``opened``, ``merged``, ``reopened``,
-            ``resolved`` incidents, ``restarts`` (a snapshot that was not used).
+            ``resolved`` incidents, ``restarts`` (a snapshot that was not used), ``unknown``, ``over``, ``overtaken``,
+            ``full`` (incidents that were not closed by hand, see :mod:`streams.correlate.closing`).
     """
 
     def __init__(
@@ -96,11 +98,33 @@ class IncidentOperator:
         return self._publish(self._join(around) | turned)
 
     def control(self, control: Control) -> list[Incident]:
-        """An ack or a maintenance window, given or taken back: the open incidents in which it changes something."""
+        """What somebody says: the incidents in which it changes something."""
+        if isinstance(control, Close):
+            return self._publish(self._close(control))
         self.suppression.take(control)
         if isinstance(control, Ack):
             return self._publish({self._case_of.get(control.target, control.target)})
         return self._publish(self._unresolved())
+
+    def _close(self, close: Close) -> set[str]:
+        """Resolved by hand: alerts of it that go on are acked until they end."""
+        case, into = self.cases.get(close.incident_id), self.cases.get(close.into)
+        reason = refusal(close, case, into, self._max_members)
+        if reason or case is None:
+            self.counts[reason] += 1
+            return set()
+        if into is not None:
+            return self._merge(into, case, next(iter(case.members)), f"{close.by}: {close.why}")
+        for member in case.firing():
+            self.suppression.take(Ack(member.fingerprint, close.by, close.why, self.now_ns))
+        case.close(f"{close.by}: {close.why}", self.now_ns)
+        self._over(case)
+        return {case.incident_id}
+
+    def _over(self, case: CaseFile) -> None:
+        self.counts["resolved"] += 1
+        self.suppression.ended(case.incident_id)
+        self.together.learn(member.kind for member in case.members.values())
 
     def deployed(self, service: str, at_ns: int) -> None:
         """A version of a service went out."""
@@ -110,8 +134,12 @@ class IncidentOperator:
             self.deployments.popitem(last=False)
 
     def open(self) -> list[Incident]:
-        """All that have a firing member, as last published, oldest first."""
-        found = [case.last for case in self.cases.values() if case.last is not None and case.last.status == "open"]
+        """All that are open, as last published, oldest first."""
+        return [incident for incident in self.firing() if incident.status == "open"]
+
+    def firing(self) -> list[Incident]:
+        """All with a firing member, as last published, oldest first; one that was resolved by hand may have some."""
+        found = [case.last for case in self.cases.values() if case.last is not None and case.last.fires]
         return sorted(found, key=lambda incident: (incident.opened_at_ns, incident.incident_id))
 
     def _advance(self, at_ns: int) -> set[str]:
@@ -120,11 +148,14 @@ class IncidentOperator:
         if at_ns // step_ns > self.now_ns // step_ns:
             self.graph.advance(at_ns)
             limit_ns = at_ns - round(self.weights.reopen_seconds * 1e9)
-            for case in [c for c in self.cases.values() if c.resolved_at_ns and c.resolved_at_ns < limit_ns]:
+            for case in [c for c in self._ended() if c.resolved_at_ns < limit_ns]:
                 self._forget(case)
             turned = self.suppression.turned(self.now_ns // step_ns * step_ns, at_ns // step_ns * step_ns)
         self.now_ns = max(self.now_ns, at_ns)
         return self._unresolved() if turned else set()
+
+    def _ended(self) -> list[CaseFile]:
+        return [case for case in self.cases.values() if case.resolved_at_ns and not case.firing()]
 
     def _unresolved(self) -> set[str]:
         return {name for name, case in self.cases.items() if not case.resolved_at_ns}
@@ -161,7 +192,7 @@ class IncidentOperator:
 
     def _open(self, new: Episode) -> bool:
         if len(self.cases) >= self._max_incidents:
-            ended = [case for case in self.cases.values() if case.resolved_at_ns]
+            ended = self._ended()
             if not ended:
                 self.counts["refused"] += 1
                 return False
@@ -180,9 +211,7 @@ class IncidentOperator:
         member = case.members[transition.fingerprint]
         self.suppression.cap.ended(member.transition)
         if case.ended(transition):
-            self.counts["resolved"] += 1
-            self.suppression.ended(name)
-            self.together.learn(m.kind for m in case.members.values())
+            self._over(case)
         if member.family == "silence":
             still = (self._member(f) for f in self._at.get(member.service, ()))
             if not any(m.family == "silence" and m.transition.state == "firing" for m in still):
@@ -239,16 +268,20 @@ class IncidentOperator:
             return set()
         older, newer = sorted((one, two), key=lambda case: (case.last is None, case.opened_at_ns, case.incident_id))
         joiner = mine if mine.fingerprint in newer.members else other
-        for fingerprint in newer.members:
-            self._case_of[fingerprint] = older.incident_id
-        self.suppression.merged(newer.incident_id, newer.members, self.now_ns)
-        older.take(newer, joiner.fingerprint, f"{why} ({strength:.2f})")
-        if newer.last is None:  # nobody has heard of it
-            del self.cases[newer.incident_id]
+        return self._merge(older, newer, joiner.fingerprint, f"{why} ({strength:.2f})")
+
+    def _merge(self, case: CaseFile, part: CaseFile, joiner: str, why: str) -> set[str]:
+        """The second becomes a part of the first; ``why`` is what the link of the joining member says."""
+        for fingerprint in part.members:
+            self._case_of[fingerprint] = case.incident_id
+        self.suppression.merged(part.incident_id, part.members, self.now_ns)
+        case.take(part, joiner, why)
+        if part.last is None:  # nobody has heard of it
+            del self.cases[part.incident_id]
             self.counts["opened"] -= 1
         else:
             self.counts["merged"] += 1
-        return {older.incident_id, newer.incident_id}
+        return {case.incident_id, part.incident_id}
 
     def _publish(self, names: Iterable[str]) -> list[Incident]:
         told = []

@@ -30,7 +30,8 @@ class Figure(NamedTuple):
 def of_incident(incident: Incident, before: Incident | None) -> Iterator[Figure]:
     """What a new record of an incident says beside the last one.
 
-    ``incidents`` by what became of them (opened, reopened, merged, resolved); ``incident_seconds`` from its first alert
+    ``incidents`` by what became of them (opened, reopened, merged, resolved; ``not_closed``: somebody wanted it, see
+    :mod:`streams.correlate.closing`); ``incident_seconds`` from its first alert
     until it was ``handled`` (all that fires is acked or in maintenance) and until it was ``resolved``.
     """
     was_open = before is None or before.status == "open"

@@ -41,19 +41,19 @@ class Suppression:
         self._maintenance: OrderedDict[str, Maintenance] = OrderedDict()
 
     def take(self, control: Control) -> None:
-        """A record of ``agents.control``; the newest of a key counts."""
+        """A record of ``agents.control``; the newest of a key counts. Closing an incident is none of its matters."""
         if isinstance(control, Ack):
             self._acks.pop(control.target, None)
             if not control.cleared:
                 self._acks[control.target] = control
             if len(self._acks) > MAX_ACKS:
                 self._acks.popitem(last=False)
-            return
-        self._maintenance.pop(control.id, None)
-        if not control.cleared:
-            self._maintenance[control.id] = control
-        if len(self._maintenance) > MAX_MAINTENANCE:
-            self._maintenance.popitem(last=False)
+        elif isinstance(control, Maintenance):
+            self._maintenance.pop(control.id, None)
+            if not control.cleared:
+                self._maintenance[control.id] = control
+            if len(self._maintenance) > MAX_MAINTENANCE:
+                self._maintenance.popitem(last=False)
 
     def turned(self, before_ns: int, now_ns: int) -> bool:
         """Whether something begins or ends in (``before_ns``, ``now_ns``]; what has ended is let go of."""

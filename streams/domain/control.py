@@ -1,4 +1,4 @@
-"""What people tell the pipeline: acks of alerts and maintenance windows (``agents.control``, compacted).
+"""What people tell the pipeline: acks, maintenance, and that an incident is over (``agents.control``, compacted).
 
 One record per object, key = :func:`control_key`; the newest one counts. Taking something back is a record with
 ``cleared``, not a tombstone, so that who did it and why is kept.
@@ -6,7 +6,7 @@ One record per object, key = :func:`control_key`; the newest one counts. Taking 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -59,33 +59,59 @@ class Maintenance:
     cleared: bool = False
 
 
-Control = Ack | Maintenance
+@dataclass(frozen=True, slots=True)
+class Close:
+    """An incident is over because somebody says so: resolved, or a part of another.
+
+    Attributes:
+        incident_id: what is closed.
+        by, why: for people.
+        at_ns: when it was said. What began later, nobody knew of: such an incident is not resolved by it.
+        into: the incident that takes its members over, "" = it is resolved.
+    """
+
+    incident_id: str
+    by: str
+    why: str
+    at_ns: int
+    into: str = ""
+
+    @property
+    def cleared(self) -> bool:
+        """It cannot be taken back: what fires anew brings the incident back."""
+        return False
+
+
+Control = Ack | Maintenance | Close
+_KINDS: Final = {Ack: "ack", Maintenance: "maintenance", Close: "close"}
 
 
 def control_key(control: Control) -> bytes:
     """The record's key."""
     if isinstance(control, Ack):
         return f"ack/{control.target}".encode()
-    return f"maintenance/{control.id}".encode()
+    return (
+        f"close/{control.incident_id}".encode() if isinstance(control, Close) else f"maintenance/{control.id}".encode()
+    )
 
 
 def encode_control(control: Control) -> bytes:
     """One record of ``agents.control``."""
-    kind = "ack" if isinstance(control, Ack) else "maintenance"
-    return orjson.dumps({"v": 1, "schema": CONTROL_SCHEMA, "kind": kind, **asdict(control)})
+    return orjson.dumps({"v": 1, "schema": CONTROL_SCHEMA, "kind": _KINDS[type(control)], **asdict(control)})
 
 
 def decode_control(value: bytes) -> Control:
     """The inverse of :func:`encode_control`; unknown fields are ignored.
 
     Raises:
-        ValueError: not a control record, or one that cannot be (no target, no condition, an end before its begin).
+        ValueError: not a control record, or one that cannot be (no target, no condition, an end before its begin, an
+            incident that is a part of itself).
     """
     body = orjson.loads(value)
     if not isinstance(body, dict) or body.get("schema") != CONTROL_SCHEMA:
         raise ValueError("not a control record")
     try:
-        found = _ack(body) if body["kind"] == "ack" else _maintenance(body)
+        found: Control = _READERS[body["kind"]](body)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a control record: {error!r}") from error
     return found
@@ -102,15 +128,28 @@ def _ack(body: Mapping[str, Any]) -> Ack:
     return Ack(target, by, why, at_ns, until_ns, body["cleared"] is True, verdict)
 
 
+def _close(body: Mapping[str, Any]) -> Close:
+    incident_id, by, why, into = _texts(body, "incident_id", "by", "why", "into")
+    (at_ns,) = _numbers(body, "at_ns")
+    if not incident_id or into == incident_id:
+        raise ValueError("who closes an incident names it, and another one that takes it over, or none")
+    return Close(incident_id, by, why, at_ns, into)
+
+
 def _maintenance(body: Mapping[str, Any]) -> Maintenance:
-    if body["kind"] != "maintenance":
-        raise ValueError(f"not a control record: kind {body['kind']!r}")
     name, by, why = _texts(body, "id", "by", "why")
     where = tuple((str(label), tuple(str(value) for value in values)) for label, values in body["where"])
     begin_ns, end_ns = _numbers(body, "starts_at_ns", "ends_at_ns")
     if not name or not where or end_ns <= begin_ns:
         raise ValueError("maintenance needs an id, a condition, and an end after its begin")
     return Maintenance(name, where, by, why, begin_ns, end_ns, body["cleared"] is True)
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Control]]] = {
+    "ack": _ack,
+    "maintenance": _maintenance,
+    "close": _close,
+}
 
 
 def _texts(body: Mapping[str, Any], *names: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 import orjson
 
 from streams.domain.alert import ALERT_SCHEMA, AlertTransition, decode_alert
-from streams.domain.control import CONTROL_SCHEMA, Ack, Maintenance, decode_control
+from streams.domain.control import CONTROL_SCHEMA, Control, decode_control
 from streams.domain.deployment import DEPLOYMENT_SCHEMA, Deployment, decode_deployment
 from streams.domain.trace import Edge, decode_edge, encode_edge
 
@@ -27,7 +27,7 @@ def encode_edges(edges: Iterable[Edge]) -> bytes:
     return orjson.dumps({"v": 1, "schema": EDGES_SCHEMA, "edges": rows})
 
 
-def decode_finding(value: bytes) -> AlertTransition | Ack | Maintenance | Deployment | list[Edge]:
+def decode_finding(value: bytes) -> AlertTransition | Control | Deployment | list[Edge]:
     """A transition, edges, a control record, or a deployment.
 
     Raises:

@@ -71,6 +71,7 @@ class Incident:
         causes: the likeliest first, at most five.
         members: by onset; ``services``: sorted.
         reopened: how often it came back after it was resolved.
+        resolved_by: who resolved it and why, in words, "" where its alerts did; those that went on are acked.
     """
 
     incident_id: str
@@ -87,6 +88,12 @@ class Incident:
     updated_at_ns: int
     resolved_at_ns: int
     reopened: int
+    resolved_by: str = ""
+
+    @property
+    def fires(self) -> bool:
+        """Whether an alert of it does; where somebody resolved it, it may."""
+        return self.status != "merged" and any(not member.ends_at_ns for member in self.members)
 
 
 def encode_incident(incident: Incident) -> bytes:
@@ -103,7 +110,8 @@ def decode_incident(value: bytes) -> Incident:
     body: dict[str, Any] = orjson.loads(value)
     if body.get("schema") != INCIDENT_SCHEMA:
         raise ValueError(f"not an incident record: schema {body.get('schema')!r}")
-    own = {name: body[name] for name in Incident.__slots__}
+    own = {name: body[name] for name in Incident.__slots__ if name != "resolved_by"}
+    own["resolved_by"] = body.get("resolved_by", "")  # older records have none
     own["causes"] = tuple(Cause(c["kind"], c["place"], c["score"], tuple(c["reasons"])) for c in body["causes"])
     own["members"] = tuple(Member(**{n: m[n] for n in Member.__slots__ if n in m}) for m in body["members"])
     own["services"] = tuple(body["services"])

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.control import VERDICTS
@@ -24,6 +24,9 @@ from streams.subscribe.stream import Event, Start, Subscription, subscribe
 from streams.subscribe.target import target
 from streams.subscribe.wanted import STATES, Wanted, read_labels, state_of
 from streams.subscribe.webhook import Forwarder, addresses, body_of
+
+SAID: Final = ("ack", "unack", "resolve", "merge")
+"""Actions that people take; the others follow what happens."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -48,10 +51,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     ack.add_argument("--for", dest="lasts", default="", metavar="TIME", help="so long instead, for example 30m, 2h, 1d")
     ack.add_argument("--verdict", choices=VERDICTS[1:], default="", help="was it worth it? Counted by alertname")
     unack = actions.add_parser("unack", help="take an ack back")
-    for each in (ack, unack):
-        each.add_argument("target", help="fingerprint of an alert, or incident id")
+    resolve = actions.add_parser(
+        "resolve", help="an incident is over; alerts of it that go on are acked until they end"
+    )
+    merge = actions.add_parser("merge", help="an incident is a part of another")
+    for each in (ack, unack, resolve, merge):
+        name = "fingerprint of an alert, or incident id" if each in (ack, unack) else "incident id"
+        each.add_argument("target", help=name)
         each.add_argument("--by", required=True, help="who says so")
         each.add_argument("--why", required=True)
+    merge.add_argument("into", help="id of the incident that takes its alerts over")
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import INCIDENT_ALERT, MARKER_ALERT, notices, standing
 from streams.domain.alert import AlertTransition
-from streams.domain.control import Ack
+from streams.domain.control import Ack, Close
 from streams.domain.incident import Incident
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.services.alertmanager import AlertmanagerService
@@ -101,6 +101,47 @@ def test_an_incident_is_notified_and_its_members_are_inhibited_until_they_end(
             desk.take(ended)
         await until(lambda: "resolved" in notified(**name), "the end of the incident is notified")
         await until(lambda: not held(first.fingerprint), "the member has ended")
+
+    asyncio.run(scenario())
+
+
+def test_resolved_by_hand_is_told_and_what_goes_on_stays_inhibited_until_it_ends(
+    alertmanager: AlertmanagerService, webhook: WebhookReceiver, unique_name: Callable[[str], str]
+) -> None:
+    service = unique_name("closed")
+
+    def held(name: str, **labels: str) -> list[bool]:
+        of = [a for a in alertmanager.alerts() if {"alertname": name, **labels}.items() <= a["labels"].items()]
+        return [bool(a["status"]["inhibitedBy"]) for a in of]
+
+    async def scenario() -> None:
+        settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1))
+        publisher = AlertmanagerPublisher(
+            [alertmanager.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings
+        )
+        await publisher.start()
+        try:
+            desk, begin = Desk(publisher), now_seconds()
+            names = ("AgentErrorsHigh", "HighErrorRatio")
+            for name in names:
+                incident = desk.take(alert(service, begin, name, agent__id="a"))
+            mine = {"alertname": INCIDENT_ALERT, "incident_id": incident.incident_id}
+
+            def told() -> list[str]:
+                return [a["status"] for a in webhook.alerts if mine.items() <= a["labels"].items()]
+
+            await until(lambda: "firing" in told(), "the incident is notified")
+            desk.tell(desk.operator.control(Close(incident.incident_id, "ann", "known", time.time_ns())))
+            await until(lambda: "resolved" in told(), "its end is notified, although its alerts go on")
+            for name in names:
+                assert held(name, service_name=service) == [True], "an alert that goes on is inhibited"
+            for name in names:
+                desk.take(alert(service, now_seconds(), name, "resolved", seq=2, began=begin, agent__id="a"))
+            for name in names:
+                await until(lambda name=name: not held(name, service_name=service), "the end of the alert passes")
+            await until(lambda: not held(MARKER_ALERT, incident_id=incident.incident_id), "so do the markers")
+        finally:
+            await publisher.stop()
 
     asyncio.run(scenario())
 

@@ -1,4 +1,4 @@
-"""An ack that a person gives while a worker runs: relayed to the findings, taken by the incident, on its topic."""
+"""What a person says while a worker runs: relayed to the findings, taken by the incident, on its topic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams import topics
 from streams.app.control import say
 from streams.domain.alert import encode_alert
 from streams.domain.control import Ack
-from streams.domain.incident import decode_incident
+from streams.domain.incident import Incident, decode_incident
 from streams.records.cluster import Cluster
 from tests.pipeline import Sent, eventually, open_pipeline
 from tests.unit.correlate.test_incidents import alert
@@ -32,3 +32,27 @@ def test_an_ack_reaches_the_incident_through_the_worker(tmp_path: Path, cache_fo
         eventually(lambda: members() == [("", "")], "the incident is there and speaks")
         say(Cluster(pipeline.broker.bootstrap), Ack(fired.fingerprint, "ann", "on it", time.time_ns()))
         eventually(lambda: members() == [("acked", "ann: on it")], "the ack is in the incident")
+
+        def newest() -> dict[str, Incident]:
+            found = [decode_incident(record.value or b"") for record in pipeline.read(topics.INCIDENTS)]
+            return {one.incident_id: one for one in sorted(found, key=lambda one: one.revision)}
+
+        def last() -> Incident:
+            return max(newest().values(), key=lambda one: one.revision)
+
+        name, by = last().incident_id, ("--by", "bob", "--why", "the disk is new")
+        for _ in range(2):
+            done = pipeline.command("alerts", "resolve", name, *by)
+            assert done.returncode == 0, done.stderr
+        eventually(lambda: last().status == "resolved", "the incident is resolved")
+        assert last().resolved_by == "bob: the disk is new"
+        assert [(m.suppressed, m.suppressed_by) for m in last().members] == [("acked", "bob: the disk is new")]
+        refused = pipeline.command("alerts", "merge", name, name, *by)
+        assert (refused.returncode, "a part of itself" in refused.stderr) == (2, True)
+        pipeline.produce([Sent(topics.FINDINGS, b"g", encode_alert(alert("far", 10)))])
+        eventually(lambda: last().status == "open", "another one is open")
+        other = last().incident_id
+        assert pipeline.command("alerts", "merge", other, name, *by).returncode == 0
+        eventually(lambda: newest()[other].merged_into == name, "it is a part of the first")
+        whole = newest()[name]
+        assert (whole.status, [member.service for member in whole.members]) == ("open", ["back", "far"])

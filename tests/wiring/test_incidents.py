@@ -11,12 +11,12 @@ import pytest
 from streams import topics
 from streams.app.incidents import IncidentsPart
 from streams.app.relay import RelayPart
-from streams.correlate.notices import notices
+from streams.correlate.notices import MARKED_LABEL, notices, standing
 from streams.domain.alert import AlertTransition, decode_alert, encode_alert
-from streams.domain.control import Ack, control_key, encode_control
+from streams.domain.control import Ack, Close, control_key, encode_control
 from streams.domain.deployment import encode_deployment
 from streams.domain.finding import encode_edges
-from streams.domain.incident import Incident, decode_incident
+from streams.domain.incident import Incident, decode_incident, incident_id
 from tests.unit.correlate.test_deployments import FAIL, deployment
 from tests.unit.correlate.test_incidents import BEGIN, SECOND, alert, calls
 from tests.wiring.line import Line, Record
@@ -169,6 +169,26 @@ def test_what_people_say_goes_on_to_the_findings_through_crashes(crash: int) -> 
     assert line.topics[topics.DEAD_LETTERS]
     assert line.part.progress(0, 0).fates == {"aggregated": 9}
     assert line.part.progress(0, 0).reasons == {"not_a_control": 1}
+
+
+def test_an_incident_closed_by_hand_stays_so_through_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told as resolved; its alert stays marked, also by a worker that begins anew, until it ends."""
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    fired = alert("back", 0)
+    name = incident_id(fired.fingerprint, fired.starts_at_ns)
+    values = [encode_alert(fired), encode_control(Close(name, "ann", "known", fired.at_ns))]
+    values += [encode_control(Close(name, "ann", "known", fired.at_ns)), encode_alert(alert("far", 20))]
+    log = [Record(value, n, 0, topic=topics.FINDINGS) for n, value in enumerate(values)]
+    for crashes in ([], [2], [3], [4], [5]):
+        line = Line(log, part, crashes)
+        line.run(itertools.repeat(1), 0)
+        mine = [one for one in incidents(line).values() if one.incident_id == name]
+        assert [(one.status, one.resolved_by) for one in mine] == [("open", ""), ("resolved", "ann: known")]
+        again: list[Incident] = []
+        line._make = lambda again=again: replace(part(), resume=again.extend)  # type: ignore[misc]
+        line._restore()
+        marks = [notice for one in again for notice in standing(one, markers=True)]
+        assert [(notice.identity[MARKED_LABEL], notice.state) for notice in marks] == [(fired.fingerprint, "firing")]
 
 
 def test_an_ack_among_the_findings_is_taken_and_survives_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:

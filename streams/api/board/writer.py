@@ -16,7 +16,7 @@ from streams import topics
 from streams.api.board import schema
 from streams.domain.alert import decode_alert
 from streams.domain.anomaly import decode_anomaly
-from streams.domain.control import Ack, control_key, decode_control
+from streams.domain.control import Ack, Close, control_key, decode_control
 from streams.domain.deployment import decode_deployment
 from streams.domain.incident import decode_incident
 from streams.domain.trace import decode_edge
@@ -210,6 +210,8 @@ class BoardWriter(PlacedWriter):
 
     def _control(self, value: bytes) -> bool:
         found = decode_control(value)
+        if isinstance(found, Close):
+            return False  # the incident's own record says it
         if isinstance(found, Ack):
             kind, ends_ns = "ack", found.at_ns if found.cleared else found.until_ns
         else:

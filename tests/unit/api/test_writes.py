@@ -26,8 +26,10 @@ from streams.api.server import make_app
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
 from streams.domain.baseline import decode_pinned, encode_pinned
-from streams.domain.control import decode_control
+from streams.domain.control import Close, decode_control
 from streams.domain.deployment import decode_deployment
+from streams.domain.incident import Status as IncidentStatus
+from streams.domain.incident import encode_incident
 from streams.domain.trace import encode_trace
 from streams.domain.window import encode_window_batch
 from streams.errors import ServiceUnavailable
@@ -39,6 +41,7 @@ from streams.subscribe import commandhook
 from streams.subscribe.commands import checked
 from tests.unit.gate.test_scenarios import USUAL, windows
 from tests.unit.gate.windows import series, window
+from tests.unit.subscribe.drawing import incident
 from tests.unit.trace.drawing import EPOCH, span
 from tests.unit.trace.reference import trace_record
 
@@ -351,6 +354,33 @@ def test_a_baseline_is_pinned_and_shown_and_too_little_data_pins_nothing(scene: 
     assert scene.post("baselines", body | {"profile": "none"})[0] == 422
     assert scene.post("baselines", body | {"profile": "default"})[0] == 409, "it has no gate that looks at a baseline"
     assert len(scene.ledger.written) == 1
+
+
+def test_an_incident_is_resolved_or_merged_where_it_can_be(scene: Scene) -> None:
+    states: dict[str, IncidentStatus] = {"1" * 16: "open", "2" * 16: "open", "3" * 16: "resolved", "4" * 16: "merged"}
+    for name, status in states.items():
+        scene.ledger.show(topics.INCIDENTS, encode_incident(incident(incident_id=name, status=status)))
+    one, two, over, part = states
+
+    def asked(name: str, what: str, **more: str) -> int:
+        status, body = scene.post(f"incidents/{name}/{what}", {"why": "it is over", **more})
+        assert status != 202 or body.items() >= {"incident_id": name, "asked": what, "by": "local", **more}.items()
+        return status
+
+    assert asked(one, "resolve") == 202
+    assert asked(over, "merge", into=two) == 202
+    said = [decode_control(value) for _, _, value in scene.ledger.written]
+    now_ns = scene.now_ns
+    assert said == [
+        Close(one, "local", "it is over", now_ns),
+        Close(over, "local", "it is over", now_ns, two),
+    ]
+    assert [asked(name, "resolve") for name in (over, part, "5" * 16)] == [409, 409, 404]
+    assert [asked(one, "merge", into=into) for into in (part, "5" * 16, one, "x")] == [409, 404, 422, 422]
+    assert asked(part, "merge", into=one) == 409
+    assert scene.post(f"incidents/{one}/resolve", {"why": " "})[0] == 422
+    assert len(scene.ledger.written) == 2
+    assert scene.get("acks")["acks"] == scene.get("maintenance")["maintenance"] == []
 
 
 def test_health_follows_the_baselines_and_says_where_nothing_is_known(scene: Scene, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from streams.domain.control import Ack, Control, Maintenance, control_key, decode_control, encode_control
+from streams.domain.control import Ack, Close, Control, Maintenance, control_key, decode_control, encode_control
 from streams.domain.finding import decode_finding
 
 ACK = Ack("f1", "ann", "on it", 5, 9)
 MAINTENANCE = Maintenance("m1", (("service.name", ("plan*", "act")),), "bob", "upgrade", 5, 9, cleared=True)
 
 
-@pytest.mark.parametrize(("control", "key"), [(ACK, b"ack/f1"), (MAINTENANCE, b"maintenance/m1")])
+CLOSE = Close("i1", "ann", "the same database", 5, "i2")
+
+
+@pytest.mark.parametrize(("control", "key"), [(ACK, b"ack/f1"), (MAINTENANCE, b"maintenance/m1"), (CLOSE, b"close/i1")])
 def test_what_is_written_is_read_there_and_as_a_finding(control: Control, key: bytes) -> None:
     assert control_key(control) == key
     assert decode_control(encode_control(control)) == control
@@ -32,6 +35,9 @@ BROKEN = {
     "a condition that is none": (MAINTENANCE, {"where": [["a"]]}),
     "an end at its begin": (MAINTENANCE, {"ends_at_ns": 5}),
     "no id": (MAINTENANCE, {"id": ""}),
+    "no incident": (CLOSE, {"incident_id": ""}),
+    "a part of itself": (CLOSE, {"into": "i1"}),
+    "said at no time": (CLOSE, {"at_ns": "now"}),
 }
 
 
