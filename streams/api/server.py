@@ -42,6 +42,7 @@ from streams.api.routes import (
     incidents,
     logs,
     rules,
+    stats,
     system,
     traces,
 )
@@ -84,6 +85,7 @@ def make_app(context: Context, lifespan: Any = None) -> FastAPI:
         gates,
         baselines,
         rules,
+        stats,
         system,
     ):
         app.include_router(module.router)

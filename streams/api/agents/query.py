@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from streams.api.agents import schema
+from streams.api.agents.activity import Activity, load
 from streams.api.board.query import offsets, opened, position
 from streams.gate.profile import QUANTILES
 from streams.gate.samples import Pane, number
@@ -90,6 +91,10 @@ class AgentReader:
         """End of the newest window that any agent was in; 0: there is none."""
         return int(self._db.execute("SELECT coalesce(max(last_ns), 0) FROM agents").fetchone()[0])
 
+    def statuses(self, moment: Moment) -> dict[str, int]:
+        """How many agents by status."""
+        return dict(sorted(Counter(one["status"] for one in self._agents(Asked(), moment)).items()))
+
     def offsets(self) -> list[tuple[str, int, int]]:
         """(topic, records that were read, when the newest was appended)."""
         return offsets(self._db)
@@ -115,6 +120,20 @@ class AgentReader:
             "belief_accuracy": _ratio(correct, predictions),
         }
         return Totals(dict(sorted(statuses.items())), figures)
+
+    def activity(self, since_ns: int) -> Activity:
+        """What all agents did in windows that began since; open sessions are of the newest one."""
+        rows = self._db.execute(
+            "SELECT start_ns, value FROM activity WHERE start_ns >= ? ORDER BY start_ns", (since_ns,)
+        )
+        found, newest_ns = Activity(), 0
+        for start_ns, value in rows:
+            one = load(value)
+            found.add(one)
+            if one.sessions is not None:
+                found.sessions = one.sessions + ((found.sessions or 0.0) if start_ns == newest_ns else 0.0)
+                newest_ns = start_ns
+        return found
 
     def page(self, asked: Asked, moment: Moment, *, limit: int = 100, cursor: str = "") -> Page:
         """Agents in the order asked for: by id, or the largest first.

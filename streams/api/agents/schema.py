@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Another version in the file: it is deleted and read again from the topic. Raise it with any change below."""
 
 KEPT_SECONDS: Final = 3_600.0
@@ -30,6 +30,10 @@ CREATE TABLE panes (
     PRIMARY KEY (agent_id, start_ns, source)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX panes_by_time ON panes (start_ns);
+-- All series of one record of agents.windows together, see streams.api.agents.activity.
+CREATE TABLE activity (
+    start_ns INTEGER, source TEXT, value BLOB NOT NULL, PRIMARY KEY (start_ns, source)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE offsets (
     topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL, appended_ns INTEGER NOT NULL,
     PRIMARY KEY (topic, partition)

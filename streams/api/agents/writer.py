@@ -10,6 +10,7 @@ import orjson
 
 from streams import topics
 from streams.api.agents import schema
+from streams.api.agents.activity import activity, dump
 from streams.api.agents.fold import Row, Who, rows
 from streams.api.board.writer import Fetched, PlacedWriter
 from streams.domain.window import SeriesLists, WindowBatch, decode_window_batch
@@ -44,6 +45,7 @@ class AgentWriter(PlacedWriter):
             deleted = f"DELETE FROM {table} WHERE {beyond}"  # noqa: S608 - constants
             self.pruned += self._db.execute(deleted, (schema.MAX_AGENTS,)).rowcount
         self._delete("panes", "agent_id, start_ns, source", "start_ns <= ?", before_ns)
+        self._delete("activity", "start_ns, source", "start_ns <= ?", before_ns)
         self._db.execute("PRAGMA incremental_vacuum").fetchall()
 
     def _delete(self, table: str, key: str, condition: str, value: int) -> None:
@@ -68,6 +70,8 @@ class AgentWriter(PlacedWriter):
         found = rows(batch)
         self._db.executemany(_AGENT, (_agent(row, batch) for row in found.values()))
         self._db.executemany(_PANE, _panes(found.values(), batch))
+        if done := dump(activity(batch)):
+            self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?, ?)", (batch.start_ns, _source(batch), done))
         self.written += 1
 
 
@@ -88,8 +92,12 @@ def _agent(row: Row, batch: WindowBatch) -> tuple[Any, ...]:
     return (*row.who, batch.end_ns, batch.end_ns, row.event, batch.end_ns if row.event else 0)
 
 
+def _source(batch: WindowBatch) -> str:
+    return f"{batch.topic}/{batch.partition}/{batch.chunk}"
+
+
 def _panes(found: Iterable[Row], batch: WindowBatch) -> Iterator[tuple[Any, ...]]:
-    source = f"{batch.topic}/{batch.partition}/{batch.chunk}"
+    source = _source(batch)
     for row in found:
         gauges = [row.gauge(name) for name in ("memory_bytes", "cpu_ratio", "sessions", "free_energy")]
         sums = [row.sums.get(name) for name in _COLUMNS]

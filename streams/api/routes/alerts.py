@@ -99,10 +99,3 @@ def topology(shared: Shared, since_seconds: Seconds = 3_600) -> dict[str, Any]:
     edges = shared.from_board(lambda board: board.edges(since_ns(shared, since_seconds)))
     nodes = sorted({edge[end] for edge in edges for end in ("client", "server")})
     return shared.envelope(nodes=[{"service": node} for node in nodes], edges=edges)
-
-
-@router.get("/monitoring/stats", tags=["monitoring"])
-def stats(shared: Shared) -> dict[str, Any]:
-    """What fires and what is open, by severity."""
-    counts = shared.from_board(lambda board: board.counts())
-    return shared.envelope(alerts_firing=counts["alerts"], incidents_open=counts["incidents"])
