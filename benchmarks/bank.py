@@ -44,7 +44,9 @@ def judged_by(objects: bool) -> DetectOperator:
     """An operator with the shipped settings."""
     operator = DetectOperator()
     if objects:
-        operator._roster.bank = ObjectBank(lambda: registry.make(registry.DEFAULT, DEFAULT_WARMUP_WINDOWS))
+        first, *rest = operator._roster.tiers
+        bank = ObjectBank(lambda: registry.make(registry.DEFAULT, DEFAULT_WARMUP_WINDOWS))
+        operator._roster.tiers = (first._replace(bank=bank), *rest)
     return operator
 
 

@@ -16,7 +16,7 @@ from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.ended import Ended
 from streams.correlate.operator import CorrelateOperator
-from streams.detect import ratios
+from streams.detect import ratios, registry
 from streams.detect.bands import BandOperator
 from streams.detect.capacity import Users
 from streams.detect.operator import DetectOperator, DetectResult
@@ -218,15 +218,23 @@ class AlertsPart(Tickless):
         return min((end_ns for end_ns in self._ends.values() if end_ns >= oldest_ns), default=0)
 
     def _observe(self, found: DetectResult, shares: int) -> None:
-        name = self.detector
-        for verdict, count in (
-            ("normal", found.scored - len(found.anomalies)),
-            ("anomaly", len(found.anomalies)),
-            ("warming_up", found.warming_up),
-            ("stale", found.stale),
+        verdicts = self.health.detector_verdicts
+        small = sum(one.detector != self.detector for one in found.anomalies)
+        for name, scored, anomalies, warming_up in (
+            (
+                self.detector,
+                found.scored - found.small_scored,
+                len(found.anomalies) - small,
+                found.warming_up - found.small_warming_up,
+            ),
+            (registry.SMALL, found.small_scored, small, found.small_warming_up),
         ):
-            self.health.detector_verdicts.labels(name, verdict).inc(max(0, count))
-        self.health.detector_verdicts.labels(ratios.DETECTOR, "anomaly").inc(shares)
+            verdicts.labels(name, "normal").inc(max(0, scored - anomalies))
+            verdicts.labels(name, "anomaly").inc(anomalies)
+            verdicts.labels(name, "warming_up").inc(warming_up)
+        verdicts.labels(self.detector, "stale").inc(found.stale)
+        verdicts.labels(self.detector, "refused").inc(found.refused)
+        verdicts.labels(ratios.DETECTOR, "anomaly").inc(shares)
 
     def _transitions(self, transitions: Sequence[AlertTransition]) -> list[Output]:
         self.counts.transitions += len(transitions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from streams.detect.level import Level
 from streams.detect.novelty import NoveltyMemories
 from streams.detect.protocol import Detector
 from streams.detect.tail import normal_tail, novelty_tail
@@ -12,6 +13,8 @@ from streams.detect.watch import HOLD_WINDOWS, Watch
 from streams.errors import ConfigurationError
 
 DEFAULT: Final = "novelty"
+SMALL: Final = "level"
+"""For the series that the chosen detector has no room for."""
 
 
 def novelty(warmup_windows: int, hold_windows: int) -> Watch:
@@ -25,7 +28,11 @@ def _deviation(warmup_windows: int, hold_windows: int) -> Detector:
     return Watch("deviation", Deviation(), normal_tail, warmup_windows=warmup_windows, hold_windows=hold_windows)
 
 
-DETECTORS: Final[Mapping[str, Callable[[int, int], Detector]]] = {"novelty": novelty, "deviation": _deviation}
+DETECTORS: Final[Mapping[str, Callable[[int, int], Detector]]] = {
+    "novelty": novelty,
+    "deviation": _deviation,
+    SMALL: Level,
+}
 """Name -> maker of a fresh detector, given its warm-up and how long a finding holds, in windows."""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,34 @@ _FREE: Final = np.iinfo(np.int64).max
 """Of a place that no series has: newer than any window."""
 
 
+class Tier(NamedTuple):
+    """Detectors of one kind, and for how many series there is room."""
+
+    detector: str
+    bank: Bank
+    max_series: int
+
+
 @dataclass(slots=True)
 class Seat:
-    """A watched series: what is remembered of it, its place among the others, and its detectors, one per feature."""
+    """A watched series: what is remembered of it, its place among all, its tier, and its detectors, one per feature."""
 
     memory: Memory
     place: int
+    tier: int
     slots: tuple[int, ...]
+
+
+class Entries(NamedTuple):
+    """Of one tier, one entry for each feature of each seat: the detector, the seat, the feature's number.
+
+    ``first`` has the place of each seat's first entry.
+    """
+
+    slot: NDArray[np.int64]
+    of: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    first: NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -34,8 +55,7 @@ class Rows:
 
     Attributes:
         seats: those that are known, in order; ``row`` of the batch and ``place`` of each.
-        first: of each seat, its first entry; it has one for each of its features.
-        slot, of, feature: of each entry the detector, the seat and the feature's number.
+        tiers: entries by tier.
         unknown: series with features that are not known.
         unscored, twice: how many have no features, and how many are named again.
     """
@@ -43,10 +63,7 @@ class Rows:
     seats: list[Seat]
     row: NDArray[np.int64]
     place: NDArray[np.int64]
-    first: NDArray[np.int64]
-    slot: NDArray[np.int64]
-    of: NDArray[np.int64]
-    feature: NDArray[np.int64]
+    tiers: list[Entries]
     unknown: list[Series]
     unscored: int
     twice: int
@@ -54,24 +71,25 @@ class Rows:
 
 @dataclass
 class Roster:
-    """Series by name, at most ``max_series``. Of each place ``last_ns`` has the start of the newest window, and
+    """Series by name, each in one of the ``tiers``. Of each place ``last_ns`` has the start of the newest window, and
     ``passed_of_late`` whether its memory has any window that passed.
 
-
-    Over the bound the one that was not seen for longest leaves for a new one, unless it was seen within ``active_ns``.
+    A new series is watched by the first tier that has room. One that is full makes room by letting go the series that
+    was not seen for longest, unless it was seen within ``active_ns``.
     """
 
-    bank: Bank
-    max_series: int
+    tiers: Sequence[Tier]
     active_ns: int
     last_ns: NDArray[np.int64] = field(default_factory=lambda: np.full(1, _FREE))
     passed_of_late: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
     _seats: dict[Series, Seat] = field(default_factory=dict)
     _at: dict[int, Seat] = field(default_factory=dict)
+    _members: list[set[int]] = field(init=False)
     _free: list[int] = field(default_factory=lambda: [0])
     _lists: Recent[Sequence[Series], Rows] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._members = [set() for _ in self.tiers]
         self._lists = Recent(self._look_up)
 
     def __len__(self) -> int:
@@ -89,50 +107,56 @@ class Roster:
         found = {one: row for row, one in enumerate(series) if one in self._seats}
         seats = [self._seats[one] for one in found]
         unknown = dict.fromkeys(one for one in series if one not in found and features_of(one))
-        entries = [
-            (slot, at, FEATURES.index(name))
-            for at, seat in enumerate(seats)
-            for slot, name in zip(seat.slots, seat.memory.names, strict=True)
-        ]
-        slot, of, feature = np.array(entries, np.int64).reshape(-1, 3).T.copy()
         named = sum(bool(features_of(one)) for one in series)
         return Rows(
             seats=seats,
             row=np.array(list(found.values()), np.int64),
             place=np.array([seat.place for seat in seats], np.int64),
-            first=np.searchsorted(of, np.arange(len(seats))),
-            slot=slot,
-            of=of,
-            feature=feature,
+            tiers=[_entries(seats, tier) for tier in range(len(self.tiers))],
             unknown=list(unknown),
             unscored=len(series) - named,
             twice=named - len(found) - len(unknown),
         )
 
-    def add(self, memory: Memory, last_ns: int = 0) -> Seat:
-        """A series that is not known, within the bound."""
+    def admit(self, series: Sequence[Series], start_ns: int, known: NDArray[np.int64]) -> tuple[int, int]:
+        """Watch new series as far as there is room; those at the places ``known`` do not leave for them.
+
+        Returns:
+            How many were refused, and how many others left.
+        """
+        waiting, left = list(series), 0
+        for tier, (_, _, max_series) in enumerate(self.tiers):
+            room = max(0, max_series - len(self._members[tier]))
+            idle = self._idle(tier, start_ns, set(known.tolist())) if len(waiting) > room else []
+            leaving = idle[: len(waiting) - room]
+            for place in leaving:
+                self._leave(self._at[place])
+            for one in waiting[: room + len(leaving)]:
+                self.add(Memory(one, features_of(one)), tier)
+            waiting, left = waiting[room + len(leaving) :], left + len(leaving)
+        return len(waiting), left
+
+    def add(self, memory: Memory, tier: int, last_ns: int = 0) -> Seat:
+        """A series that is not known, whatever the bound."""
         if not self._free:
             first = len(self.last_ns)
             self.last_ns = np.concatenate((self.last_ns, np.full(first, _FREE)))
             self.passed_of_late = np.concatenate((self.passed_of_late, np.zeros(first, np.bool_)))
             self._free = list(range(2 * first - 1, first - 1, -1))
-        seat = Seat(memory, self._free.pop(), tuple(self.bank.open() for _ in memory.names))
+        bank = self.tiers[tier].bank
+        seat = Seat(memory, self._free.pop(), tier, tuple(bank.open() for _ in memory.names))
         self._seats[memory.series] = self._at[seat.place] = seat
+        self._members[tier].add(seat.place)
         self.last_ns[seat.place], self.passed_of_late[seat.place] = last_ns, memory.recent != 0
         self._lists.clear()
         return seat
 
-    def make_room(self, start_ns: int, needed: Collection[int]) -> tuple[bool, int]:
-        """(whether one more has room, how many left for it); those at the places ``needed`` stay."""
-        if len(self) < self.max_series:
-            return True, 0
-        last_ns = self.last_ns.copy()
-        last_ns[list(needed)] = _FREE
-        oldest = int(np.argmin(last_ns))
-        if start_ns - last_ns[oldest] <= self.active_ns:
-            return False, 0
-        self._leave(self._at[oldest])
-        return True, 1
+    def _idle(self, tier: int, start_ns: int, known: Set[int]) -> list[int]:
+        """Places of a tier whose series may leave, those not seen for longest first."""
+        places = np.array(sorted(self._members[tier] - known), np.int64)
+        places = places[start_ns - self.last_ns[places] > self.active_ns]
+        idle: list[int] = places[np.argsort(self.last_ns[places], kind="stable")].tolist()
+        return idle
 
     def forget_before(self, horizon_ns: int) -> int:
         """Forget the series without a window since then; returns how many."""
@@ -145,8 +169,20 @@ class Roster:
 
     def _leave(self, seat: Seat) -> None:
         del self._seats[seat.memory.series], self._at[seat.place]
+        self._members[seat.tier].remove(seat.place)
         for slot in seat.slots:
-            self.bank.close(slot)
+            self.tiers[seat.tier].bank.close(slot)
         self.last_ns[seat.place] = _FREE
         self._free.append(seat.place)
         self._lists.clear()
+
+
+def _entries(seats: Sequence[Seat], tier: int) -> Entries:
+    entries = [
+        (slot, at, FEATURES.index(name))
+        for at, seat in enumerate(seats)
+        if seat.tier == tier
+        for slot, name in zip(seat.slots, seat.memory.names, strict=True)
+    ]
+    slot, of, feature = np.array(entries, np.int64).reshape(-1, 3).T.copy()
+    return Entries(slot, of, feature, np.unique(of, return_index=True)[1])

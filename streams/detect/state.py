@@ -88,10 +88,11 @@ class Memory:
 
 
 class Entry(NamedTuple):
-    """All that is kept of one series: the start of its newest window, and a detector for each of its features."""
+    """All that is kept of one series: the start of its newest window, and detectors of one kind, one per feature."""
 
     memory: Memory
     last_start_ns: int
+    detector: str
     detectors: tuple[Detector, ...]
 
 
@@ -145,11 +146,15 @@ def _entry_object(entry: Entry) -> dict[str, Any]:
 def _entry(specification: Specification, item: dict[str, Any]) -> Entry:
     name, unit, kind, labels = item["series"]
     series = Series(name, unit, kind, tuple((key, value) for key, value in labels))
+    kinds = {state["detector"] for state in item["features"].values()}
+    if len(kinds) != 1 or not kinds <= {specification.detector, registry.SMALL}:
+        raise StateError(f"a series is judged by {sorted(kinds)}, not by one of ours")
+    (kind,) = kinds
     detectors = []
     for state in item["features"].values():
-        detector = registry.make(specification.detector, specification.warmup_windows)
+        detector = registry.make(kind, specification.warmup_windows)
         detector.restore(state)
         detectors.append(detector)
     past = [(name, Finding(*finding)) for name, *finding in item.get("past", ())]
     memory = Memory(series, tuple(item["features"]), int(item["recent"], 16), past)
-    return Entry(memory, int(item["last_start_ns"]), tuple(detectors))
+    return Entry(memory, int(item["last_start_ns"]), kind, tuple(detectors))

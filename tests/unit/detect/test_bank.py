@@ -148,7 +148,8 @@ class ByObjects(DetectOperator):
 
     def _begin(self) -> None:
         super()._begin()
-        self._roster.bank = ObjectBank(lambda: novelty(30, HOLD))
+        first, *rest = self._roster.tiers
+        self._roster.tiers = (first._replace(bank=ObjectBank(lambda: novelty(30, HOLD))), *rest)
 
 
 def test_series_that_come_and_go_are_found_as_by_objects() -> None:
@@ -158,7 +159,7 @@ def test_series_that_come_and_go_are_found_as_by_objects() -> None:
     all_series += [series("agents.memory", agent__id=f"a{i}") for i in range(8)]
 
     def operator(kind: type[DetectOperator]) -> DetectOperator:
-        return kind(warmup_windows=30, threshold=0.995, max_series=12, confirm=(2, 3))
+        return kind(warmup_windows=30, threshold=0.995, max_series=9, max_small_series=3, confirm=(2, 3))
 
     ours, theirs = operator(DetectOperator), operator(ByObjects)
     found = 0

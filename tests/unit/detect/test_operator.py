@@ -95,7 +95,7 @@ def test_roll_ups_and_the_overflow_series_are_not_scored() -> None:
 
 
 def test_over_the_bound_new_series_are_refused_while_the_others_are_active() -> None:
-    detect = operator(max_series=2)
+    detect = operator(max_series=2, max_small_series=0)
     first, second, third = (series("agents.memory", agent__id=name) for name in ("a", "b", "c"))
     detect.apply(batch(0, {first: [1.0], second: [1.0]}))
     assert detect.apply(batch(1, {first: [1.0], second: [1.0], third: [1.0]})).refused == 1
@@ -103,6 +103,23 @@ def test_over_the_bound_new_series_are_refused_while_the_others_are_active() -> 
     detect.apply(batch(later, {second: [1.0]}))
     result = detect.apply(batch(later + 1, {third: [1.0]}))
     assert (result.refused, result.evicted, len(detect)) == (0, 1, 2)
+
+
+def test_series_beyond_the_bound_are_judged_by_the_small_detector_and_stay_with_it_after_a_restart() -> None:
+    detect = operator(max_series=2, max_small_series=1)
+    few, more = (COUNTER, DURATION), (GAUGE, QUALITY)
+    for number, window in enumerate(windows(80, chosen=few)):
+        rows = {one: values(random.Random(number), 10.0) for one in (*few, *(more if number > 5 else ()))}
+        result = detect.apply(batch(number, rows) if number > 5 else window)
+        if number == 60:
+            data, detect = detect.snapshot(), operator(max_series=2, max_small_series=1)
+            assert detect.restore(data).series == 3
+    assert (result.scored, result.small_scored, result.refused, fates(result)) == (3, 1, 1, 4)
+    found = detect.apply(batch(80, {one: [500.0] for one in few + more})).anomalies
+    assert [(a.series.name, a.detector) for a in found if a.feature != "p95"] == [
+        *((s.name, "novelty") for s in sorted(few, key=lambda s: s.id)),
+        (min(more, key=lambda s: s.id).name, "level"),
+    ]
 
 
 def test_a_series_that_is_gone_for_a_day_is_forgotten() -> None:

@@ -32,13 +32,13 @@ HEALTHY: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def scores() -> dict[str, np.ndarray]:
+@pytest.fixture(scope="module", params=["novelty", "level"])
+def scores(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
     found = {}
     for kind, generate in HEALTHY.items():
         scored = []
         for seed in range(3):
-            detector = make("novelty", 30)
+            detector = make(request.param, 30)
             for place, value in enumerate(generate(np.random.default_rng(seed)).tolist()):
                 scored.append(detector.score(value, place * WINDOW).score)
                 detector.learn(value, place * WINDOW)
