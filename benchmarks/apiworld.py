@@ -81,6 +81,12 @@ class BoardLedger(Ledger):
         self.headers[len(self.written) - 1] = list(headers)
         await asyncio.to_thread(self.show, topic, value)
 
+    async def appended(self, topic: str, since_ms: int) -> int:
+        """Of what was written, whenever."""
+        if self.broken:
+            raise ServiceUnavailable("no broker")
+        return sum(where == topic for where, *_ in self.written)
+
     def show(self, topic: str, value: bytes) -> None:
         """Puts it into the board."""
         writer = BoardWriter(self._board)

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import ServiceUnavailable
 from streams.records import table
+from streams.records.appended import appended
 from streams.records.cluster import Cluster
 
 Row = TypeVar("Row")
@@ -52,6 +53,14 @@ class Ledger:
             await (await self._started()).send_and_wait(topic, value, key=key, headers=list(headers))
         except KafkaError as error:
             raise ServiceUnavailable(f"{topic} was not written ({self.brokers}): {error!r}") from error
+
+    async def appended(self, topic: str, since_ms: int) -> int:
+        """Records that a topic took since then.
+
+        Raises:
+            ServiceUnavailable: no broker answers, or the topic is missing.
+        """
+        return await appended(self.brokers, topic, since_ms)
 
     async def close(self) -> None:
         """Ends the connection to the brokers."""

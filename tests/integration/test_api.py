@@ -195,6 +195,15 @@ def test_what_is_said_to_it_is_on_the_topics_and_commands_go_on_with_it(pipeline
     eventually(lambda: api.get("/api/v1/deployments/d1")["deployment"]["state"] == "paused", "the API knows")
 
 
+def test_dead_letters_are_counted_by_their_offsets(pipeline: Pipeline, api: Api) -> None:
+    def counted(window: int) -> int:
+        return int(api.get(f"/api/v1/monitoring/stats?window={window}")["pipeline"]["dead_letters"])
+
+    before = counted(3600)
+    pipeline.produce([Sent(topics.DEAD_LETTERS, f"k{number}".encode(), b"{") for number in range(7)])
+    assert (counted(3600), counted(60)) == (before + 7, before + 7)
+
+
 def test_events_come_as_they_happen(pipeline: Pipeline, api: Api) -> None:
     lines: list[str] = []
     ready = threading.Event()

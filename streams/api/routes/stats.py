@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BeforeValidator
 
+from streams import topics
 from streams.api.agents.activity import Activity
 from streams.api.agents.query import STALE_SECONDS, Moment
-from streams.api.context import Shared, needs, rfc3339
+from streams.api.context import Context, Shared, needs, rfc3339
 from streams.api.routes.words import example
+from streams.errors import ServiceUnavailable
 
 router = APIRouter(prefix="/api/v1/monitoring", tags=["monitoring"], dependencies=[needs("read")])
 Window = Annotated[Literal[60, 300, 3600], BeforeValidator(int)]  # a query is text
+BROKER_SECONDS = 2.0
+"""A status line does not wait for longer."""
 NOW = "2026-01-31T22:00:00.000Z"
 STATS = {
     "as_of": NOW,
@@ -35,20 +40,35 @@ STATS = {
     "tokens": {"input": 61000.0, "output": 12000.0},
     "alerts_firing": {"high": 1},
     "incidents_open": {"high": 1},
-    "pipeline": {"windows_age_seconds": 12.0},
+    "pipeline": {"windows_age_seconds": 12.0, "dead_letters": 0},
 }
 
 
 @router.get("/stats", responses={200: example(STATS)})
-def stats(shared: Shared, window: Window = 300) -> dict[str, Any]:
+async def stats(shared: Shared, window: Window = 300) -> dict[str, Any]:
     """What agents did in the window; null: not measured. What fires and what is open, by severity.
 
     ``status`` is ``no_data`` where no window ended for two minutes: then no figure of agents is given, because none
     is of now.
     """
-    moment = Moment(shared.clock_ns(), shared.settings.pane_seconds)
+    now_ns = shared.clock_ns()
+    dead = await _dead_letters(shared, now_ns // 1_000_000 - 1_000 * window)
+    return await asyncio.to_thread(_read, shared, now_ns, window, dead)
+
+
+async def _dead_letters(shared: Context, since_ms: int) -> int | None:
+    """Records that could not be used; None where the brokers do not say so in time."""
+    try:
+        async with asyncio.timeout(BROKER_SECONDS):
+            return await shared.ledger.appended(topics.DEAD_LETTERS, since_ms)
+    except (ServiceUnavailable, TimeoutError):
+        return None
+
+
+def _read(shared: Context, now_ns: int, window: int, dead: int | None) -> dict[str, Any]:
+    moment = Moment(now_ns, shared.settings.pane_seconds)
     newest_ns, statuses = shared.from_agents(lambda reader: (reader.newest_ns(), reader.statuses(moment)))
-    age_seconds = max(moment.now_ns - newest_ns, 0) / 1e9 if newest_ns else None
+    age_seconds = max(now_ns - newest_ns, 0) / 1e9 if newest_ns else None
     known = age_seconds is not None and age_seconds <= STALE_SECONDS
     since_ns = newest_ns - window * 10**9
     done = shared.from_agents(lambda reader: reader.activity(since_ns)) if known else Activity()
@@ -65,7 +85,7 @@ def stats(shared: Shared, window: Window = 300) -> dict[str, Any]:
         **_work(done),
         alerts_firing=firing["alerts"],
         incidents_open=firing["incidents"],
-        pipeline={"windows_age_seconds": age_seconds},
+        pipeline={"windows_age_seconds": age_seconds, "dead_letters": dead},
     )
 
 
