@@ -67,6 +67,7 @@ def _incident(incident: Incident) -> AlertTransition:
         "other_causes": ", ".join(f"{c.place} ({c.score:.2f})" for c in incident.causes[1:3]),
         "members": str(len(incident.members)),
         "services": ", ".join(incident.services[:20]),
+        "runbook": f"monitoring/runbooks/{INCIDENT_ALERT}.md",
     }
     if incident.status == "merged":
         texts["merged_into"] = incident.merged_into

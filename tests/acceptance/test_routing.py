@@ -10,6 +10,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 
 from streams.correlate.deployments import SEVERITIES, DeploymentAlerts
 from streams.correlate.fixture import played
+from streams.correlate.notices import INCIDENT_ALERT, notices
 from streams.correlate.ratecap import FLOOD_ALERT, Floods
 from streams.correlate.rule import Rule
 from streams.domain.alert import AlertTransition
@@ -30,6 +32,7 @@ from tests.pipeline import eventually
 from tests.unit.correlate.scenes import FIXTURES, RULES
 from tests.unit.correlate.test_deployments import FAIL, deployment
 from tests.unit.publish.builders import CountedStats
+from tests.unit.subscribe.drawing import incident
 
 pytestmark = pytest.mark.integration
 MONITORING = Path(__file__).parents[2] / "monitoring"
@@ -56,7 +59,7 @@ def wanted(name: str, severity: str) -> set[str]:
 def shipped() -> list[tuple[str, str]]:
     """All alerts by name and severity."""
     of_stream = {(rule.name, level.severity) for rule in RULES for level in rule.levels}
-    incidents = {("AgentIncident", severity) for severity in OF_SEVERITY} | {(FLOOD_ALERT, "high"), *SEVERITIES.items()}
+    incidents = {(INCIDENT_ALERT, severity) for severity in OF_SEVERITY} | {(FLOOD_ALERT, "high"), *SEVERITIES.items()}
     return sorted(of_stream | incidents | {(rule["alert"], rule["labels"]["severity"]) for rule in PROMETHEUS})
 
 
@@ -101,10 +104,17 @@ def worst(rule: Rule) -> AlertTransition:
 
 
 def made_of_others() -> list[AlertTransition]:
-    """Alerts that no rule makes: of deployments, and of more alerts than are told one by one."""
+    """Alerts that no rule makes: of incidents, of deployments, and of more alerts than are told one by one."""
     failed = (deployment("failed", 10, FAIL), deployment("failed", 10))
     flood = Floods().changes({"AgentErrorsHigh": {"a", "b"}}, time.time_ns(), 1)
-    return [*flood, *(alert for one in failed for alert in DeploymentAlerts().take(one))]
+    (one,) = incident().members
+    led = notices(incident(members=(one, replace(one, fingerprint="f2"))), None, markers=False)
+    return [*led, *flood, *(alert for one in failed for alert in DeploymentAlerts().take(one))]
+
+
+def test_all_that_is_shipped_is_sent_in_one_of_these_tests() -> None:
+    sent = {t.alertname for t in [*map(worst, RULES), *made_of_others()]} | {rule["alert"] for rule in PROMETHEUS}
+    assert sent == {name for name, _ in shipped()} == {path.stem for path in (MONITORING / "runbooks").glob("*.md")}
 
 
 def test_every_alert_of_the_stream_reaches_its_receiver(

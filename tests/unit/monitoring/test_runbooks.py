@@ -11,13 +11,14 @@ import pytest
 from monitoring.source.__main__ import FOLDER
 from streams.cli import parser
 from streams.correlate.deployments import SEVERITIES
+from streams.correlate.notices import INCIDENT_ALERT
 from streams.correlate.ratecap import FLOOD_ALERT
 from streams.correlate.rules import load_thresholds
 from tests.unit.monitoring.test_rules import ALERTS, known, metrics_of
 
 RUNBOOKS = sorted((FOLDER / "runbooks").glob("*.md"))
 STREAM = {rule.name: rule.runbook for rule in load_thresholds((FOLDER / "thresholds.yml").read_text()).rules}
-STREAM |= {name: f"monitoring/runbooks/{name}.md" for name in (FLOOD_ALERT, *SEVERITIES)}
+STREAM |= {name: f"monitoring/runbooks/{name}.md" for name in (INCIDENT_ALERT, FLOOD_ALERT, *SEVERITIES)}
 PROMETHEUS = {rule["alert"]: rule["annotations"]["runbook"] for rule in ALERTS}
 PARTS = ["Meaning", "Impact", "Look at", "First action", "Escalate"]
 
