@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 .NOTPARALLEL:
 
 .PHONY: help setup services browser kernels demo test check check-format check-lint check-types check-imports check-house check-monitoring \
-	bench fmt faults lock audit clean
+	check-references bench look fmt faults lock audit clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | sort | awk -F'\t' '{printf "%-18s %s\n", $$1, $$2}'
@@ -41,7 +41,7 @@ browser: setup
 test: services browser check kernels ## check, then every test (PYTEST_ARGS="-k name" for some)
 	@$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-check: setup check-format check-lint check-types check-imports check-house check-monitoring ## format, lint, types, imports, house rules, Prometheus files
+check: setup check-format check-lint check-types check-imports check-house check-monitoring check-references ## format, lint, types, imports, house rules, Prometheus files, what refers to the code
 	@echo "check: all rules hold"
 
 check-format: ## ruff format, without writing
@@ -61,12 +61,20 @@ check-house: ## names, lengths, paths in documents, lock file
 
 check-monitoring: ## monitoring/ is what its sources give; promtool and amtool on it, where they are installed; compose files
 	@$(BIN)/python -m monitoring.source --check
-	@bash .ci/check-monitoring
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.*.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows examples/ci/*.yml
+	@bash .ci/check-monitoring
+
+check-references: ## compose, Kubernetes, dashboards, rules and runbooks name only settings, metrics, commands and paths that the code has
+	@$(BIN)/python -m pytest -q --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_compose.py \
+		tests/unit/test_compose_cluster.py tests/unit/test_kubernetes.py \
+		tests/unit/monitoring/test_dashboards.py tests/unit/monitoring/test_rules.py tests/unit/monitoring/test_runbooks.py
 
 bench: setup kernels ## throughput of each path, one JSON line per path
 	@$(BIN)/python -m benchmarks.throughput --json
+
+look: setup ## pictures of the dashboards, drawn by Perses (npm) from the Prometheus at PROMETHEUS=http://...
+	@$(BIN)/python -m benchmarks.look --prometheus $(PROMETHEUS)
 
 fmt: ## write the format and the safe fixes
 	@$(BIN)/ruff format .

@@ -3,10 +3,12 @@
 One JSON line for each step: clone; kernels (compiled once for each tree, as ``make demo`` does); demo (Kafka,
 Prometheus, Alertmanager, workers, simulator, until it says that it is live); agent (the first Python block of the
 README with the demo's broker, until all it sent is acknowledged); metric (until Prometheus has its counter); trace
-(until the API shows it). The last line has the whole.
+(until the API shows it); with ``--browser`` page (until Chromium, installed where it is missing, shows its spans). The
+last line has the whole.
 
 The packages are those of this environment; with ``--setup`` the clone makes its own, which needs a package index and is
-a step of its own. Kafka's jars are fetched by the first demo of a machine.
+a step of its own: then ``python3 -m benchmarks.newcomer --setup`` needs nothing but Python. Kafka's jars are fetched by
+the first demo of a machine.
 """
 
 from __future__ import annotations
@@ -21,16 +23,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-
 ROOT: Final = Path(__file__).parents[1]
 BROKER: Final = "127.0.0.1:9092"
 """As the README has it."""
-COUNTER: Final = 'agents_steps_total{service_name="research"}'
+COUNTER: Final = 'agents_steps_total{service_name="research",agent_type="planner"}'
+"""The demo's simulated system has a service and an agent of the same names, but not this agent in this service."""
 LIVE: Final = "Live"
 WAIT_SECONDS: Final = 300.0
 END_SECONDS: Final = 90.0
@@ -55,6 +58,20 @@ class Steps:
         return round(time.monotonic() - self._begin, 2)
 
 
+LOOK: Final = """
+import sys
+from playwright.sync_api import sync_playwright
+from streams.services import install
+flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+with sync_playwright() as tools:
+    page = tools.chromium.launch(executable_path=install.program("chromium"), args=flags).new_page()
+    page.goto(sys.argv[1])
+    page.get_by_text("research: plan").wait_for()
+    page.get_by_text("the critical path is outlined").wait_for()
+"""
+"""What the page step runs: it waits for the span of the trace that it is given."""
+
+
 def wait(condition: Callable[[], bool], what: str) -> None:
     """Polls ten times a second.
 
@@ -68,7 +85,7 @@ def wait(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def walk(folder: Path, steps: Steps, *, setup: bool) -> None:
+def walk(folder: Path, steps: Steps, *, setup: bool, browser: bool) -> None:
     """All steps, in a folder that is empty.
 
     Raises:
@@ -82,7 +99,7 @@ def walk(folder: Path, steps: Steps, *, setup: bool) -> None:
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT.as_uri(), clone], check=True)
     if setup:
         with steps.step("setup"):
-            subprocess.run(["make", "setup"], cwd=clone, check=True, stdout=sys.stderr)
+            subprocess.run(["make", "setup", "services"], cwd=clone, check=True, stdout=sys.stderr)
         python = str(clone / ".venv/bin/python")
     with steps.step("kernels"):
         subprocess.run([python, "-m", "streams", "kernels"], cwd=clone, env=environment, check=True, stdout=sys.stderr)
@@ -96,7 +113,14 @@ def walk(folder: Path, steps: Steps, *, setup: bool) -> None:
             wait(lambda: bool(asked(f"{prometheus}/api/v1/query", query=COUNTER)["data"]["result"]), COUNTER)
         with steps.step("trace"):
             page = address(said, "page")
-            wait(lambda: bool(asked(f"{page}api/v1/traces", service="research")["traces"]), "the trace")
+            wait(lambda: bool(trace_id(page)), "the trace")
+        if browser:
+            subprocess.run(
+                [python, "-m", "streams.services.install", "--browser"], cwd=clone, env=environment, check=True
+            )
+            with steps.step("page"):
+                look = [python, "-c", LOOK, f"{page}#/trace/{trace_id(page)}"]
+                subprocess.run(look, cwd=clone, env=environment, check=True, timeout=WAIT_SECONDS)
 
 
 @contextlib.contextmanager
@@ -145,12 +169,19 @@ def five_lines(readme: str, broker: str) -> str:
     return found[1].replace(BROKER, broker)
 
 
+def trace_id(page: str) -> str:
+    """Of the trace whose root is the README's span, "" while there is none."""
+    found = asked(f"{page}api/v1/traces", service="research", agent_id="planner-1", limit="200")["traces"]
+    return next((str(t["trace_id"]) for t in found if (t["service"], t["operation"]) == ("research", "plan")), "")
+
+
 def asked(url: str, **parameters: str) -> dict[str, Any]:
     """The JSON of an answer; one without results where there is none."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        answer = httpx.get(url, params=parameters, timeout=10.0, trust_env=False)
-        found: dict[str, Any] = answer.raise_for_status().json()
-    except httpx.HTTPError:
+        with direct.open(f"{url}?{urllib.parse.urlencode(parameters)}", timeout=10.0) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except (OSError, ValueError):
         return {"data": {"result": []}, "traces": []}
     return found
 
@@ -159,6 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="JSON lines (the default prints the same for people)")
     parser.add_argument("--setup", action="store_true", help="make the clone's own environment first")
+    parser.add_argument("--browser", action="store_true", help="look at the page with Chromium")
     arguments = parser.parse_args()
 
     def note(row: dict[str, Any]) -> None:
@@ -167,7 +199,7 @@ def main() -> None:
 
     steps = Steps(note)
     with tempfile.TemporaryDirectory(prefix="streams-newcomer-") as folder:
-        walk(Path(folder), steps, setup=arguments.setup)
+        walk(Path(folder), steps, setup=arguments.setup, browser=arguments.browser)
     note({"step": "all", "seconds": steps.total()})
 
 

@@ -22,7 +22,15 @@ from monitoring.source.__main__ import everything
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-TARGETS = ("check-format", "check-lint", "check-types", "check-imports", "check-house", "check-monitoring")
+TARGETS = (
+    "check-format",
+    "check-lint",
+    "check-types",
+    "check-imports",
+    "check-house",
+    "check-monitoring",
+    "check-references",
+)
 
 
 class Plant(NamedTuple):
@@ -79,6 +87,9 @@ REGISTRY = "https://" + "py" + "pi.org/simple"
 
 
 BOARDS = "monitoring/grafana/dashboards"
+PLANTED_BOARD = """
+BOARDS = (BOARDS[0]._replace(rows=(("", (one("Planted", "stat", "agents_planted"),)),)), *BOARDS[1:])
+"""
 RECORD = "service:http_request_duration_seconds:p50_5m"
 VERSION = re.search(r'name = "agent-streams"\nversion = "[^"]+"\n', (ROOT / "pyproject.toml").read_text())[0]  # type: ignore[index]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -349,6 +360,37 @@ PLANTS = [
         ("monitoring/alertmanager/planted.yml", "nobody"),
     ),
     Plant(
+        "a rule that does not do what its test says",
+        "check-monitoring",
+        {"monitoring/rules/tests/a.yml": "tests: [{promql_expr_test: [{expr: 1, exp_samples: [{value: 2}]}]}]\n"},
+        ("monitoring/rules/tests/a.yml", "{} 2E+00"),
+    ),
+    Plant(
+        "a workflow that is none",
+        "check-monitoring",
+        {"examples/ci/planted.yml": "on: push\njobs: {a: {runs-on: b, steps: [{usess: c}]}}\n"},
+        ("examples/ci/planted.yml", "usess"),
+    ),
+    Plant(
+        "what the code does not have, in all that refers to it",
+        "check-references",
+        {
+            "Dockerfile": "\nCOPY planted-file .\n",
+            "examples/kubernetes/streams.yml": "---\nkind: Job\nmetadata: {name: planted-job}\n",
+            "monitoring/source/dashboards/agents.py": PLANTED_BOARD,
+            "monitoring/runbooks/PlantedAlert.md": "# PlantedAlert\n",
+            "monitoring/runbooks/Watchdog.md": "\n```promql\nplanted_total\n```\n\n```sh\nstreams plant\n```\n",
+        },
+        ("planted-file", "planted-job", "agents_planted", "PlantedAlert", "planted_total", "invalid choice: 'plant'"),
+    ),
+    Plant(
+        "a setting in compose that the code does not have",
+        "check-references",
+        {"docker-compose.kafka.yml": "STREAMS_API_PLANTED"},
+        ("STREAMS_API_PLANTED",),
+        instead_of="STREAMS_API_PORT",
+    ),
+    Plant(
         "a compose file that is none",
         "check-monitoring",
         {"docker-compose.planted.yml": "services: {a: {image: b, imagge: c}}\n"},
@@ -539,7 +581,15 @@ def test_every_file_that_is_generated_has_a_plant() -> None:
 
 def test_check_runs_every_target() -> None:
     plan = subprocess.run(["make", "-n", "check"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for words in ("ruff format --check", "ruff check", "mypy", "lint-imports", "test_house.py", "check-monitoring"):
+    for words in (
+        "ruff format --check",
+        "ruff check",
+        "mypy",
+        "lint-imports",
+        "test_house.py",
+        "check-monitoring",
+        "test_compose.py",
+    ):
         assert words in plan
     tests = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert plan.split("\n", 1)[1] in tests  # after set-up, where services may come between

@@ -1,0 +1,26 @@
+"""Each committed dashboard can be drawn by the second renderer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.look.__main__ import BOARDS
+from benchmarks.look.perses import NOT_DRAWN, convert
+
+FILES = sorted(BOARDS.glob("*.json"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_panel_has_its_place_and_its_queries(path: Path) -> None:
+    board = json.loads(path.read_text())
+    made = convert(board)["spec"]
+    wanted = [one for one in board["panels"] if one["type"] not in {"row", *NOT_DRAWN}]
+    assert [one["spec"]["display"]["name"] for one in made["panels"].values()] == [one["title"] for one in wanted]
+    placed = [item["content"]["$ref"] for group in made["layouts"] for item in group["spec"]["items"]]
+    assert placed == [f"#/spec/panels/{name}" for name in made["panels"]]
+    queries = [q["spec"]["plugin"]["spec"]["query"] for one in made["panels"].values() for q in one["spec"]["queries"]]
+    assert len(queries) == sum(len(one["targets"]) for one in wanted)
+    assert not [query for query in queries if "$environment" in query]
