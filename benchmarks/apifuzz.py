@@ -27,7 +27,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.transport.requests import REQUESTS_TRANSPORT
 
-from benchmarks.apiworld import AGENT, ALERT, DEPLOYMENT, INCIDENT, TRACE, world
+from benchmarks.apiworld import AGENT, ALERT, DEPLOYMENT, INCIDENT, MAINTENANCE, TRACE, world
 from streams.api.context import Context
 from streams.api.server import make_app
 
@@ -39,7 +39,7 @@ ENDLESS: Final = "/api/v1/stream"
 THERE: Final = {
     "deployment_id": DEPLOYMENT,
     "agent_id": AGENT,
-    "name": "AgentMemoryHigh",
+    "name": MAINTENANCE,
     "target": ALERT.fingerprint,
     "fingerprint": ALERT.fingerprint,
     "incident_id": INCIDENT.incident_id,

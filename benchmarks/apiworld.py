@@ -25,7 +25,7 @@ from streams.api.tracewriter import TraceWriter
 from streams.domain.alert import decode_alert, encode_alert
 from streams.domain.audit import Entry, decode_entry
 from streams.domain.baseline import Pinned, encode_pinned
-from streams.domain.control import Ack, control_key, encode_control
+from streams.domain.control import Ack, Maintenance, control_key, encode_control
 from streams.domain.deployment import Deployment, encode_deployment
 from streams.domain.incident import decode_incident, encode_incident
 from streams.domain.series import Series
@@ -41,6 +41,8 @@ from streams.settings import Settings
 
 Row = TypeVar("Row")
 DEPLOYMENT, AGENT = "shop-1", "planner-1"
+MAINTENANCE = "AgentMemoryHigh"
+"""As a rule is called: of a path's ``{name}`` nothing else is known."""
 _ALERT, _INCIDENT = (value for _, value in readmodel.episodes(1, random.Random(1)))
 ALERT = replace(decode_alert(_ALERT), state="firing", ends_at_ns=0)
 INCIDENT = replace(decode_incident(_INCIDENT), status="open", resolved_at_ns=0)
@@ -129,9 +131,11 @@ def world(folder: Path, now_ns: int) -> Context:
 
 async def _written(ledger: Ledger) -> None:
     ack = Ack(ALERT.fingerprint, "ann", "on it", 10**9)
+    upgrade = Maintenance(MAINTENANCE, (("service.name", ("shop",)),), "ann", "upgrade", 10**9, 4 * 10**18)
     await ledger.write(topics.ALERTS, ALERT.fingerprint.encode(), encode_alert(ALERT))
     await ledger.write(topics.INCIDENTS, INCIDENT.incident_id.encode(), encode_incident(INCIDENT))
-    await ledger.write(topics.CONTROL, control_key(ack), encode_control(ack))
+    for said in (ack, upgrade):
+        await ledger.write(topics.CONTROL, control_key(said), encode_control(said))
     await ledger.write(topics.BASELINES, pinned().key, encode_pinned(pinned()))
     await ledger.write(topics.DEPLOYMENTS, DEPLOYMENT.encode(), encode_deployment(deployment(DEPLOYMENT)))
 
