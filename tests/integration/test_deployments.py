@@ -13,6 +13,7 @@ import pytest
 from streams import topics
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.incident import Incident, decode_incident
+from streams.services.ports import free_port
 from streams.subscribe.commands import checked
 from tests.pipeline import Pipeline, Sent, eventually, open_pipeline
 from tests.unit.correlate.test_incidents import alert
@@ -77,9 +78,15 @@ def test_a_rollback_is_shown_and_only_then_sent_signed(pipeline: Pipeline, tmp_p
     (record,) = pipeline.read(topics.COMMANDS)
     command = checked(KEY, record.value or b"", record.headers, time.time_ns())
     assert (record.key, command.from_version, command.to_version) == (b"side", "r1", "1")
+    hook = {"STREAMS_COMMANDS_URL": f"http://127.0.0.1:{free_port()}/"}
+    for allowed, why in (("off", "STREAMS_COMMANDS_PRIVATE=on"), ("on", "there was no answer")):
+        told = pipeline.command("deployments", *asked, "--execute", **key, **hook, STREAMS_COMMANDS_PRIVATE=allowed)
+        assert (told.returncode, why in told.stderr) == (3, True), told.stderr
+    again = [checked(KEY, r.value or b"", r.headers, time.time_ns()).id for r in pipeline.read(topics.COMMANDS)]
+    assert again == [command.id] * 3, "each time the topic has it, and it is the same"
     soon = pipeline.command("deployments", "rollback", "r2", *asked[2:], "--execute", **key)
     assert (soon.returncode, "(deployment r1): again in" in soon.stderr) == (2, True), soon.stdout
-    assert len(pipeline.read(topics.COMMANDS)) == 1
+    assert len(pipeline.read(topics.COMMANDS)) == 3
 
 
 def test_states_follow_the_machine_and_repeats_change_nothing(pipeline: Pipeline) -> None:
