@@ -64,7 +64,7 @@ STATE: Final = np.dtype(
         ("first_seconds", "f8", SCALE_WINDOWS),
         ("first_values", "f8", SCALE_WINDOWS),
         ("peak_values", "f8", PEAK_PLACES),
-        ("peak_places", "i8", PEAK_PLACES),
+        ("peak_places", "i4", PEAK_PLACES),
         ("counts", "i8", 3),
         ("ring", "f4", LONG_WINDOWS),
         ("day_means", "f4", BINS),
@@ -98,9 +98,9 @@ Records = NDArray[Any]
 """Of :data:`STATE`, :data:`SAID` or :data:`WORK`."""
 
 
-def blank(records: int) -> Records:
-    """So many detectors that have seen nothing."""
-    made = np.zeros(records, STATE)
+def blank() -> Records:
+    """A detector that has seen nothing."""
+    made = np.zeros(1, STATE)
     made["found_at"] = -GATE_WINDOWS
     made["run_value"] = np.nan
     return made

@@ -112,7 +112,7 @@ def to_watch(record: np.void, watch: Watch) -> None:
         scorer.first = list(zip(seconds[: scorer.seen], values[: scorer.seen], strict=True))
     queue = (record["peak_head"] + np.arange(record["peak_n"])) % PEAK_PLACES
     watch.peak.values = array("d", record["peak_values"][queue].tobytes())
-    watch.peak.places = array("q", record["peak_places"][queue].tobytes())
+    watch.peak.places = array("q", record["peak_places"][queue].astype(np.int64).tobytes())
     scorer.recent.ring = array("f", record["ring"][: record["ring_n"]].tobytes())
     scorer.day.means = array("f", record["day_means"].tobytes())
     scorer.day.counts = array("H", record["day_counts"].tobytes())
