@@ -86,6 +86,7 @@ class Report:
             "lag_zero_seconds": self.lag_zero_seconds,
             "seconds": round(self.seconds),
             "checks": {v.name: {"checked": v.checked, "lost": v.lost, "doubled": v.doubled} for v in self.verdicts},
+            "examples": [example for v in self.verdicts for example in v.examples],
             "actions": self.actions,
             "crash_points": self.points,
             "unreached": self.unreached,

@@ -263,9 +263,8 @@ class Roles:
             self._publisher.restore(told, owner)
 
     def _caught_up(self) -> bool:
-        """Whether the alerts role has every closed window that is there."""
-        alerts_of = [runtime for runtime in self.runtimes if runtime.role == "alerts"]
-        return all(runtime.ready and all(runtime.lag(tp) == 0 for tp in runtime.parts) for runtime in alerts_of)
+        """Whether the alerts role has applied what its partitions' owners before could have told of."""
+        return all(runtime.replayed() for runtime in self.runtimes if runtime.role == "alerts")
 
     def _told(self) -> bool:
         return self._publisher is None or not self._publisher.unsent
@@ -331,6 +330,7 @@ def _manner(settings: Settings) -> AlertmanagerSettings:
         resend_seconds=resend_seconds,
         valid_seconds=4 * resend_seconds,
         reconcile_seconds=resend_seconds / 4,
+        settle_at_most_seconds=2 * resend_seconds,
         backoff_seconds=(0.5, max(0.5, min(30.0, resend_seconds / 2))),
         access=Access(
             ca_file=settings.alertmanager_ca_file,

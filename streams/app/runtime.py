@@ -74,6 +74,7 @@ class Runtime:
         self._ids = ids or TopicIds(self._cluster, names, settings.request_timeout_seconds)
         self._guard = SourceGuard(self.sources, self._ids.ask, monotonic=monotonic)
         self._next: dict[TP, int] = {}
+        self._ends: dict[TP, int] = {}
         self.parts: dict[TP, Part] = {}
         self._outboxes: dict[TP, Outbox] = {}
         self._last_moved: dict[TP, float] = {}
@@ -116,7 +117,7 @@ class Runtime:
         except (AssertionError, IllegalStateError) as error:
             log.info("role %s: the group changed during the restore (%s)", self.role, error)
             return  # what the group says now comes as the next call
-        self._next = offsets
+        self._next, self._ends = offsets, {tp: found.end for tp, found in logs.items()}
         self.app.consumer.resume_at(offsets)
         now = self._monotonic()
         self._last_moved = dict.fromkeys(owned, now)
@@ -294,6 +295,10 @@ class Runtime:
         if highwater is None or delivered is None:
             return -1
         return max(0, int(highwater) - int(delivered) - 1)
+
+    def replayed(self) -> bool:
+        """Whether all that lay in the logs at the restore has been applied: what the owner before had told is known."""
+        return self.ready and all(self._next[tp] >= end for tp, end in self._ends.items() if tp in self.parts)
 
     def stalled_seconds(self) -> float:
         """How long there has been work (or nobody could tell) and none was done; 0 while all is well."""

@@ -44,7 +44,8 @@ class AlertmanagerPublisher:
         transport: httpx.AsyncBaseTransport | None = None,
         caught_up: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``urls``: base addresses of all peers (not of a load balancer). ``caught_up``: nothing waits to be read.
+        """``urls``: base addresses of all peers (not of a load balancer). ``caught_up``: what lay
+        in the log at the restore has been applied.
 
         Raises:
             ConfigurationError: no URL, one that is not http(s) or has a password in it, an impossible setting, or a

@@ -57,8 +57,9 @@ class AlertmanagerSettings:
         max_alerts: label sets remembered; see :class:`streams.publish.delivery.Board`.
         drain_seconds: how long :meth:`AlertmanagerPublisher.stop` tries to deliver what is unsent.
         settle_seconds: nothing is sent for so long after a restore, and until the worker has caught up, but no longer
-            than ``settle_at_most_seconds``: what a restarted worker reads again makes alerts fire and end anew, and a
-            peer that had seen both would notify of the first once more.
+            than ``settle_at_most_seconds`` (a broker may be away meanwhile; what fires must be repeated before its
+            validity is over): what a restarted worker reads again makes alerts fire and end anew, and a peer that had
+            seen both would notify of the first once more.
         reconcile_seconds: how often a peer is asked what it holds; what it has lost is sent again at once.
         access: certificates and secrets, the same for all peers.
         generator_url: link shown at an alert, ``{fingerprint}`` is replaced; "" sends none.
@@ -73,7 +74,7 @@ class AlertmanagerSettings:
     max_alerts: int = 10_000
     drain_seconds: float = 5.0
     settle_seconds: float = 2.0
-    settle_at_most_seconds: float = 30.0
+    settle_at_most_seconds: float = 120.0
     reconcile_seconds: float = 15.0
     access: Access = field(default_factory=Access)
     generator_url: str = ""

@@ -55,6 +55,17 @@ def test_a_record_after_a_quiet_hour_has_not_waited_for_an_hour() -> None:
     assert runtime.stalled_seconds() == 0.5
 
 
+def test_what_lay_in_the_log_at_the_restore_is_applied_even_where_more_has_come_since() -> None:
+    runtime, consumer, _ = _runtime()
+    runtime._ends, runtime._next, consumer.end = {PARTITION: 5}, {PARTITION: 2}, 9
+    assert not runtime.replayed()
+    runtime._next[PARTITION] = 5
+    assert runtime.lag(PARTITION) > 0
+    assert runtime.replayed()
+    runtime.ready = False
+    assert not runtime.replayed()
+
+
 def test_work_that_nobody_does_is_a_stall_that_grows() -> None:
     runtime, consumer, now = _runtime()
     assert runtime.stalled_seconds() == 0.0
