@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks.newcomer import address, five_lines
+from benchmarks.newcomer import COUNTER, address, five_lines
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -15,6 +16,9 @@ def test_the_readmes_program_is_found_and_sends_to_the_broker() -> None:
     ast.parse(lines)
     assert 'Emitter("127.0.0.1:1234"' in lines
     assert "9092" not in lines
+    asked = re.findall(r'\w+="\w+"', COUNTER)
+    assert asked
+    assert all(label in lines for label in asked)
 
 
 def test_a_readme_without_it_is_said_so() -> None:
