@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from streams.domain.kernel import compiled
 
 
-@njit(cache=True)
+@compiled()
 def add_window(
     chosen, row, falls, first_bound, bounds_count, bounds, value, start, cells,
     total, total_low, minimum, maximum, sketch_start, sketch_bucket, sketch_weight, lowest, lowest_zero,
