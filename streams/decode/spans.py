@@ -187,6 +187,7 @@ class SpanDecoder:
             number = self.tables.texts.number
             batches = [(b.record, number(b.producer), b.seq, b.dropped_total) for b in found.batches]
             bodies = np.concatenate([bodies, texts])
+            heads = heads[ways[heads[:, 0]] == FAST]  # a record read again says once more whether it is a batch
             heads = np.concatenate([heads, np.array(batches, np.int64).reshape(-1, 4)])
             rows = _merged(rows, more, place) if len(more) else rows
             heads = heads[np.argsort(heads[:, 0], kind="stable")]

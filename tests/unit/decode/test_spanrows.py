@@ -190,6 +190,15 @@ def test_bytes_that_were_damaged(spans: list[dict[str, Any]], wire: bool, data: 
     assert_same([bytes(raw)])
 
 
+def test_a_batch_whose_resource_is_damaged_is_no_batch() -> None:
+    span = {"traceId": f"{1:032x}", "spanId": f"{1:016x}", "name": "x", "kind": 1, "startTimeUnixNano": NOW_NS}
+    span |= {"endTimeUnixNano": NOW_NS, "status": {"code": 0, "message": ""}, "attributes": {}}
+    raw = encode_span_batch(RESOURCE, [span], producer="p", seq=3)
+    run = assert_same([raw.replace(b'"resource":{', b'"resource":{\x00')])
+    assert [one.reason for one in run.rejected] == ["not_json"]
+    assert run.batches == []
+
+
 def test_what_exporters_and_our_agents_write_needs_no_slow_way() -> None:
     attributes = {
         "a": "x",
