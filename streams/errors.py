@@ -7,6 +7,7 @@
     ├── ServiceUnavailable      a neighbour (broker, Prometheus, Alertmanager) did not answer in time; retriable
     ├── DependencyMissing       a program or package this machine lacks; the message says how to get it
     ├── StateError              what the state topic holds cannot be used
+    │   ├── StateDamaged        not whole, or made for other settings: some parts may begin anew
     │   ├── StateVersionError   written by a newer version: refuse, never guess
     │   └── StateEpochError     the log is no longer the one it was restored for: begin anew (exit 70)
     ├── PublishError            a sink refused what we sent
@@ -44,6 +45,10 @@ class DependencyMissing(StreamsError):
 
 class StateError(StreamsError):
     """What the state topic holds cannot be used."""
+
+
+class StateDamaged(StateError):
+    """Not whole, not what was written, or made for other settings: what can begin anew may do so."""
 
 
 class StateVersionError(StateError):

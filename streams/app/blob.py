@@ -18,7 +18,7 @@ import orjson
 
 from streams.domain.source import Source
 from streams.domain.upgrade import upgraded
-from streams.errors import StateError
+from streams.errors import StateDamaged
 
 FORMAT: Final = 2
 """Of a core record. 1 had no source."""
@@ -95,7 +95,7 @@ class BlobWriter:
                 yield Snapshot(core["applied"], value, Source.from_data(core["source"]))
                 found = True
         if cores and not found:
-            raise StateError(f"no snapshot of {self._key} is complete: delete the state topic to begin anew")
+            raise StateDamaged(f"no snapshot of {self._key} is complete: delete the state topic to begin anew")
 
 
 def read_core(key: str, record: bytes) -> dict[str, Any]:

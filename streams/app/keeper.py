@@ -13,7 +13,7 @@ from streams.app.outbox import Step
 from streams.app.sink import Output
 from streams.domain.source import Seat, Source, SourceLog, take_seat
 from streams.domain.upgrade import upgraded
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged
 
 BODY_FORMAT: Final = 1
 
@@ -63,9 +63,7 @@ class Keeper:
         """
         try:
             return self.restore(state, log)
-        except StateVersionError:
-            raise
-        except StateError as error:
+        except StateDamaged as error:
             discarded(str(error))
             return None
 

@@ -35,7 +35,7 @@ from streams.domain.window import (
     series_fragment,
     split,
 )
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged
 from streams.publish.health import Health, unobserved
 from streams.publish.progress import Progress
 from streams.publish.prometheus import PrometheusFold
@@ -121,14 +121,12 @@ class MetricsPartition:
 
     def _restore_operator(self, state: Mapping[str, bytes], log: SourceLog) -> tuple[Resume, Seat] | None:
         """From the checkpoint that counts; where its series are damaged, from the one before it."""
-        damage: StateError | None = None
+        damage: StateDamaged | None = None
         for core in self._core.snapshots(state, log.epoch):
             self._begin()
             try:
                 resume = restore(self.operator, self._series, core.value, state)
-            except StateVersionError:
-                raise
-            except StateError as error:
+            except StateDamaged as error:
                 _log.error("a checkpoint of %s/%d is not used: %s", self.topic, self.partition, error)
                 self.health.snapshot_discarded.labels("metrics", "series").inc()
                 damage = error
@@ -161,9 +159,7 @@ class MetricsPartition:
             snapshot = self._totals.restore(state, log.epoch)
             if snapshot is not None:
                 self.fold.restore(snapshot.value)
-        except StateVersionError:
-            raise
-        except StateError as error:  # totals begin anew, as after a counter reset; windows are not affected
+        except StateDamaged as error:  # totals begin anew, as after a counter reset; windows are not affected
             _log.warning("totals of %s/%d begin anew: %s", self.topic, self.partition, error)
             self.health.snapshot_discarded.labels("metrics", "totals").inc()
 

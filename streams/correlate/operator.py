@@ -26,7 +26,7 @@ from streams.correlate.state import Restored, decode, encode
 from streams.domain.alert import AlertTransition
 from streams.domain.anomaly import Anomaly
 from streams.domain.window import WindowBatch
-from streams.errors import ConfigurationError, StateError, StateVersionError
+from streams.errors import ConfigurationError, StateDamaged
 
 MAX_SOURCES = 10_000
 
@@ -188,9 +188,7 @@ class CorrelateOperator:
         self._clear()
         try:
             self._load(data)
-        except StateVersionError:
-            raise
-        except StateError as error:
+        except StateDamaged as error:
             self._clear()
             self.counts["restarts"] += 1
             return Restored(0, 0, str(error))

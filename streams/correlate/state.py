@@ -12,7 +12,7 @@ from streams.correlate.book import AlertBook
 from streams.correlate.lifecycle import Alert, LevelState
 from streams.correlate.rule import Rule
 from streams.domain.alert import decode_alert, encode_alert
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged, StateVersionError
 
 FORMAT_VERSION: Final = 1
 
@@ -46,13 +46,13 @@ def decode(data: bytes, rules: Mapping[str, Rule], book: AlertBook) -> Iterator[
         if body["v"] > FORMAT_VERSION:
             raise StateVersionError(f"alert state has format {body['v']}, this version reads up to {FORMAT_VERSION}")
         if body["v"] != FORMAT_VERSION:
-            raise StateError(f"the snapshot's format is {body['v']!r}, ours is {FORMAT_VERSION}")
+            raise StateDamaged(f"the snapshot's format is {body['v']!r}, ours is {FORMAT_VERSION}")
         book.numbers.update((name, number) for name, number in body["numbers"])
         book.orphans = [decode_alert(orjson.dumps(item)) for item in body["orphans"]]
         _load_alerts(body, rules, book)
         yield body
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise StateError(f"not a snapshot of a correlate operator: {error!r}") from error
+        raise StateDamaged(f"not a snapshot of a correlate operator: {error!r}") from error
 
 
 def _load_alerts(body: dict[str, Any], rules: Mapping[str, Rule], book: AlertBook) -> None:

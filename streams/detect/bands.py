@@ -22,7 +22,7 @@ from streams.domain.recent import Recent
 from streams.domain.selector import Selector
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged, StateVersionError
 
 FORMAT_VERSION: Final = 1
 MAX_SERIES: Final = 500
@@ -168,7 +168,7 @@ class BandOperator:
         if body["v"] > FORMAT_VERSION:
             raise StateVersionError(f"bands have format {body['v']}, this version reads up to {FORMAT_VERSION}")
         if body["window_ns"] != self.window_ns:
-            raise StateError(f"their windows are of {body['window_ns']} ns, ours of {self.window_ns} ns")
+            raise StateDamaged(f"their windows are of {body['window_ns']} ns, ours of {self.window_ns} ns")
         found = {}
         for (name, unit, kind, labels), last_ns, names, weeks in body["series"]:
             series = Series(name, unit, kind, tuple((key, value) for key, value in labels))

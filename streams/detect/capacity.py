@@ -21,7 +21,7 @@ from streams.domain.capacity import Capacity, Labels, Outlook, Resource, Use, Us
 from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged, StateVersionError
 
 MAX_GROUPS: Final = 2_000
 MAX_AGE_STEPS: Final = 288
@@ -252,7 +252,7 @@ class CapacityOperator:
         if body["v"] > FORMAT_VERSION:
             raise StateVersionError(f"capacity has format {body['v']}, this version reads up to {FORMAT_VERSION}")
         if body["step_ns"] != self.step_ns:
-            raise StateError(f"its steps are of {body['step_ns']} ns, ours of {self.step_ns} ns")
+            raise StateDamaged(f"its steps are of {body['step_ns']} ns, ours of {self.step_ns} ns")
         complete_ns, sources, opened = body["clock_ns"]
         known = {name: (int(start), int(said_ns)) for name, (start, said_ns) in sources.items()}
         clock = int(complete_ns), known, {int(start): int(first_ns) for start, first_ns in opened}

@@ -18,7 +18,7 @@ import numpy as np
 from streams.detect.line import F64, Line, fit
 from streams.detect.packing import pack, unpack
 from streams.domain.capacity import Outlook
-from streams.errors import StateError
+from streams.errors import StateDamaged
 
 FORMAT_VERSION: Final = 1
 HOURS: Final = 24
@@ -166,13 +166,13 @@ class Forecaster:
         """
         try:
             if state["v"] != FORMAT_VERSION:
-                raise StateError(f"a forecaster of format {state['v']!r} is not one of {FORMAT_VERSION}")
+                raise StateDamaged(f"a forecaster of format {state['v']!r} is not one of {FORMAT_VERSION}")
             made = cls(int(state["step_ns"]))
             for name, typecode in _COLUMNS.items():
                 setattr(made, f"_{name}", unpack(typecode, state[name]))
             made._change, made._changes = float(state["change"][0]), int(state["change"][1])
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise StateError(f"a forecaster's state is damaged: {error!r}") from error
+            raise StateDamaged(f"a forecaster's state is damaged: {error!r}") from error
         return made
 
 

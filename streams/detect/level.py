@@ -16,7 +16,7 @@ from streams.detect.protocol import FORMAT_VERSION
 from streams.detect.tail import SMALLEST
 from streams.detect.watch import HOLD_WINDOWS, LEAST_WARMUP_WINDOWS, usable
 from streams.domain.anomaly import Score
-from streams.errors import StateError
+from streams.errors import StateDamaged
 
 FROM: Final = 2.0
 """Deviations from which a distance is in the tail."""
@@ -132,11 +132,13 @@ class Level:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where a snapshot was taken (see the protocol)."""
         if state.get("v") != FORMAT_VERSION or state.get("detector") != "level":
-            raise StateError(f"a snapshot of detector {state.get('detector')!r} version {state.get('v')!r} is not ours")
+            raise StateDamaged(
+                f"a snapshot of detector {state.get('detector')!r} version {state.get('v')!r} is not ours"
+            )
         try:
             seen, held, hold_left, peak, share, tails, excess, *band = state["scorer"]
             self.seen, self.hold_left, self.tails = int(seen), int(hold_left), int(tails)
             self.held, self.peak, self.share, self.excess = float(held), float(peak), float(share), float(excess)
             self.band.load(band)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise StateError(f"a snapshot of detector 'level' is damaged: {error!r}") from error
+            raise StateDamaged(f"a snapshot of detector 'level' is damaged: {error!r}") from error

@@ -23,7 +23,7 @@ from streams.detect.state import MOST_PAST, Entry, Restored, Specification, deco
 from streams.detect.watch import LARGEST
 from streams.domain.anomaly import Anomaly, Finding, Score
 from streams.domain.window import WindowBatch
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged
 
 DEFAULT_THRESHOLD = 0.9999
 """One window in 10,000 of a healthy series passes (fewer after a day): about one in a day of 10 s windows."""
@@ -225,9 +225,7 @@ class DetectOperator:
             newest_ns, entries = decode(self.specification, data)
             for entry in entries:
                 self._put(entry)
-        except StateVersionError:
-            raise
-        except StateError as error:
+        except StateDamaged as error:
             self._begin()
             self.restarts_total += 1
             return Restored(0, str(error))

@@ -20,7 +20,7 @@ from streams.domain.ratio import Ratio
 from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged, StateVersionError
 
 FORMAT_VERSION: Final = 1
 DETECTOR: Final = "ratio"
@@ -159,7 +159,7 @@ class RatioOperator:
         if body["v"] > FORMAT_VERSION:
             raise StateVersionError(f"ratios have format {body['v']}, this version reads up to {FORMAT_VERSION}")
         if body["window_ns"] != self.window_ns:
-            raise StateError(f"their windows are of {body['window_ns']} ns, ours of {self.window_ns} ns")
+            raise StateDamaged(f"their windows are of {body['window_ns']} ns, ours of {self.window_ns} ns")
         found = {}
         for name, labels, last_ns, state in body["groups"]:
             if name in self._names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged
 
 T = TypeVar("T")
 
@@ -18,9 +18,7 @@ def attempted(read: Callable[[], T]) -> tuple[T | None, str]:
     """
     try:
         return read(), ""
-    except StateVersionError:
-        raise
-    except StateError as error:
+    except StateDamaged as error:
         return None, str(error)
     except (ValueError, KeyError, TypeError) as error:
         return None, f"damaged: {error!r}"

@@ -17,7 +17,7 @@ from streams.detect import registry
 from streams.detect.protocol import FORMAT_VERSION, Detector
 from streams.domain.anomaly import Finding
 from streams.domain.series import Series
-from streams.errors import ConfigurationError, StateError, StateVersionError
+from streams.errors import ConfigurationError, StateDamaged, StateVersionError
 
 RIVER_VERSION: Final = version("river")
 LARGEST_N: Final = 100
@@ -119,17 +119,17 @@ def decode(specification: Specification, data: bytes) -> tuple[int, list[Entry]]
         body = orjson.loads(data)
         found = {"v": body["v"], "river": body["river"], "specification": body["specification"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise StateError(f"not a snapshot of a detect operator: {error!r}") from error
+        raise StateDamaged(f"not a snapshot of a detect operator: {error!r}") from error
     if isinstance(found["v"], int) and found["v"] > FORMAT_VERSION:
         raise StateVersionError(f"detector state has format {found['v']}, this version reads up to {FORMAT_VERSION}")
     wanted = {"v": FORMAT_VERSION, "river": RIVER_VERSION, "specification": specification.hash}
     for name, value in wanted.items():
         if found[name] != value:
-            raise StateError(f"the snapshot's {name} is {found[name]!r}, ours is {value!r}")
+            raise StateDamaged(f"the snapshot's {name} is {found[name]!r}, ours is {value!r}")
     try:
         return int(body["newest_ns"]), [_entry(specification, item) for item in body["series"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise StateError(f"the snapshot is damaged: {error!r}") from error
+        raise StateDamaged(f"the snapshot is damaged: {error!r}") from error
 
 
 def _entry_object(entry: Entry) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _entry(specification: Specification, item: dict[str, Any]) -> Entry:
     series = Series(name, unit, kind, tuple((key, value) for key, value in labels))
     kinds = {state["detector"] for state in item["features"].values()}
     if len(kinds) != 1 or not kinds <= {specification.detector, registry.SMALL}:
-        raise StateError(f"a series is judged by {sorted(kinds)}, not by one of ours")
+        raise StateDamaged(f"a series is judged by {sorted(kinds)}, not by one of ours")
     (kind,) = kinds
     detectors = []
     for state in item["features"].values():

@@ -17,7 +17,7 @@ from streams.detect.memory import CAPACITY
 from streams.detect.novelty import SCALE_WINDOWS, NoveltyMemories
 from streams.detect.record import PEAK_PLACES
 from streams.detect.watch import GATE_WINDOWS, Watch
-from streams.errors import StateError
+from streams.errors import StateDamaged
 
 _NUMBERS: Final = {
     "seen": "seen",
@@ -59,7 +59,7 @@ def to_record(watch: Watch, record: np.void) -> None:
     """
     scorer = cast(NoveltyMemories, watch.scorer)
     if not all(_possible(watch, scorer)):
-        raise StateError("a snapshot of the detector holds what cannot be")
+        raise StateDamaged("a snapshot of the detector holds what cannot be")
     try:
         for field, path in _NUMBERS.items():
             record[field] = attrgetter(path)(watch)
@@ -72,7 +72,7 @@ def to_record(watch: Watch, record: np.void) -> None:
             record["memories"][k, : len(memory.values)] = memory.values
         record["ring_n"], record["peak_n"] = len(scorer.recent.ring), len(watch.peak.values)
     except (ValueError, TypeError, OverflowError) as error:
-        raise StateError(f"a snapshot of the detector holds what cannot be: {error!r}") from error
+        raise StateDamaged(f"a snapshot of the detector holds what cannot be: {error!r}") from error
 
 
 def _columns(watch: Watch, scorer: NoveltyMemories) -> dict[str, Any]:

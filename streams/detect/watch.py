@@ -19,7 +19,7 @@ from streams.detect.peak import RecentPeak
 from streams.detect.protocol import FORMAT_VERSION, Scorer
 from streams.detect.runs import TAIL, Runs
 from streams.domain.anomaly import Score
-from streams.errors import StateError
+from streams.errors import StateDamaged
 
 GATE_WINDOWS: Final = 120
 HOLD_WINDOWS: Final = 60
@@ -183,14 +183,14 @@ class Watch:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where a snapshot was taken (see the protocol)."""
         if state.get("v") != FORMAT_VERSION or state.get("detector") != self.name:
-            raise StateError(
+            raise StateDamaged(
                 f"a snapshot of detector {state.get('detector')!r} version {state.get('v')!r} is not one of "
                 f"{self.name!r} version {FORMAT_VERSION}"
             )
         try:
             self._load(state)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise StateError(f"a snapshot of detector {self.name!r} is damaged: {error!r}") from error
+            raise StateDamaged(f"a snapshot of detector {self.name!r} is damaged: {error!r}") from error
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self.scorer.load(state["scorer"])

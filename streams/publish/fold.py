@@ -12,7 +12,7 @@ from streams.domain.exemplar import Exemplar
 from streams.domain.recent import Recent
 from streams.domain.series import Series
 from streams.domain.window import WindowBatch
-from streams.errors import StateError, StateVersionError
+from streams.errors import StateDamaged, StateVersionError
 from streams.publish.gauges import Gauges, GaugesView
 from streams.publish.totals import Plan, Totals, TotalsView
 
@@ -147,7 +147,7 @@ class PrometheusFold:
             gauges = Gauges.from_data(body["gauges"], self._gauges.ttl_ns, self._max_series)
             start_ns, chunks, now_ns = int(body["start_ns"]), set(body["chunks"]), int(body["now_ns"])
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise StateError(f"no snapshot of {self.topic}/{self.partition}: {error!r}") from error
+            raise StateDamaged(f"no snapshot of {self.topic}/{self.partition}: {error!r}") from error
         with self._lock:
             self._totals, self._gauges, self.discarded = totals, gauges, discarded
             self._plans = Recent(totals.plan)

@@ -18,7 +18,7 @@ import orjson
 
 from streams.domain.series import Series
 from streams.domain.upgrade import Upgrade, upgraded
-from streams.errors import StateError
+from streams.errors import StateDamaged
 from streams.window.fates import Fates
 from streams.window.operator import WindowOperator
 
@@ -105,10 +105,10 @@ class SeriesLog:
             raw = records.get(key)
             part = orjson.loads(raw)[:wanted] if raw is not None else []
             if len(part) < wanted:
-                raise StateError(f"state record {key} has {len(part)} of {wanted} series")
+                raise StateDamaged(f"state record {key} has {len(part)} of {wanted} series")
             rows += [Series(name, unit, kind, tuple((k, v) for k, v in labels)) for name, unit, kind, labels in part]
         if crc32 not in (None, _crc32(rows, 0)):
-            raise StateError(f"state records {self._base}{table} are not those of the checkpoint")
+            raise StateDamaged(f"state records {self._base}{table} are not those of the checkpoint")
         return rows
 
 
