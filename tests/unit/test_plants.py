@@ -420,9 +420,9 @@ PLANTS = [
     Plant(
         "a path that the reference does not have",
         "check-monitoring",
-        {"streams/api/routes/alerts.py": "/planted"},
+        {"streams/api/routes/alerts.py": '"/planted"'},
         ("docs/reference/api.md",),
-        instead_of="/monitoring/stats",
+        instead_of='"/topology"',
     ),
     Plant(
         "a threshold that rules and the reference do not have",
