@@ -15,10 +15,10 @@ from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
+from numba import njit
 from numpy.typing import NDArray
 
 from streams.domain.block import Block
-from streams.domain.kernel import compiled
 
 MAGIC: Final = 2
 LENGTH_BYTES: Final = 12
@@ -120,7 +120,7 @@ def _decompressed(data: memoryview, kind: int) -> Any:
     return decode(data)
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def _varint(text: Any, at: int) -> Any:
     """A zigzag number and the position after it, -1 where there is none."""
     number = np.uint64(0)
@@ -135,7 +135,7 @@ def _varint(text: Any, at: int) -> Any:
     return np.int64(0), -1
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def read_records(text: Any, base_offset: int, first_ms: int, append_ms: int, rows: Any) -> int:
     """Offsets, times and places of all records of a batch.
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-
-from streams.domain.kernel import compiled
 
 COUNTER: Final = 1
 CUMULATIVE: Final = 2
@@ -55,7 +54,7 @@ _VALUE: Final = np.frombuffer(b'","value":"', dtype=np.uint8)
 _TAIL: Final = np.frombuffer(b'"}', dtype=np.uint8)
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def skip_word(text: Any, at: int, end: int, word: Any) -> int:
     """Position after ``word`` if it stands at ``at``, else -1 (also for an ``at`` of -1)."""
     n = word.shape[0]
@@ -67,7 +66,7 @@ def skip_word(text: Any, at: int, end: int, word: Any) -> int:
     return at + n
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def read_natural(text: Any, at: int, end: int) -> tuple[int, int]:
     """A JSON integer of 1 to 18 digits without sign or leading zero, and the position after it (-1: anything else)."""
     if at < 0:
@@ -84,13 +83,13 @@ def read_natural(text: Any, at: int, end: int) -> tuple[int, int]:
     return result, i
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def base64_length(size: int) -> int:
     """Characters of base64, padding included."""
     return (size + 2) // 3 * 4
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def read_bodies(text: Any, starts: Any, ends: Any, rows: Any, good: Any) -> int:
     """Bodies of packed batches exactly as ``events.encode_metric_batch`` writes them.
 
@@ -137,7 +136,7 @@ def read_bodies(text: Any, starts: Any, ends: Any, rows: Any, good: Any) -> int:
     return total
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def decode_base64(text: Any, start: int, size: int, alphabet: Any, out: Any, at: int) -> bool:
     """Standard base64 with padding from ``text[start:]``, exactly ``size`` bytes to ``out[at:]``.
 
@@ -177,7 +176,7 @@ def decode_base64(text: Any, start: int, size: int, alphabet: Any, out: Any, at:
     return seen < np.uint32(_INVALID)
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def classify(
     index: Any, base_ns: int, targets: Any, out_target: Any, out_time: Any, out_value: Any, out_state: Any
 ) -> int:
@@ -217,7 +216,7 @@ def classify(
     return odd
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def unpack_batches(
     text: Any, rows: Any, good: Any, records: Any, first: Any, width: Any, targets: Any, alphabet: Any,
     out_index: Any, out_target: Any, out_time: Any, out_value: Any, out_state: Any, out_record: Any,

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-
-from streams.domain.kernel import compiled
+from numba import njit
 
 MAX_NUMBER: Final = 32
 """A value written with more characters is left to the full parse."""
@@ -22,7 +21,7 @@ _VALUE = np.frombuffer(b'"value":', dtype=np.uint8)
 _TIME = np.frombuffer(b'"time_unix_nano":', dtype=np.uint8)
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def _is(text: Any, at: int, end: int, word: Any) -> bool:
     n = word.shape[0]
     if at + n > end:
@@ -33,7 +32,7 @@ def _is(text: Any, at: int, end: int, word: Any) -> bool:
     return True
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def _number_end(text: Any, at: int, end: int) -> int:  # noqa: C901 - a grammar, rule by rule
     """End of a JSON number that starts at ``at``, or -1.
 
@@ -66,7 +65,7 @@ def _number_end(text: Any, at: int, end: int) -> int:  # noqa: C901 - a grammar,
     return i
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def find_holes(text: Any, start: int, end: int, holes: Any) -> bool:  # noqa: C901 - one scan, two names
     """Put start and end of the first value number and the first time number into ``holes`` (0 0 where no time is).
 
@@ -115,7 +114,7 @@ def find_holes(text: Any, start: int, end: int, holes: Any) -> bool:  # noqa: C9
     return holes[0] != 0
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def squeeze(text: Any, start: int, end: int, holes: Any, out: Any) -> int:
     """Copy a record without its holes to ``out`` and fill up with zeros to whole words of 8 bytes; returns the length.
 
@@ -138,7 +137,7 @@ def squeeze(text: Any, start: int, end: int, holes: Any, out: Any) -> int:
     return n
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def positions(holes: Any, start: int) -> tuple[int, int]:
     """Where value and time were cut out, in the squeezed text (-1: no time)."""
     value = holes[0] - start
@@ -150,7 +149,7 @@ def positions(holes: Any, start: int) -> tuple[int, int]:
     return value - (holes[3] - holes[2]), time
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def hash_words(words: Any, count: int, size: int, value: int, time: int) -> int:
     """A 62-bit hash of a skeleton, two lanes; equality is always checked as well."""
     prime = np.uint64(0x9E3779B97F4A7C15)
@@ -167,7 +166,7 @@ def hash_words(words: Any, count: int, size: int, value: int, time: int) -> int:
     return np.int64((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(2))
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def find_slot(words: Any, size: int, value: int, time: int, code: int, place: Any, arena: Any) -> int:
     """Where a skeleton is in the open-addressing table, or ``-1 - position`` of the free place it would take.
 
@@ -190,7 +189,7 @@ def find_slot(words: Any, size: int, value: int, time: int, code: int, place: An
     return -1 - p
 
 
-@compiled(nogil=True)
+@njit(cache=True, nogil=True)
 def match(
     text: Any,
     starts: Any,

@@ -68,10 +68,9 @@ def _names() -> _Names:
     texts = Texts(256, 8_192)
     attributes = {name: (place, name) for name, place in ATTRIBUTES.items()}
     attributes |= {old: (ATTRIBUTES[new] | OLDER, new) for old, new in conventions.RENAMED.items()}
-    numbers = {
-        name: texts.number(name)
-        for name in (*attributes, *FIELDS, *conventions.NAMED_OPERATIONS, *conventions.PROVIDER_RENAMED)
-    }
+    # Sorted: the numbers become constants of compiled code, which another process loads.
+    operations = sorted(conventions.NAMED_OPERATIONS)
+    numbers = {name: texts.number(name) for name in (*attributes, *FIELDS, *operations, *conventions.PROVIDER_RENAMED)}
     size = len(texts)
     place, current = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for name, (code, today) in attributes.items():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from numba import njit
 
-from streams.domain.kernel import compiled, kernel
+from streams.domain.kernel import kernel
 
 UNUSUAL: Final = -1
 
@@ -75,7 +76,7 @@ def read_field(buf: Any, pos: int, end: int) -> tuple[int, int, int, int]:
     return 0, 0, 0, -1
 
 
-@compiled(nogil=True)  # pragma: no cover - compiled
+@njit(cache=True, nogil=True)  # pragma: no cover - compiled
 def _number_point(buf: Any, pos: int, end: int, row: Any, bits: Any, at: int) -> bool:  # noqa: C901 - one field each
     """A NumberDataPoint into ``row`` and its value into ``bits[at]`` (float64)."""
     row[PIECE] = 0
@@ -111,7 +112,7 @@ def _number_point(buf: Any, pos: int, end: int, row: Any, bits: Any, at: int) ->
     return True
 
 
-@compiled(nogil=True)  # pragma: no cover - compiled
+@njit(cache=True, nogil=True)  # pragma: no cover - compiled
 def _data(
     buf: Any, pos: int, end: int, section: int, metric: int, metrics: Any, points: Any, values: Any, filled: int
 ) -> int:
@@ -140,7 +141,7 @@ def _data(
     return filled
 
 
-@compiled(nogil=True)  # pragma: no cover - compiled
+@njit(cache=True, nogil=True)  # pragma: no cover - compiled
 def _metric(buf: Any, pos: int, end: int, metric: int, metrics: Any, points: Any, values: Any, filled: int) -> int:
     while pos < end:
         tag, a, b, pos = read_field(buf, pos, end)
@@ -163,7 +164,7 @@ def _metric(buf: Any, pos: int, end: int, metric: int, metrics: Any, points: Any
     return filled
 
 
-@compiled(nogil=True)  # pragma: no cover - compiled
+@njit(cache=True, nogil=True)  # pragma: no cover - compiled
 def _resource_metrics(  # noqa: C901 - resource and scope level in one
     buf: Any, pos: int, end: int, metrics: Any, points: Any, values: Any, rows: int, filled: int
 ) -> tuple[int, int]:
@@ -199,7 +200,7 @@ def _resource_metrics(  # noqa: C901 - resource and scope level in one
     return rows, filled
 
 
-@compiled(nogil=True)  # pragma: no cover - compiled
+@njit(cache=True, nogil=True)  # pragma: no cover - compiled
 def read_request(buf: Any, metrics: Any, points: Any, values: Any) -> tuple[int, int]:
     """Fill the tables from a whole request.
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from streams.domain.kernel import compiled
+from numba import njit
 
 
-@compiled()
+@njit(cache=True)
 def add_window(
     chosen, row, falls, first_bound, bounds_count, bounds, value, start, cells,
     total, total_low, minimum, maximum, sketch_start, sketch_bucket, sketch_weight, lowest, lowest_zero,

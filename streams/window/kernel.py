@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numba import njit
 
-from streams.domain.kernel import compiled
 from streams.domain.sketch import LARGEST, LAST_BUCKET, LOG_GAMMA, SMALLEST
 
 BLOCK_BITS: Final = 4
@@ -60,7 +60,7 @@ _CELL_EDGES: Final = (np.arange(_FIRST_CELL, (_LARGEST_BITS >> _CELL_SHIFT) + 1,
 _BUCKET_OF_CELL: Final = np.maximum(np.searchsorted(_UPPER, _CELL_EDGES, side="left"), 1).astype(np.int32)
 
 
-@compiled(inline="always")
+@njit(cache=True, inline="always")
 def _bucket(bits):
     """The bucket number of a finite value given by its bits."""
     magnitude = bits & _MAGNITUDE
@@ -74,7 +74,7 @@ def _bucket(bits):
     return number if bits >= 0 else -number
 
 
-@compiled(inline="always")
+@njit(cache=True, inline="always")
 def _find(slot, block, directory, tag, following, used):
     """The pool row of a slot's block, made when absent; -1 when the pool is full. Rows are stored plus one."""
     row = directory[slot, block & (FAN - 1)] - 1
@@ -92,7 +92,7 @@ def _find(slot, block, directory, tag, following, used):
     return row
 
 
-@compiled()
+@njit(cache=True)
 def fates(record, time_ns, append_ns, ignored, tick_ns, state, pane_ns, lateness_ns, future_ns, fate):
     """Decides each sample of a run in log order and moves the watermark.
 
@@ -127,7 +127,7 @@ def fates(record, time_ns, append_ns, ignored, tick_ns, state, pane_ns, lateness
             state[0] = max(before, min(largest, append_ns[r]) - lateness_ns)
 
 
-@compiled()
+@njit(cache=True)
 def panes_of(time_ns, fate, pane_ns, index, start_ns, first, last):
     """Numbers the panes of the samples that are on time; returns how many there are.
 
@@ -159,7 +159,7 @@ def panes_of(time_ns, fate, pane_ns, index, start_ns, first, last):
     return found
 
 
-@compiled()
+@njit(cache=True)
 def add_samples(
     begin, end, number, squares, index, slot, value, bits, stats, counts, directory, tag, following, pool, used
 ):  # fmt: skip
@@ -193,7 +193,7 @@ def add_samples(
     return end
 
 
-@compiled()
+@njit(cache=True)
 def blocks_of(start, bucket):
     """How many sketch blocks finished aggregates touch (their entries are in ascending order)."""
     found = 0
@@ -207,7 +207,7 @@ def blocks_of(start, bucket):
     return found
 
 
-@compiled()
+@njit(cache=True)
 def add_aggregates(
     squares, slot, n, high_in, low_in, min_in, max_in, squares_in, start, bucket, weight,
     stats, counts, directory, tag, following, pool, used,
@@ -242,7 +242,7 @@ def add_aggregates(
         stats[s, squares] += squares_in[i]
 
 
-@compiled()
+@njit(cache=True)
 def buckets_of(value):
     """Bucket numbers, int32[n], of finite values."""
     bits = value.view(np.int64)
@@ -252,7 +252,7 @@ def buckets_of(value):
     return out
 
 
-@compiled()
+@njit(cache=True)
 def close_sketches(slot, directory, tag, following, pool, start, bucket, weight):
     """The sketches of the given slots in CSR form, entries ascending; returns how many entries there are.
 
@@ -288,7 +288,7 @@ def close_sketches(slot, directory, tag, following, pool, start, bucket, weight)
     return at
 
 
-@compiled()
+@njit(cache=True)
 def quantiles(start, bucket, weight, count, minimum, maximum, value_of, q, out):
     """Nearest-rank quantiles (rank floor(q * (n - 1))) from sketches in CSR form, clamped to the exact extremes.
 
