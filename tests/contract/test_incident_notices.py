@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from streams.correlate.incidents import IncidentOperator
@@ -42,6 +44,26 @@ class Desk:
         return told[-1]
 
 
+@asynccontextmanager
+async def desk_at(alertmanager: AlertmanagerService) -> AsyncIterator[Desk]:
+    """A desk that tells this Alertmanager."""
+    settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1))
+    publisher = AlertmanagerPublisher(
+        [alertmanager.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings
+    )
+    await publisher.start()
+    try:
+        yield Desk(publisher)
+    finally:
+        await publisher.stop()
+
+
+def inhibitions(alertmanager: AlertmanagerService, name: str, **labels: str) -> list[bool]:
+    """Of each alert of this name and labels that is there: whether it is inhibited."""
+    of = [a for a in alertmanager.alerts() if {"alertname": name, **labels}.items() <= a["labels"].items()]
+    return [bool(a["status"]["inhibitedBy"]) for a in of]
+
+
 def now_seconds() -> float:
     """As the tests of incidents count time."""
     return time.time() - 1_700_000_000
@@ -71,18 +93,11 @@ def test_an_incident_is_notified_and_its_members_are_inhibited_until_they_end(
         return [a["status"] for a in webhook.alerts if labels.items() <= a["labels"].items()]
 
     async def scenario() -> None:
-        settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1))
-        publisher = AlertmanagerPublisher(
-            [alertmanager.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings
-        )
-        await publisher.start()
-        try:
-            await story(publisher)
-        finally:
-            await publisher.stop()
+        async with desk_at(alertmanager) as desk:
+            await story(desk)
 
-    async def story(publisher: AlertmanagerPublisher) -> None:
-        desk, begin = Desk(publisher), now_seconds()
+    async def story(desk: Desk) -> None:
+        begin = now_seconds()
         first = alert(service, begin, agent__id="a")
         second = alert(service, begin, "HighErrorRatio", agent__id="a")
         desk.take(first)
@@ -110,18 +125,11 @@ def test_resolved_by_hand_is_told_and_what_goes_on_stays_inhibited_until_it_ends
 ) -> None:
     service = unique_name("closed")
 
-    def held(name: str, **labels: str) -> list[bool]:
-        of = [a for a in alertmanager.alerts() if {"alertname": name, **labels}.items() <= a["labels"].items()]
-        return [bool(a["status"]["inhibitedBy"]) for a in of]
+    held = partial(inhibitions, alertmanager)
 
     async def scenario() -> None:
-        settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1))
-        publisher = AlertmanagerPublisher(
-            [alertmanager.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings
-        )
-        await publisher.start()
-        try:
-            desk, begin = Desk(publisher), now_seconds()
+        async with desk_at(alertmanager) as desk:
+            begin = now_seconds()
             names = ("AgentErrorsHigh", "HighErrorRatio")
             for name in names:
                 incident = desk.take(alert(service, begin, name, agent__id="a"))
@@ -140,8 +148,6 @@ def test_resolved_by_hand_is_told_and_what_goes_on_stays_inhibited_until_it_ends
             for name in names:
                 await until(lambda name=name: not held(name, service_name=service), "the end of the alert passes")
             await until(lambda: not held(MARKER_ALERT, incident_id=incident.incident_id), "so do the markers")
-        finally:
-            await publisher.stop()
 
     asyncio.run(scenario())
 
@@ -151,18 +157,11 @@ def test_what_is_acked_is_inhibited_until_the_ack_is_taken_back(
 ) -> None:
     service = unique_name("acked")
 
-    def silenced(name: str, **labels: str) -> list[bool]:
-        of = [a for a in alertmanager.alerts() if {"alertname": name, **labels}.items() <= a["labels"].items()]
-        return [bool(a["status"]["inhibitedBy"]) for a in of]
+    silenced = partial(inhibitions, alertmanager)
 
     async def scenario() -> None:
-        settings = AlertmanagerSettings(backoff_seconds=(0.02, 0.1))
-        publisher = AlertmanagerPublisher(
-            [alertmanager.url], clock_ns=time.time_ns, stats=CountedStats(), settings=settings
-        )
-        await publisher.start()
-        try:
-            desk, begin = Desk(publisher), now_seconds()
+        async with desk_at(alertmanager) as desk:
+            begin = now_seconds()
             one = alert(service, begin, agent__id="a")
             desk.take(one)
             await until(lambda: silenced(one.alertname, service_name=service) == [False], "it is there and speaks")
@@ -179,8 +178,6 @@ def test_what_is_acked_is_inhibited_until_the_ack_is_taken_back(
             for n, each in enumerate((one.alertname, "HighErrorRatio")):
                 desk.take(alert(service, now_seconds(), each, "resolved", seq=2, began=begin + n, agent__id="a"))
             await until(lambda: not any(silenced(INCIDENT_ALERT, **name)), "its end passes")
-        finally:
-            await publisher.stop()
 
     asyncio.run(scenario())
 
