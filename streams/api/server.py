@@ -99,6 +99,7 @@ def _add_page(app: FastAPI) -> None:
     kinds = {
         "page.html": "text/html; charset=utf-8",
         "page.js": "text/javascript",
+        "actions.js": "text/javascript",
         "operations.js": "text/javascript",
         "logs.js": "text/javascript",
         "page.css": "text/css",

@@ -1,4 +1,4 @@
-"""``streams alerts ack | unack | resolve | merge``, ``streams maintenance``: what people say (``agents.control``)."""
+"""``streams alerts ack | unack | resolve | merge | unlink``, ``streams maintenance``: records of ``agents.control``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from streams import topics
-from streams.domain.control import Ack, Close, Control, Maintenance, control_key, decode_control, encode_control
+from streams.domain.control import Ack, Close, Control, Maintenance, Unlink, control_key, decode_control, encode_control
 from streams.domain.selector import Conditions
 from streams.errors import ConfigurationError
 from streams.records import table
@@ -36,8 +36,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="what is in force or still to come")
 
 
-def control_of(arguments: argparse.Namespace, now_ns: int) -> Ack | Close:
-    """What ``streams alerts ack``, ``unack``, ``resolve`` and ``merge`` say.
+def control_of(arguments: argparse.Namespace, now_ns: int) -> Ack | Close | Unlink:
+    """What ``streams alerts ack``, ``unack``, ``resolve``, ``merge`` and ``unlink`` say.
 
     Raises:
         ConfigurationError: an argument cannot be.
@@ -47,6 +47,8 @@ def control_of(arguments: argparse.Namespace, now_ns: int) -> Ack | Close:
         if into == arguments.target:
             raise ConfigurationError("an incident cannot be a part of itself")
         return Close(arguments.target, arguments.by, arguments.why, now_ns, into)
+    if arguments.action == "unlink":
+        return Unlink(arguments.target, arguments.fingerprint, arguments.by, arguments.why, now_ns)
     until_ns = now_ns + lasting_ns(arguments.lasts) if getattr(arguments, "lasts", "") else 0
     cleared, verdict = arguments.action == "unack", getattr(arguments, "verdict", "")
     return Ack(arguments.target, arguments.by, arguments.why, now_ns, until_ns, cleared, verdict)

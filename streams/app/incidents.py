@@ -24,7 +24,7 @@ from streams.correlate.ended import Ended
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.ratecap import Floods
 from streams.domain.alert import AlertTransition, encode_alert
-from streams.domain.control import Ack, Close, Control, Maintenance
+from streams.domain.control import Ack, Control, Unlink
 from streams.domain.deployment import Deployment
 from streams.domain.finding import decode_finding
 from streams.domain.incident import Incident, encode_incident
@@ -139,7 +139,7 @@ class IncidentsPart(Tickless):
         if isinstance(finding, AlertTransition):
             self.counts["alerts"] += 1
             return self._alert(finding)
-        if isinstance(finding, Ack | Maintenance | Close):
+        if isinstance(finding, Control):
             self.counts["controls"] += 1
             return self._control(finding)
         if isinstance(finding, Deployment):
@@ -152,8 +152,10 @@ class IncidentsPart(Tickless):
         if isinstance(control, Ack):
             self.health.figures(quality.of_ack(control, self.operator.alertnames(control.target)))
         told = self.operator.control(control)
-        if isinstance(control, Close) and not told:
-            self.health.figures([quality.Figure(quality.INCIDENTS, ("not_closed",))])
+        if self.operator.refused:
+            change = "not_unlinked" if isinstance(control, Unlink) else "not_closed"
+            self.health.figures([quality.Figure(quality.INCIDENTS, (change,))])
+            _log.warning("not done, %s: %s", self.operator.refused, control)
         return self._told(told)
 
     def _alert(self, transition: AlertTransition) -> list[Output]:

@@ -23,6 +23,9 @@ class CaseFile:
     """Members by fingerprint, in the order they joined; each at its last transition.
 
     Bounded by the operator that owns it; of a member's beginnings the last :data:`MAX_BEGINNINGS` are kept.
+
+    Attributes:
+        apart: incidents that somebody has parted from this one: no link makes them one again.
     """
 
     def __init__(self, name: str, first: Episode) -> None:
@@ -35,6 +38,7 @@ class CaseFile:
         self.resolved_by = ""
         self.reopened = 0
         self.merged_into = ""
+        self.apart: set[str] = set()
         self.last: Incident | None = None
 
     def again(self, new: Episode) -> bool:
@@ -72,6 +76,18 @@ class CaseFile:
         """Somebody resolves it; ``by`` says who and why."""
         self.resolved_by, self.resolved_at_ns = by, max(now_ns, self.opened_at_ns)
 
+    def unlink(self, fingerprint: str, name: str, why: str) -> CaseFile:
+        """Takes a firing member out, into an incident of its own with that name; ``why`` is what it says there."""
+        out = CaseFile(name, self.members.pop(fingerprint))
+        out.begun[fingerprint] = self.begun.pop(fingerprint)
+        self.why.pop(fingerprint, None)
+        out.why[fingerprint] = why
+        out.apart.add(self.incident_id)
+        self.apart.add(name)
+        if not self.firing():
+            self.resolved_at_ns = max(self.opened_at_ns, *(m.transition.ends_at_ns for m in self.members.values()))
+        return out
+
     def take(self, other: CaseFile, joiner: str, why: str) -> None:
         """All members of another incident, which ends by it; ``why`` is what the joining one's link says."""
         self.members |= other.members
@@ -81,6 +97,7 @@ class CaseFile:
         self.opened_at_ns = min(self.opened_at_ns, other.opened_at_ns)
         self.resolved_at_ns = 0 if self.firing() else max(self.resolved_at_ns, other.resolved_at_ns)
         self.resolved_by = "" if self.firing() else self.resolved_by
+        self.apart = (self.apart | other.apart) - {self.incident_id, other.incident_id}
         other.members, other.merged_into = {}, self.incident_id
 
     def tell(
@@ -176,6 +193,7 @@ class CaseFile:
             "resolved_at_ns": self.resolved_at_ns,
             "reopened": self.reopened,
             "resolved_by": self.resolved_by,
+            "apart": sorted(self.apart),
             "last": orjson.Fragment(encode_incident(self.last)) if self.last else None,
         }
 
@@ -188,6 +206,7 @@ def restored_case(row: Mapping[str, Any], weights: Weights) -> CaseFile:
     case.why, case.begun = dict(row["why"]), dict(row["begun"])
     case.opened_at_ns, case.resolved_at_ns = row["opened_at_ns"], row["resolved_at_ns"]
     case.reopened, case.resolved_by = row["reopened"], row.get("resolved_by", "")  # older snapshots have none
+    case.apart = set(row.get("apart", ()))
     case.last = decode_incident(orjson.dumps(row["last"])) if row["last"] else None
     return case
 

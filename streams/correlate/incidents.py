@@ -2,27 +2,27 @@
 
 Every firing alert belongs to exactly one incident. It opens one of its own unless a link
 (``streams.correlate.affinity``) to a member of another is strong enough; two incidents between which such a link
-appears merge into the older one. What has joined stays. An incident ends with its last member and comes back when a
-member does so soon.
+appears merge into the older one. What has joined stays, unless somebody takes it out. An incident ends with its last
+member and comes back when a member does so soon.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
 from streams.correlate.affinity import Episode, Together, episode, link
 from streams.correlate.callgraph import CallGraph
 from streams.correlate.casefile import CaseFile, restored_case
-from streams.correlate.closing import refusal
+from streams.correlate.closing import Refusal, refusal, unlinking
 from streams.correlate.ratecap import RateCap
 from streams.correlate.suppression import Suppression
 from streams.correlate.weights import Weights
 from streams.domain.alert import AlertTransition
-from streams.domain.control import Ack, Close, Control
+from streams.domain.control import Ack, Close, Control, Unlink
 from streams.domain.incident import Incident, incident_id
 from streams.domain.trace import Edge
 from streams.domain.upgrade import upgraded
@@ -43,8 +43,10 @@ class IncidentOperator:
 
     Attributes:
         counts: ``stale`` transitions (seen before), ``refused`` alerts, ``opened``, ``merged``, ``reopened``,
-            ``resolved`` incidents, ``restarts`` (a snapshot that was not used), ``unknown``, ``over``, ``overtaken``,
-            ``full`` (incidents that were not closed by hand, see :mod:`streams.correlate.closing`).
+            ``resolved`` incidents, ``unlinked`` alerts, ``restarts`` (a snapshot that was not used), ``unknown``,
+            ``over``, ``overtaken``, ``full``, ``alone`` (what was said and not done, see
+            :mod:`streams.correlate.closing`).
+        refused: the last of these, "" where what was said last was done.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class IncidentOperator:
     ) -> None:
         self.weights = weights or Weights()
         self.counts: Counter[str] = Counter()
+        self.refused: Refusal = ""
         self._bounds = (max_incidents, max_members, max_edges, max_pairs)
         self._clear()
 
@@ -99,8 +102,11 @@ class IncidentOperator:
 
     def control(self, control: Control) -> list[Incident]:
         """What somebody says: the incidents in which it changes something."""
+        self.refused = ""
         if isinstance(control, Close):
             return self._publish(self._close(control))
+        if isinstance(control, Unlink):
+            return [incident for name in self._unlink(control) for incident in self._publish({name})]
         self.suppression.take(control)
         if isinstance(control, Ack):
             return self._publish({self._case_of.get(control.target, control.target)})
@@ -109,9 +115,7 @@ class IncidentOperator:
     def _close(self, close: Close) -> set[str]:
         """Resolved by hand: alerts of it that go on are acked until they end."""
         case, into = self.cases.get(close.incident_id), self.cases.get(close.into)
-        reason = refusal(close, case, into, self._max_members)
-        if reason or case is None:
-            self.counts[reason] += 1
+        if self._refuses(refusal(close, case, into, self._max_members)) or case is None:
             return set()
         if into is not None:
             return self._merge(into, case, next(iter(case.members)), f"{close.by}: {close.why}")
@@ -120,6 +124,27 @@ class IncidentOperator:
         case.close(f"{close.by}: {close.why}", self.now_ns)
         self._over(case)
         return {case.incident_id}
+
+    def _unlink(self, unlink: Unlink) -> list[str]:
+        """The incident first, then that of the alert: the latter says last whether the alert speaks for itself."""
+        case, fingerprint = self.cases.get(unlink.incident_id), unlink.fingerprint
+        if self._refuses(unlinking(unlink, case) or self._crowded()) or case is None:
+            return []
+        name = incident_id(f"{case.incident_id}/{fingerprint}", unlink.at_ns)
+        self.cases[name] = case.unlink(
+            fingerprint, name, f"taken out of {case.incident_id} by {unlink.by}: {unlink.why}"
+        )
+        self._case_of[fingerprint] = name
+        self.counts["unlinked"] += 1
+        self.counts["opened"] += 1
+        if case.resolved_at_ns:
+            self._over(case)
+        return [case.incident_id, name]
+
+    def _refuses(self, reason: Refusal) -> bool:
+        self.refused = reason
+        self.counts[reason] += bool(reason)
+        return bool(reason)
 
     def _over(self, case: CaseFile) -> None:
         self.counts["resolved"] += 1
@@ -161,10 +186,15 @@ class IncidentOperator:
         return {name for name, case in self.cases.items() if not case.resolved_at_ns}
 
     def _forget(self, case: CaseFile) -> None:
-        del self.cases[case.incident_id]
+        self._drop(case.incident_id)
         for fingerprint, member in case.members.items():
             del self._case_of[fingerprint]
             self._leave(fingerprint, member)
+
+    def _drop(self, name: str) -> None:
+        """The incident is not known any more."""
+        for other in self.cases.pop(name).apart:
+            self.cases[other].apart.discard(name)
 
     def _leave(self, fingerprint: str, member: Episode) -> None:
         for place in {member.service, member.family}:
@@ -191,17 +221,24 @@ class IncidentOperator:
         return {self._case_of[fingerprint]} | self._join(around | {fingerprint})
 
     def _open(self, new: Episode) -> bool:
-        if len(self.cases) >= self._max_incidents:
-            ended = self._ended()
-            if not ended:
-                self.counts["refused"] += 1
-                return False
-            self._forget(min(ended, key=lambda case: (case.resolved_at_ns, case.incident_id)))
+        if self._crowded():
+            self.counts["refused"] += 1
+            return False
         name = incident_id(new.fingerprint, new.transition.starts_at_ns)
         self.cases[name] = CaseFile(name, new)
         self._case_of[new.fingerprint] = name
         self.counts["opened"] += 1
         return True
+
+    def _crowded(self) -> Literal["", "full"]:
+        """Whether all incidents that there may be are open; the one that ended first leaves where that makes room."""
+        if len(self.cases) < self._max_incidents:
+            return ""
+        ended = self._ended()
+        if not ended:
+            return "full"
+        self._forget(min(ended, key=lambda case: (case.resolved_at_ns, case.incident_id)))
+        return ""
 
     def _resolved(self, transition: AlertTransition) -> set[str]:
         name = self._case_of.get(transition.fingerprint)
@@ -264,7 +301,8 @@ class IncidentOperator:
         strength, why = link(mine, other, self.graph, self.together, self.weights)
         one, two = self.cases[self._case_of[mine.fingerprint]], self.cases[self._case_of[other.fingerprint]]
         full = len(one.members) + len(two.members) > self._max_members
-        if strength < self.weights.join or full or (one.resolved_at_ns and two.resolved_at_ns):
+        over = one.resolved_at_ns and two.resolved_at_ns
+        if strength < self.weights.join or full or over or two.incident_id in one.apart:
             return set()
         older, newer = sorted((one, two), key=lambda case: (case.last is None, case.opened_at_ns, case.incident_id))
         joiner = mine if mine.fingerprint in newer.members else other
@@ -274,10 +312,12 @@ class IncidentOperator:
         """The second becomes a part of the first; ``why`` is what the link of the joining member says."""
         for fingerprint in part.members:
             self._case_of[fingerprint] = case.incident_id
+        for other in part.apart - {case.incident_id}:
+            self.cases[other].apart.add(case.incident_id)
         self.suppression.merged(part.incident_id, part.members, self.now_ns)
         case.take(part, joiner, why)
         if part.last is None:  # nobody has heard of it
-            del self.cases[part.incident_id]
+            self._drop(part.incident_id)
             self.counts["opened"] -= 1
         else:
             self.counts["merged"] += 1
@@ -293,7 +333,7 @@ class IncidentOperator:
                 told.append(incident)
                 self.revision = incident.revision
             if not self.cases[name].members:
-                del self.cases[name]
+                self._drop(name)
         return told
 
     def snapshot(self) -> bytes:

@@ -8,6 +8,7 @@ markers end by themselves and the members speak again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from streams.correlate.quality import handled
@@ -23,8 +24,9 @@ MAX_REASONS: Final = 3
 def notices(incident: Incident, before: Incident | None, *, markers: bool) -> Iterator[AlertTransition]:
     """Transitions that bring Alertmanager from what ``before`` told it to what is true now.
 
-    An incident of one alert is told by that alert. A merged one ends; its markers go on as those of the other. An
-    incident whose alerts all are acked or in maintenance is marked itself.
+    An incident of one alert is told by that alert, also where others were taken out. A merged one ends; its markers go
+    on as those of the other. What was taken out ends to be marked, and its own incident may mark it again. An incident
+    whose alerts all are acked or in maintenance is marked itself.
 
     Args:
         incident: as it is now.
@@ -38,13 +40,12 @@ def notices(incident: Incident, before: Incident | None, *, markers: bool) -> It
         yield _own_marker(incident)
     if not markers or incident.status == "merged":
         return
-    was = {member.fingerprint for member in before.members if member.suppressed} if before else set()
+    was = {member.fingerprint: member for member in before.members if member.suppressed} if before else {}
     now = {member.fingerprint: member for member in incident.members}
-    for name in sorted(was | now.keys()):
-        member = now.get(name)
-        marked = member is not None and bool(member.suppressed)
-        if member is not None and marked != (name in was):
-            yield _marker(member, incident, "firing" if marked else "resolved")
+    for name in sorted(was.keys() | now.keys()):
+        member = now.get(name) or replace(was[name], suppressed="", suppressed_by="")
+        if bool(member.suppressed) != (name in was):
+            yield _marker(member, incident, "firing" if member.suppressed else "resolved")
 
 
 def standing(incident: Incident, *, markers: bool) -> Iterator[AlertTransition]:
@@ -72,7 +73,9 @@ def _incident(incident: Incident) -> AlertTransition:
     if incident.status == "merged":
         texts["merged_into"] = incident.merged_into
     identity = {"incident.id": incident.incident_id, "environment": incident.environment}
-    state: State = "firing" if incident.status == "open" else "resolved"
+    if incident.status == "open" and len(incident.members) == 1:
+        texts["resolution"] = "one alert is left, which speaks for itself"
+    state: State = "firing" if incident.status == "open" and len(incident.members) > 1 else "resolved"
     return _transition(INCIDENT_ALERT, identity, incident, state, incident.severity, texts)
 
 

@@ -30,9 +30,9 @@ class Figure(NamedTuple):
 def of_incident(incident: Incident, before: Incident | None) -> Iterator[Figure]:
     """What a new record of an incident says beside the last one.
 
-    ``incidents`` by what became of them (opened, reopened, merged, resolved; ``not_closed``: somebody wanted it, see
-    :mod:`streams.correlate.closing`); ``incident_seconds`` from its first alert
-    until it was ``handled`` (all that fires is acked or in maintenance) and until it was ``resolved``.
+    ``incidents`` by what became of them (opened, reopened, merged, resolved; ``not_closed``, ``not_unlinked``: somebody
+    wanted it, see :mod:`streams.correlate.closing`); ``incident_seconds`` from its first alert until it was ``handled``
+    (all that fires is acked or in maintenance) and until it was ``resolved``.
     """
     was_open = before is None or before.status == "open"
     if before is None:
@@ -76,10 +76,13 @@ class Standing:
     """
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[int, str]] = {}
+        self._told: dict[str, tuple[int, str, str]] = {}
 
     def take(self, incident: Incident) -> list[tuple[Member, bool]]:
-        """Firing members for which it changed, each with whether its episode is suppressed for the first time."""
+        """Firing members for which it changed, or that are silent in another incident than before.
+
+        Each with whether its episode is suppressed for the first time.
+        """
         if incident.status == "merged":
             return []
         changed = []
@@ -87,9 +90,9 @@ class Standing:
             if member.ends_at_ns:
                 self._told.pop(member.fingerprint, None)
                 continue
-            starts_ns, before = self._told.get(member.fingerprint, (member.starts_at_ns, ""))
-            self._told[member.fingerprint] = (member.starts_at_ns, member.suppressed)
-            if member.suppressed != before:
+            starts_ns, before, where = self._told.get(member.fingerprint, (member.starts_at_ns, "", ""))
+            self._told[member.fingerprint] = (member.starts_at_ns, member.suppressed, incident.incident_id)
+            if member.suppressed != before or (before and where != incident.incident_id):
                 changed.append((member, not before or starts_ns != member.starts_at_ns))
         return changed
 

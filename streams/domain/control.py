@@ -1,4 +1,4 @@
-"""What people tell the pipeline: acks, maintenance, and that an incident is over (``agents.control``, compacted).
+"""What people tell the pipeline: acks, maintenance, and what is (not) of an incident (``agents.control``, compacted).
 
 One record per object, key = :func:`control_key`; the newest one counts. Taking something back is a record with
 ``cleared``, not a tombstone, so that who did it and why is kept.
@@ -82,17 +82,40 @@ class Close:
         return False
 
 
-Control = Ack | Maintenance | Close
-_KINDS: Final = {Ack: "ack", Maintenance: "maintenance", Close: "close"}
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """An alert does not belong to an incident because somebody says so.
+
+    Attributes:
+        incident_id: which it is in; fingerprint: of the alert.
+        by, why: for people.
+        at_ns: when it was said. An episode that began later is none of its matters.
+    """
+
+    incident_id: str
+    fingerprint: str
+    by: str
+    why: str
+    at_ns: int
+
+    @property
+    def cleared(self) -> bool:
+        """It cannot be taken back: merging the two incidents undoes it."""
+        return False
+
+
+Control = Ack | Maintenance | Close | Unlink
+_KINDS: Final = {Ack: "ack", Maintenance: "maintenance", Close: "close", Unlink: "unlink"}
 
 
 def control_key(control: Control) -> bytes:
     """The record's key."""
-    if isinstance(control, Ack):
-        return f"ack/{control.target}".encode()
-    return (
-        f"close/{control.incident_id}".encode() if isinstance(control, Close) else f"maintenance/{control.id}".encode()
-    )
+    match control:
+        case Ack(target=name) | Maintenance(id=name) | Close(incident_id=name):
+            pass
+        case Unlink(incident_id=incident_id, fingerprint=fingerprint):
+            name = f"{incident_id}/{fingerprint}"
+    return f"{_KINDS[type(control)]}/{name}".encode()
 
 
 def encode_control(control: Control) -> bytes:
@@ -136,6 +159,14 @@ def _close(body: Mapping[str, Any]) -> Close:
     return Close(incident_id, by, why, at_ns, into)
 
 
+def _unlink(body: Mapping[str, Any]) -> Unlink:
+    incident_id, fingerprint, by, why = _texts(body, "incident_id", "fingerprint", "by", "why")
+    (at_ns,) = _numbers(body, "at_ns")
+    if not incident_id or not fingerprint:
+        raise ValueError("who takes an alert out of an incident names both")
+    return Unlink(incident_id, fingerprint, by, why, at_ns)
+
+
 def _maintenance(body: Mapping[str, Any]) -> Maintenance:
     name, by, why = _texts(body, "id", "by", "why")
     where = tuple((str(label), tuple(str(value) for value in values)) for label, values in body["where"])
@@ -149,6 +180,7 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Control]]] = {
     "ack": _ack,
     "maintenance": _maintenance,
     "close": _close,
+    "unlink": _unlink,
 }
 
 

@@ -25,7 +25,7 @@ from streams.subscribe.target import target
 from streams.subscribe.wanted import STATES, Wanted, read_labels, state_of
 from streams.subscribe.webhook import Forwarder, addresses, body_of
 
-SAID: Final = ("ack", "unack", "resolve", "merge")
+SAID: Final = ("ack", "unack", "resolve", "merge", "unlink")
 """Actions that people take; the others follow what happens."""
 
 
@@ -55,12 +55,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "resolve", help="an incident is over; alerts of it that go on are acked until they end"
     )
     merge = actions.add_parser("merge", help="an incident is a part of another")
-    for each in (ack, unack, resolve, merge):
+    unlink = actions.add_parser("unlink", help="an alert does not belong to an incident: it gets one of its own")
+    for each in (ack, unack, resolve, merge, unlink):
         name = "fingerprint of an alert, or incident id" if each in (ack, unack) else "incident id"
         each.add_argument("target", help=name)
         each.add_argument("--by", required=True, help="who says so")
         each.add_argument("--why", required=True)
     merge.add_argument("into", help="id of the incident that takes its alerts over")
+    unlink.add_argument("fingerprint", help="of the alert")
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:

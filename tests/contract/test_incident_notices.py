@@ -13,7 +13,7 @@ from typing import Any
 from streams.correlate.incidents import IncidentOperator
 from streams.correlate.notices import INCIDENT_ALERT, MARKER_ALERT, notices, standing
 from streams.domain.alert import AlertTransition
-from streams.domain.control import Ack, Close
+from streams.domain.control import Ack, Close, Unlink
 from streams.domain.incident import Incident
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.services.alertmanager import AlertmanagerService
@@ -148,6 +148,30 @@ def test_resolved_by_hand_is_told_and_what_goes_on_stays_inhibited_until_it_ends
             for name in names:
                 await until(lambda name=name: not held(name, service_name=service), "the end of the alert passes")
             await until(lambda: not held(MARKER_ALERT, incident_id=incident.incident_id), "so do the markers")
+
+    asyncio.run(scenario())
+
+
+def test_what_is_taken_out_speaks_again_and_so_does_the_one_that_is_left(
+    alertmanager: AlertmanagerService, unique_name: Callable[[str], str]
+) -> None:
+    service = unique_name("parted")
+    held = partial(inhibitions, alertmanager)
+
+    async def scenario() -> None:
+        async with desk_at(alertmanager) as desk:
+            begin = now_seconds()
+            names = ("AgentErrorsHigh", "HighErrorRatio")
+            for name in names:
+                incident = desk.take(alert(service, begin, name, agent__id="a"))
+            mine = {"incident_id": incident.incident_id}
+            for name in names:
+                await until(lambda name=name: held(name, service_name=service) == [True], "it is folded")
+            said = Unlink(incident.incident_id, incident.members[0].fingerprint, "ann", "other", time.time_ns())
+            desk.tell(desk.operator.control(said))
+            for name in names:
+                await until(lambda name=name: held(name, service_name=service) == [False], "it speaks for itself")
+            await until(lambda: not held(INCIDENT_ALERT, **mine), "nothing speaks for both")
 
     asyncio.run(scenario())
 

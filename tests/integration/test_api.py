@@ -8,10 +8,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -23,9 +24,9 @@ from streams import topics
 from streams.app.control import said
 from streams.domain.alert import encode_alert
 from streams.domain.audit import decode_entry
-from streams.domain.control import Ack, decode_control, encode_control
+from streams.domain.control import Ack, Close, Unlink, decode_control, encode_control
 from streams.domain.deployment import encode_deployment
-from streams.domain.incident import encode_incident
+from streams.domain.incident import Member, encode_incident
 from streams.domain.trace import Edge, encode_edge, encode_trace
 from streams.domain.window import encode_window_batch
 from streams.gate.lifecycle import validated
@@ -41,6 +42,7 @@ from tests.unit.trace.drawing import span
 from tests.unit.trace.reference import trace_record
 
 pytestmark = pytest.mark.integration
+Found = TypeVar("Found")
 FINGERPRINT, INCIDENT, TRACE = "ab" * 8, "cd" * 8, "ef" * 16
 AGENT = (series("agents.memory", "2", **{"agent.id": "planner-1", "agent.type": "planning"}), [2e7])
 """In a window that ends ten minutes after the start, so that it is alive for that long."""
@@ -89,10 +91,14 @@ class Api(ChildProcess):
             return False
 
 
-def newest_said(pipeline: Pipeline) -> list[Any]:
-    """In a thread of its own: the browser of other tests may have a loop running in this one."""
+def apart(call: Callable[..., Found], *arguments: Any) -> Found:
+    """In a thread of its own: the browser may have a loop running in this one."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(said, Cluster(pipeline.broker.bootstrap)).result()
+        return pool.submit(call, *arguments).result()
+
+
+def newest_said(pipeline: Pipeline) -> list[Any]:
+    return apart(said, Cluster(pipeline.broker.bootstrap))
 
 
 @pytest.fixture(scope="module")
@@ -337,3 +343,46 @@ def test_views_by_key(page: Page, tmp_path: Path, key: str, says: str) -> None:
     page.keyboard.press(key)
     page.locator("main").get_by_text(says).first.wait_for(state="attached")
     shot(page, tmp_path, f"view{key}")
+
+
+def test_an_operator_takes_on_takes_out_merges_and_resolves(page: Page, pipeline: Pipeline, tmp_path: Path) -> None:
+    page.get_by_text("open incidents").wait_for()
+    digit = "1" if (page.viewport_size or {"width": 0})["width"] > 1000 else "2"
+    name, stranger = digit * 16, f"b{digit}" * 8
+    fires = Member(f"a{digit}" * 8, "AgentErrorsHigh", "high", "planning", "a1", 5, 0, "")
+    members = (fires, Member(stranger, "AgentMemoryHigh", "high", "other", "a2", 6, 0, "chance", "symptom", ""))
+    made = incident(incident_id=name, title=f"night {digit}", members=members, causes=())
+    apart(pipeline.produce, [Sent(topics.INCIDENTS, name.encode(), encode_incident(made))])
+    page.get_by_text(f"night {digit}").click()
+    page.get_by_role("cell", name="symptom").wait_for()
+    shot(page, tmp_path, "actions")
+
+    def say(why: str) -> None:
+        page.get_by_label("Why").fill(why)
+        page.get_by_role("button", name="Do it").click()
+        page.get_by_text("said by local, it is on its way").wait_for()
+        page.evaluate("notice.textContent = ''")
+
+    page.keyboard.press("a")
+    page.get_by_label("No notifications").select_option("one hour")
+    page.get_by_label("Was it worth telling?").select_option("useful")
+    shot(page, tmp_path, "dialog")
+    say("mine")
+    page.get_by_role("button", name="AgentMemoryHigh of other does not belong here").click()
+    say("another team")
+    page.get_by_role("button", name="Merge into another").click()
+    page.get_by_label("The other").select_option("planning fails")
+    say("the same")
+    page.get_by_role("button", name="Cancel").wait_for(state="detached")
+    known = newest_said(pipeline)
+    ack = next(one for one in known if isinstance(one, Ack) and one.target == name)
+    assert (ack.by, ack.why, ack.verdict, ack.until_ns - ack.at_ns) == ("local", "mine", "useful", 3600 * 10**9)
+    parted = next(one for one in known if isinstance(one, Unlink) and one.incident_id == name)
+    assert (parted.fingerprint, parted.why) == (stranger, "another team")
+    assert [one.into for one in known if isinstance(one, Close) and one.incident_id == name] == [INCIDENT]
+    page.get_by_role("button", name="Resolve").click()
+    say("it is over")
+    closed = next(one for one in newest_said(pipeline) if isinstance(one, Close) and one.incident_id == name)
+    assert (closed.into, closed.why) == ("", "it is over")
+    over = replace(made, status="resolved", revision=8, resolved_at_ns=9)
+    apart(pipeline.produce, [Sent(topics.INCIDENTS, name.encode(), encode_incident(over))])

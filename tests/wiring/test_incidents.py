@@ -13,7 +13,7 @@ from streams.app.incidents import IncidentsPart
 from streams.app.relay import RelayPart
 from streams.correlate.notices import MARKED_LABEL, notices, standing
 from streams.domain.alert import AlertTransition, decode_alert, encode_alert
-from streams.domain.control import Ack, Close, control_key, encode_control
+from streams.domain.control import Ack, Close, Unlink, control_key, encode_control
 from streams.domain.deployment import encode_deployment
 from streams.domain.finding import encode_edges
 from streams.domain.incident import Incident, decode_incident, incident_id
@@ -189,6 +189,31 @@ def test_an_incident_closed_by_hand_stays_so_through_crashes(monkeypatch: pytest
         line._restore()
         marks = [notice for one in again for notice in standing(one, markers=True)]
         assert [(notice.identity[MARKED_LABEL], notice.state) for notice in marks] == [(fired.fingerprint, "firing")]
+
+
+def test_an_alert_taken_out_by_hand_stays_so_through_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record says the new incident, its marker has ended, and what fails again between the two joins nothing."""
+    monkeypatch.setattr("streams.app.incidents.SNAPSHOT_NS", 0)
+    first, second = alert("back", 0, agent__id="a"), alert("back", 1, "HighErrorRatio", agent__id="a")
+    name = incident_id(first.fingerprint, first.starts_at_ns)
+    said = encode_control(Unlink(name, second.fingerprint, "ann", "other", second.at_ns))
+    values = [encode_alert(first), encode_alert(second), said, said]
+    values.append(encode_alert(alert("back", 20, "HighErrorRatio", seq=2, severity="critical", began=1, agent__id="a")))
+    log = [Record(value, n, 0, topic=topics.FINDINGS) for n, value in enumerate(values)]
+    for crashes in ([], [2], [3], [4], [5], [6]):
+        line = Line(log, part, crashes)
+        line.run(itertools.repeat(1), 0)
+        last = {one.incident_id: one for one in (decode_incident(r.value) for r in line.topics[topics.INCIDENTS])}
+        assert [[m.fingerprint for m in one.members] for one in last.values() if one.incident_id == name] == [
+            [first.fingerprint]
+        ]
+        (out,) = [one for one in last.values() if one.incident_id != name]
+        assert [(m.fingerprint, m.severity, m.suppressed) for m in out.members] == [
+            (second.fingerprint, "critical", "")
+        ]
+        records = [decode_alert(r.value) for r in line.topics[topics.ALERTS]]
+        newest = max((r for r in records if r.fingerprint == second.fingerprint), key=lambda r: (r.seq, r.revision))
+        assert (newest.incident_id, newest.suppressed) == (out.incident_id, "")
 
 
 def test_an_ack_among_the_findings_is_taken_and_survives_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:

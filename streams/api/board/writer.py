@@ -16,7 +16,7 @@ from streams import topics
 from streams.api.board import schema
 from streams.domain.alert import decode_alert
 from streams.domain.anomaly import decode_anomaly
-from streams.domain.control import Ack, Close, control_key, decode_control
+from streams.domain.control import Ack, Maintenance, control_key, decode_control
 from streams.domain.deployment import decode_deployment
 from streams.domain.incident import decode_incident
 from streams.domain.trace import decode_edge
@@ -210,12 +210,13 @@ class BoardWriter(PlacedWriter):
 
     def _control(self, value: bytes) -> bool:
         found = decode_control(value)
-        if isinstance(found, Close):
-            return False  # the incident's own record says it
-        if isinstance(found, Ack):
-            kind, ends_ns = "ack", found.at_ns if found.cleared else found.until_ns
-        else:
-            kind, ends_ns = "maintenance", found.ends_at_ns
+        match found:
+            case Ack():
+                kind, ends_ns = "ack", found.at_ns if found.cleared else found.until_ns
+            case Maintenance():
+                kind, ends_ns = "maintenance", found.ends_at_ns
+            case _:
+                return False  # the incident's own record says it
         row = (control_key(found).decode(), kind, ends_ns, value)
         self._db.execute("INSERT OR REPLACE INTO controls VALUES (?, ?, ?, ?)", row)
         return True

@@ -67,12 +67,13 @@ async function incidents() {
 async function incident(id) {
   const { incident: found } = await ask(`/api/v1/incidents/${id}`);
   const rows = [...found.members].sort((a, b) => a.starts_at_ns - b.starts_at_ns).map((member) => row(`#/alert/${member.fingerprint}`,
-    time(member.starts_at_ns), member.ends_at_ns ? word("resolved") : word(member.severity), member.alertname, member.service, member.agent, member.why || "opened the incident"));
+    time(member.starts_at_ns), member.ends_at_ns ? word("resolved") : word(member.severity), member.alertname, member.service, member.agent, member.why || "opened the incident", `${member.suppressed} ${member.suppressed_by}`.trim(), takeOut(found, member)));
   const of = found.services[0] ? `&service=${encodeURIComponent(found.services[0])}` : "";
-  return [make("h1", {}, word(found.status === "open" ? found.severity : found.status), found.title), ...causes(found, 5),
+  return [make("h1", {}, word(found.status === "open" ? found.severity : found.status), found.title), incidentActions(found), ...causes(found, 5),
     make("p", {}, make("a", { href: `#/traces?status=error${of}` }, "failed traces of what is affected"), " · ", make("a", { href: `#/logs?severity=WARN${of}` }, "its warnings and errors"), " · ", make("a", { href: "#/map" }, "service map")),
-    make("h2", {}, "What happened, in order"), table(["began", "", "alert", "service", "agent", "why it belongs here"], rows),
-    make("p", { class: "dim" }, `opened ${time(found.opened_at_ns)}, changed ${time(found.updated_at_ns)}${found.resolved_at_ns ? `, resolved ${time(found.resolved_at_ns)}` : ""}; reopened ${found.reopened} times`)];
+    make("h2", {}, "What happened, in order"), make("div", { class: "members" }, table(["began", "", "alert", "service", "agent", "why it belongs here", "not notified", ""], rows)),
+    make("p", { class: "dim" }, `opened ${time(found.opened_at_ns)}, changed ${time(found.updated_at_ns)}${found.resolved_at_ns ? `, resolved ${time(found.resolved_at_ns)}` : ""}; reopened ${found.reopened} times${found.resolved_by ? `; resolved by ${found.resolved_by}` : ""}${found.merged_into ? "; merged into " : ""}`,
+      found.merged_into ? make("a", { href: `#/incident/${found.merged_into}` }, "another incident") : "")];
 }
 
 async function alerts(query) {
@@ -87,7 +88,7 @@ async function alert(id) {
   const { episodes } = await ask(`/api/v1/alerts/${id}`);
   const newest = episodes[0];
   const labels = Object.entries(newest.identity).filter(([name]) => name !== "alertname");
-  return [make("h1", {}, word(newest.state === "resolved" ? "resolved" : newest.severity), newest.alertname), make("p", { class: "cause" }, newest.annotations.summary || ""),
+  return [make("h1", {}, word(newest.state === "resolved" ? "resolved" : newest.severity), newest.alertname), alertActions(newest), make("p", { class: "cause" }, newest.annotations.summary || ""),
     make("p", {}, newest.annotations.description || ""), make("p", { class: "dim" }, newest.annotations.runbook ? `runbook: ${newest.annotations.runbook}` : ""),
     table(["label", "value"], labels.map(([name, value]) => row("", name, value))), make("h2", {}, "Episodes"),
     table(["began", "ended", "state", "value", "threshold"], episodes.map((one) => row("", time(one.starts_at_ns), one.ends_at_ns ? time(one.ends_at_ns) : "", one.state, number(one.value), number(one.threshold))))];
@@ -179,7 +180,7 @@ async function map() {
 
 function row(href, ...cells) {
   const go = () => { if (href) location.hash = href; };
-  const node = make("tr", { tabindex: href ? "0" : undefined, onclick: (event) => { if (!event.target.closest("a")) go(); } }, ...cells.map((cell) => make("td", {}, cell)));
+  const node = make("tr", { tabindex: href ? "0" : undefined, onclick: (event) => { if (!event.target.closest("a, button")) go(); } }, ...cells.map((cell) => make("td", {}, cell)));
   node.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target === node) go(); });
   return node;
 }
@@ -212,6 +213,7 @@ function follow() {
   const events = new EventSource("/api/v1/stream");
   let waits = null;
   const soon = () => { if (waits === null) waits = setTimeout(() => { waits = null; if (!/trace|logs|anomalies|agent|deployment|pipeline/.test(location.hash)) draw(); }, 1500); };
+  events.addEventListener("open", soon); // also after it was away: what happened meanwhile was not told
   events.addEventListener("alert", soon);
   events.addEventListener("incident", soon);
   return events;
@@ -225,7 +227,7 @@ function search() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (/INPUT|SELECT/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (/INPUT|SELECT/.test(event.target.tagName) || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   const rows = [...view.querySelectorAll(".card, tr[tabindex]")];
   const at = rows.indexOf(document.activeElement);
   if (event.key >= "1" && event.key <= "9") location.hash = document.querySelector(`nav a[data-key="${event.key}"]`).getAttribute("href");
@@ -233,7 +235,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "k" && rows.length) rows[Math.max(at - 1, 0)].focus();
   else if (event.key === "Backspace") history.back();
   else if (event.key === "r") draw();
+  else if (event.key === "a") { event.preventDefault(); view.querySelector('[data-act="ack"]')?.click(); }
   else if (event.key === "/") { event.preventDefault(); search(); }
 });
-addEventListener("hashchange", () => { draw(); view.focus(); });
+addEventListener("hashchange", () => { notice.textContent = ""; draw(); view.focus(); });
 draw().then(follow);

@@ -265,7 +265,7 @@ def test_it_does_not_listen_to_others_without_tokens(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
-    for path in ("/", "/page.js", "/operations.js", "/logs.js", "/page.css"):
+    for path in ("/", "/page.js", "/actions.js", "/operations.js", "/logs.js", "/page.css"):
         answer = client.get(path)
         assert answer.status_code == 200
         assert "https://" not in answer.text

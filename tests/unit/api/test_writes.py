@@ -26,10 +26,10 @@ from streams.api.server import make_app
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
 from streams.domain.baseline import decode_pinned, encode_pinned
-from streams.domain.control import Close, decode_control
+from streams.domain.control import Close, Unlink, decode_control
 from streams.domain.deployment import decode_deployment
+from streams.domain.incident import Member, encode_incident
 from streams.domain.incident import Status as IncidentStatus
-from streams.domain.incident import encode_incident
 from streams.domain.trace import encode_trace
 from streams.domain.window import encode_window_batch
 from streams.errors import ServiceUnavailable
@@ -381,6 +381,27 @@ def test_an_incident_is_resolved_or_merged_where_it_can_be(scene: Scene) -> None
     assert scene.post(f"incidents/{one}/resolve", {"why": " "})[0] == 422
     assert len(scene.ledger.written) == 2
     assert scene.get("acks")["acks"] == scene.get("maintenance")["maintenance"] == []
+
+
+def test_an_alert_is_taken_out_of_an_incident_where_it_can_be(scene: Scene) -> None:
+    fires = Member("a" * 16, "AgentErrorsHigh", "high", "front", "", 5, 0, "")
+    over, only = replace(fires, fingerprint="b" * 16, ends_at_ns=9), (fires,)
+    known = {"1" * 16: (fires, over), "2" * 16: only, "3" * 16: (fires, over)}
+    for name, members in known.items():
+        made = incident(incident_id=name, status="resolved" if name[0] == "3" else "open", members=members)
+        scene.ledger.show(topics.INCIDENTS, encode_incident(made))
+
+    def asked(name: str, fingerprint: str, why: str = "another matter") -> int:
+        return scene.post(f"incidents/{name * 16}/unlink", {"why": why, "fingerprint": fingerprint * 16})[0]
+
+    assert asked("1", "a") == 202
+    assert [decode_control(value) for _, _, value in scene.ledger.written] == [
+        Unlink("1" * 16, "a" * 16, "local", "another matter", scene.now_ns)
+    ]
+    refused = [("1", "b"), ("2", "a"), ("3", "a"), ("1", "c"), ("4", "a"), ("1", "x")]
+    assert [asked(*one) for one in refused] == [409, 409, 409, 404, 404, 422]
+    assert asked("1", "a", " ") == 422
+    assert len(scene.ledger.written) == 1
 
 
 def test_figures_of_all_agents_are_of_the_window_and_none_where_none_is_of_now(scene: Scene, tmp_path: Path) -> None:

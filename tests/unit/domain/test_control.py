@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from streams.domain.control import Ack, Close, Control, Maintenance, control_key, decode_control, encode_control
+from streams.domain.control import Ack, Close, Control, Maintenance, Unlink, control_key, decode_control, encode_control
 from streams.domain.finding import decode_finding
 
 ACK = Ack("f1", "ann", "on it", 5, 9)
@@ -13,9 +13,11 @@ MAINTENANCE = Maintenance("m1", (("service.name", ("plan*", "act")),), "bob", "u
 
 
 CLOSE = Close("i1", "ann", "the same database", 5, "i2")
+UNLINK = Unlink("i1", "f1", "ann", "another matter", 5)
+KEYS = [(ACK, b"ack/f1"), (MAINTENANCE, b"maintenance/m1"), (CLOSE, b"close/i1"), (UNLINK, b"unlink/i1/f1")]
 
 
-@pytest.mark.parametrize(("control", "key"), [(ACK, b"ack/f1"), (MAINTENANCE, b"maintenance/m1"), (CLOSE, b"close/i1")])
+@pytest.mark.parametrize(("control", "key"), KEYS)
 def test_what_is_written_is_read_there_and_as_a_finding(control: Control, key: bytes) -> None:
     assert control_key(control) == key
     assert decode_control(encode_control(control)) == control
@@ -37,6 +39,8 @@ BROKEN = {
     "no id": (MAINTENANCE, {"id": ""}),
     "no incident": (CLOSE, {"incident_id": ""}),
     "a part of itself": (CLOSE, {"into": "i1"}),
+    "out of no incident": (UNLINK, {"incident_id": ""}),
+    "no alert": (UNLINK, {"fingerprint": ""}),
     "said at no time": (CLOSE, {"at_ns": "now"}),
 }
 
