@@ -95,7 +95,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic(CAPACITY, "topic/partition/chunk", 1, DAY_SECONDS, False, True, _MB, "alerts role", "alerts role"),
     Topic(
         CONTROL,
-        "ack/target, maintenance/id, close/id",
+        "ack/target, maintenance/id, close/id, unlink/id/alert",
         1,
         -1,
         True,
