@@ -68,7 +68,8 @@ check-monitoring: ## monitoring/ is what its sources give; promtool and amtool o
 check-references: ## compose, Kubernetes, dashboards, rules and runbooks name only settings, metrics, commands and paths that the code has
 	@$(BIN)/python -m pytest -q --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_compose.py \
 		tests/unit/test_compose_cluster.py tests/unit/test_kubernetes.py \
-		tests/unit/monitoring/test_dashboards.py tests/unit/monitoring/test_rules.py tests/unit/monitoring/test_runbooks.py
+		tests/unit/monitoring/test_dashboards.py tests/unit/monitoring/test_labels.py tests/unit/monitoring/test_rules.py \
+		tests/unit/monitoring/test_runbooks.py
 
 bench: setup kernels ## throughput of each path, one JSON line per path
 	@$(BIN)/python -m benchmarks.throughput --json

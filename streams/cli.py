@@ -22,6 +22,7 @@ import orjson
 
 from streams import settings as configuration
 from streams.app.control import add_arguments as add_maintenance_arguments
+from streams.app.deadletters import add_arguments as add_letter_arguments
 from streams.app.deployments import add_arguments as add_deployment_arguments
 from streams.app.gatebaseline import add_arguments as add_baseline_arguments
 from streams.app.gatecompare import add_arguments as add_compare_arguments
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add_rule_arguments(commands.add_parser("rules", help="check rules, test them, replay them over the history"))
     add_maintenance_arguments(commands.add_parser("maintenance", help="times in which alerts are not notified"))
     add_deployment_arguments(commands.add_parser("deployments", help="tell what goes out where; where it stands"))
+    add_letter_arguments(commands.add_parser("deadletters", help="what could not be read, by topic and reason"))
     demo = commands.add_parser("demo", help="the whole pipeline on this machine, live; DEMO_SECONDS=N ends by itself")
     demo.add_argument("--scenario", default="model_outage", help="what fails (python -m agents_emitter.simulator -h)")
     demo.add_argument("--seconds", help="how long it shows the live pipeline; default: DEMO_SECONDS, else until Ctrl-C")
@@ -342,6 +344,14 @@ def _deployments(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _deadletters(settings: Settings, arguments: argparse.Namespace) -> int:
+    from streams.app.deadletters import listed
+
+    lines = asyncio.run(listed(settings, arguments, time.time_ns()))  # noqa: TID251 - the shell reads the clock
+    print("\n".join(lines) or "none")
+    return 0
+
+
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:
     from streams.demo.run import run_demo
 
@@ -381,6 +391,7 @@ _COMMANDS: Final = {
     "maintenance": _maintenance,
     "rules": _rules,
     "deployments": _deployments,
+    "deadletters": _deadletters,
     "api": _api,
     "gate": _gate,
 }

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.look.perses import convert
+from benchmarks.look.perses import convert, marks
 from streams.services import install
 
 HERE: Final = Path(__file__).parent
@@ -82,7 +82,8 @@ def look(browser: Browser, page_url: str, board: Path, what: dict[str, Any], pic
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(page_url)
-    page.evaluate("what => show(what)", {**what, "dashboard": convert(json.loads(board.read_text()))})
+    body = json.loads(board.read_text())
+    page.evaluate("what => show(what)", {**what, "dashboard": convert(body), "marks": marks(body)})
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(SETTLE_MS)
     drawn = page.evaluate("document.getElementById('root').getBoundingClientRect().height")

@@ -12,9 +12,9 @@ KINDS: Final = {
     "bargauge": "BarChart",
     "piechart": "PieChart",
     "table": "Table",
+    "nodeGraph": "NodeGraph",
 }
-NOT_DRAWN: Final = frozenset({"nodeGraph"})
-"""Perses has none of these."""
+"""Perses has no graphs of nodes: ``page.jsx`` draws them from what Grafana wants of the two queries."""
 UNITS: Final[Mapping[str, dict[str, Any]]] = {
     "s": {"unit": "seconds"},
     "bytes": {"unit": "bytes", "shortValues": True},
@@ -42,7 +42,7 @@ def convert(board: Mapping[str, Any]) -> dict[str, Any]:
             top = place["y"] + 1
             shown = {"title": one["title"], "collapse": {"open": True}}
             layouts.append({"kind": "Grid", "spec": {"display": shown, "items": []}})
-        elif one["type"] not in NOT_DRAWN:
+        else:
             panels[f"p{number}"] = _panel(one)
             spot = {"x": place["x"], "y": place["y"] - top, "width": place["w"], "height": place["h"]}
             layouts[-1]["spec"]["items"].append({**spot, "content": {"$ref": f"#/spec/panels/p{number}"}})
@@ -53,7 +53,8 @@ def convert(board: Mapping[str, Any]) -> dict[str, Any]:
 def _panel(one: Mapping[str, Any]) -> dict[str, Any]:
     defaults = one["fieldConfig"]["defaults"]
     kind, unit = KINDS[one["type"]], UNITS[defaults["unit"]]
-    first, *steps = [(_COLOURS.get(s["color"]), s.get("value")) for s in defaults["thresholds"]["steps"]]
+    judged = defaults.get("thresholds", {"steps": [{"color": "text"}]})["steps"]
+    first, *steps = [(_COLOURS.get(s["color"]), s.get("value")) for s in judged]
     thresholds = {"steps": [{"color": colour, "value": value} for colour, value in steps], "defaultColor": first[0]}
     spec: dict[str, Any] = {"format": unit, "calculation": "last-number"}
     if kind == "TimeSeriesChart":
@@ -66,8 +67,16 @@ def _panel(one: Mapping[str, Any]) -> dict[str, Any]:
     elif kind == "Table":
         spec = {"density": "compact"}
     display = {"name": one["title"], "description": one.get("description", "")}
-    queries = [_query(target) for target in one["targets"]]
-    return {"kind": "Panel", "spec": {"display": display, "plugin": {"kind": kind, "spec": spec}, "queries": queries}}
+    body = {"display": display, "plugin": {"kind": kind, "spec": spec}}
+    body["queries"] = [_query(target) for target in one["targets"]]
+    body["links"] = [{"name": way["title"], "url": way["url"]} for way in defaults.get("links", ())]
+    return {"kind": "Panel", "spec": body}
+
+
+def marks(board: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Annotations whose value is their time: what is asked, a mark's title. Perses draws none; the page lists them."""
+    asked = board["annotations"]["list"]
+    return [{"query": one["expr"], "title": one["titleFormat"]} for one in asked if one.get("useValueForTime")]
 
 
 def _query(target: Mapping[str, Any]) -> dict[str, Any]:

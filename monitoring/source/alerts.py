@@ -170,6 +170,23 @@ def _below_usual(name: str, counter: tuple[str, str], limit: float, when: tuple[
     return Alert(name, f"{now} < {limit:g} and {usual} > {limit:g}", severity, wait, summary, text, "agents")
 
 
+def _counted(counter: str) -> str:
+    """More of a counter that begins with its worker, in ten minutes.
+
+    It has no series before it first counts, so that its first value is no increase.
+    """
+    return f"increase({counter}[10m]) > 0 or ({counter} unless {counter} offset 10m) > 0"
+
+
+def _lasting(counter: str, keep: str) -> str:
+    """More of a counter that outlives its worker, in ten minutes.
+
+    Another worker, or the next one at this address, begins with what it was before.
+    """
+    now, before = f"max by ({keep}) ({counter})", f"max by ({keep}) (max_over_time({counter}[1d] offset 10m))"
+    return f"sum by ({keep}) (increase({counter}[10m])) > 0 or {now} - ({before} or 0 * {now}) > 0"
+
+
 PIPELINE: Final = (
     Alert(
         "StreamsWorkerDown",
@@ -213,7 +230,7 @@ PIPELINE: Final = (
     ),
     Alert(
         "SourceOffsetsLost",
-        "increase(streams_source_offsets_lost_total[10m]) > 0",
+        _lasting("streams_source_offsets_lost_total", "topic, partition, change, stage"),
         "critical",
         "0s",
         "{{ $value | humanize }} records of {{ $labels.topic }} were gone before they were read",
@@ -229,11 +246,11 @@ PIPELINE: Final = (
     ),
     Alert(
         "DlqNotEmpty",
-        "increase(streams_dead_letters_total[10m]) > 0",
+        _counted("streams_dead_letters_total"),
         "warning",
         "0s",
         "{{ $value | humanize }} records of {{ $labels.topic }} could not be read: {{ $labels.reason }}",
-        "They are kept, with the reason, on the topic agents.dlq.",
+        "They are kept, with the reason, on the topic agents.dead-letters.",
     ),
     Alert(
         "AlertmanagerUnreachable",
@@ -245,7 +262,7 @@ PIPELINE: Final = (
     ),
     Alert(
         "AlertsRefused",
-        "increase(streams_alerts_refused_total[10m]) > 0",
+        _counted("streams_alerts_refused_total"),
         "high",
         "0s",
         "{{ $labels.peer }} refused {{ $value | humanize }} alerts as malformed",
@@ -277,7 +294,7 @@ PIPELINE: Final = (
     ),
     Alert(
         "MetricsIncomplete",
-        "increase(streams_scrape_failures_total[10m]) > 0",
+        _counted("streams_scrape_failures_total"),
         "high",
         "0s",
         "The worker at {{ $labels.instance }} answers scrapes without {{ $labels.part }}",
@@ -293,7 +310,7 @@ PIPELINE: Final = (
     ),
     Alert(
         "SnapshotsDiscarded",
-        "increase(streams_snapshots_discarded_total[10m]) > 0",
+        _counted("streams_snapshots_discarded_total"),
         "high",
         "0s",
         "A worker of {{ $labels.role }} could not use its saved state: {{ $labels.reason }}",

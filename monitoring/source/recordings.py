@@ -42,21 +42,28 @@ SUMS: Final = (
     ("streams:events:rate_5m", "streams_events_total", "topic, fate"),
 )  # fmt: skip
 
+
+def _histogram(former: str, metric: str, keep: str) -> tuple[tuple[str, str], ...]:
+    """All that is read of a histogram: quantiles from its buckets, means from the other two."""
+    parts = (("_bucket", f"{keep}, le"), ("_sum", keep), ("_count", keep))
+    return tuple((former + suffix, f"sum by ({labels}) ({metric}{suffix})") for suffix, labels in parts)
+
+
 FORMER_NAMES: Final = (
     # former name, expression; the names and label sets that dashboards of FreeAgentics read
     ("freeagentics_system_active_agents_total", "sum(agents_active)"),
     ("freeagentics_system_agent_steps_total", "sum by (agent_type, step_type, outcome) (agents_steps_total)"),
     ("freeagentics_system_agent_errors_total", "sum by (agent_type, error_type, severity) (agents_errors_total)"),
-    ("freeagentics_system_agent_inference_duration_seconds_bucket",
-     "sum by (agent_type, operation, le) (agents_inference_duration_seconds_bucket)"),
+    *_histogram("freeagentics_system_agent_inference_duration_seconds", "agents_inference_duration_seconds",
+                "agent_type, operation"),
     ("freeagentics_system_agent_memory_usage_bytes", "agents_memory_bytes"),
     ("freeagentics_system_agent_cpu_usage_percent", "100 * agents_cpu_ratio"),
     ("freeagentics_system_coordination_requests_total",
      "sum by (coordination_type, outcome) (agents_coordination_requests_total)"),
     ("freeagentics_system_coordination_errors_total",
      "sum by (coordination_type, error_type) (agents_coordination_errors_total)"),
-    ("freeagentics_system_coordination_duration_seconds_bucket",
-     "sum by (coordination_type, le) (agents_coordination_duration_seconds_bucket)"),
+    *_histogram("freeagentics_system_coordination_duration_seconds", "agents_coordination_duration_seconds",
+                "coordination_type"),
     ("freeagentics_system_coordination_concurrent_sessions",
      "sum by (coordination_type) (agents_coordination_sessions_active)"),
     ("freeagentics_belief_accuracy_ratio", "sum by (agent_type) (rate(agents_belief_predictions_total"

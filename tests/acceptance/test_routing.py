@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -157,3 +158,19 @@ def test_every_alert_of_prometheus_reaches_its_receiver(
         )
     assert all(complete(alert) for alert in private_webhook.alerts if alert["status"] == "firing")
     assert "Watchdog" in {alert["labels"]["alertname"] for alert in private_alertmanager.alerts()}
+
+
+def test_what_is_critical_of_one_agent_does_not_silence_another(private_alertmanager: AlertmanagerService) -> None:
+    """At a real Alertmanager: the same trouble of the same agent is inhibited, another agent's is not."""
+    whose = {("a", "critical"): False, ("a", "warning"): True, ("b", "warning"): False}
+    labels = [
+        {"alertname": "AgentMemoryHigh", "service_name": "planning", "agent_id": agent, "severity": severity}
+        for agent, severity in whose
+    ]
+    httpx.post(f"{private_alertmanager.url}/api/v2/alerts", json=[{"labels": one} for one in labels]).raise_for_status()
+
+    def inhibited() -> dict[tuple[str, str], bool]:
+        held = private_alertmanager.alerts()
+        return {(a["labels"]["agent_id"], a["labels"]["severity"]): bool(a["status"]["inhibitedBy"]) for a in held}
+
+    eventually(lambda: inhibited() == whose, "only the same agent's is inhibited", 30.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.source.dashboards.panel import Board, W, many, one
+from monitoring.source.dashboards.panel import Board, W, many, more, one
 
 OVERVIEW: Final = Board(
     "agents-overview",
@@ -82,7 +82,7 @@ COORDINATION: Final = Board(
                     f"max(service:agents_coordination_timeouts:ratio_5m{{{W}}})",
                     unit="percentunit", limits="coordination_timeouts", width=6, rare=True),
                 one("Coordination sessions", "stat", f"sum(agents_coordination_sessions_active{{{W}}})", width=6),
-                one("Hung sessions, last hour", "stat", f"sum(increase(agents_sessions_hung_total{{{W}}}[1h]))",
+                one("Hung sessions, last hour", "stat", more(f"agents_sessions_hung_total{{{W}}}", "1h"),
                     wrong="any", width=6, rare=True),
             ),
         ),
@@ -179,13 +179,13 @@ SECURITY: Final = Board(
             "Now",
             (
                 one("Failed sign-ins, last 5 minutes", "stat",
-                    f"sum(increase(agents_auth_attempts_total{{{W},outcome!=\"success\"}}[5m]))", width=6, rare=True),
-                one("Security events, last hour", "stat", f"sum(increase(agents_security_events_total{{{W}}}[1h]))",
+                    more(f'agents_auth_attempts_total{{{W},outcome!="success"}}', "5m"), width=6, rare=True),
+                one("Security events, last hour", "stat", more(f"agents_security_events_total{{{W}}}", "1h"),
                     wrong="any", width=6, rare=True),
                 one("Access violations, last hour", "stat",
-                    f"sum(increase(agents_access_violations_total{{{W}}}[1h]))", wrong="any", width=6, rare=True),
+                    more(f"agents_access_violations_total{{{W}}}", "1h"), wrong="any", width=6, rare=True),
                 one("Refused by rate limits, last 5 minutes", "stat",
-                    f"sum(increase(agents_rate_limited_total{{{W}}}[5m]))", width=6, rare=True),
+                    more(f"agents_rate_limited_total{{{W}}}", "5m"), width=6, rare=True),
             ),
         ),
         (
@@ -193,11 +193,12 @@ SECURITY: Final = Board(
             (
                 one("Sign-ins by outcome", "timeseries", f"sum by (outcome) (rate(agents_auth_attempts_total{{{W}}}"
                     "[1m]))", "{{outcome}}", unit="ops"),
-                one("Security events by type, in 5 minutes", "timeseries", f"sum by (event_type, severity) "
-                    f"(increase(agents_security_events_total{{{W}}}[5m]))", "{{event_type}} {{severity}}", rare=True),
+                one("Security events by type, in 5 minutes", "timeseries",
+                    more(f"agents_security_events_total{{{W}}}", "5m", "event_type, severity"),
+                    "{{event_type}} {{severity}}", rare=True),
                 one("Access violations by resource, last hour", "table",
-                    f"topk(20, sum by (violation_type, resource_class) "
-                    f"(increase(agents_access_violations_total{{{W}}}[1h])))", rare=True),
+                    "topk(20, " + more(f"agents_access_violations_total{{{W}}}", "1h", "violation_type, resource_class")
+                    + ")", rare=True),
             ),
         ),
     ),
@@ -320,8 +321,8 @@ GENAI: Final = Board(
                     "{{gen_ai_agent_name}} {{service_name}}", unit="s"),
                 one("Tools, p95", "timeseries", f"topk(10, service:gen_ai_execute_tool_duration_seconds:p95_5m{{{W}}})",
                     "{{gen_ai_tool_name}}", unit="s"),
-                one("Tool loops, last hour", "table", f"sum by (agent, gen_ai_tool_name) "
-                    f"(increase(agents_tool_loops_total{{{W}}}[1h])) > 0", rare=True,
+                one("Tool loops, last hour", "table",
+                    more(f"agents_tool_loops_total{{{W}}}", "1h", "agent, gen_ai_tool_name") + " > 0", rare=True,
                     about="Calls that repeated an earlier one with the same arguments."),
             ),
         ),

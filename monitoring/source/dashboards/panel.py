@@ -76,3 +76,14 @@ def one(title: str, kind: Kind, expr: str, legend: str = "", **more: object) -> 
 def many(title: str, kind: Kind, *targets: tuple[str, str], **more: object) -> Panel:
     """A panel of several queries."""
     return Panel(title, kind, tuple(Target(*target) for target in targets), **more)  # type: ignore[arg-type]
+
+
+def more(counter: str, window: str, by: str = "") -> str:
+    """How much a counter grew in a window, with what counted for the first time in it.
+
+    A counter with labels has no series before it first counts, so ``increase`` says 0 of the first event of its kind.
+    What was not there in the six hours before the window is new, with all it shows.
+    """
+    kept = "without (instance, job)"
+    new = f"sum {kept} ({counter}) unless sum {kept} (last_over_time({counter}[6h] offset {window}))"
+    return f"sum {f'by ({by}) ' if by else ''}(({new}) or sum {kept} (increase({counter}[{window}])))"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.source.dashboards.panel import Board, many, one
+from monitoring.source.dashboards.panel import Board, many, more, one
 
 B: Final = 'metric=~"$metric",service_name=~"$service",agent_id=~"$agent"'
 """Label matchers of the variables of the anomalies."""
@@ -146,7 +146,7 @@ INTERNALS: Final = Board(
                     "{{topic}} {{reason}}", unit="ops", rare=True),
                 one("Batches missing", "timeseries", "sum by (topic) (streams_batches_missing)", "{{topic}}"),
                 one("Dead letters, last hour", "table",
-                    "sum by (topic, reason) (increase(streams_dead_letters_total[1h])) > 0", rare=True),
+                    more("streams_dead_letters_total", "1h", "topic, reason") + " > 0", rare=True),
             ),
         ),
         (

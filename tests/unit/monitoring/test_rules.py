@@ -13,8 +13,10 @@ from monitoring.source import slo
 from monitoring.source.__main__ import FOLDER, files, main
 from streams.correlate.rules import load_thresholds
 from streams.domain.alert import SEVERITIES
+from streams.publish.names import label_name
 
 RULES = FOLDER / "rules"
+ALERTMANAGER: dict[str, Any] = yaml.safe_load((FOLDER / "alertmanager/alertmanager.yml").read_text())
 EXPORTED = {
     line.split()[0] for line in (Path(__file__).parents[2] / "golden/metrics_catalogue.txt").read_text().splitlines()
 }
@@ -89,6 +91,25 @@ def test_limits_come_from_the_thresholds_file() -> None:
 
     made = alerts.groups(parse_thresholds(body).baselines)
     assert "0.789" in str([r["expr"] for g in made for r in g["rules"] if r["alert"] == "ApiLatencyP95High"])
+
+
+def test_a_critical_alert_silences_the_others_of_its_own_trouble_and_of_no_other() -> None:
+    """The labels that say whose trouble it is: another agent's or disk's of the same name must be told too."""
+    (rule,) = (r for r in ALERTMANAGER["inhibit_rules"] if r["source_matchers"] == ['severity="critical"'])
+    told: dict[str, set[str]] = {}
+    for alert in ALERTS:
+        told.setdefault(alert["alert"], set()).add(alert["labels"]["severity"])
+    whose = {
+        alert["alert"]: set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"]))
+        for alert in ALERTS
+        if len(told[alert["alert"]]) > 1 and "critical" in told[alert["alert"]]
+    }
+    for one in load_thresholds((FOLDER / "thresholds.yml").read_text()).rules:
+        severities = {level.severity for level in one.levels}
+        if len(severities) > 1 and "critical" in severities:
+            whose[one.name] = {label_name(name) for name in one.group_by}
+    assert {"DiskFreeLow", "AgentMemoryHigh"} <= whose.keys()
+    assert {name: labels - set(rule["equal"]) for name, labels in whose.items() if labels - set(rule["equal"])} == {}
 
 
 def test_windows_of_burn_rates_are_recorded() -> None:

@@ -59,6 +59,20 @@ def test_its_commands_are_commands(path: Path) -> None:
         parser().parse_args(arguments)
 
 
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_it_says_where_to_look(path: Path) -> None:
+    """Alerts of the stream are part of an incident; what those of Prometheus are about is on a dashboard."""
+    text = path.read_text()
+    boards = set(re.findall(r"`/d/([a-z-]+)`", text))
+    assert boards <= {board.stem for board in (FOLDER / "grafana/dashboards").glob("*.json")}
+    if path.stem in PROMETHEUS:
+        assert boards
+        assert "it is in no incident" in text
+        assert "incident this alert belongs to" not in text
+    else:
+        assert "The page (`streams api`)" in text
+
+
 def test_the_operations_page_names_only_what_is_there() -> None:
     text = (FOLDER.parent / "docs" / "OPERATIONS.md").read_text()
     named = set(re.findall(r"\(([A-Z][A-Za-z]+[a-z])\)", text))
