@@ -81,11 +81,10 @@ def fitting(sizes: Sequence[int], first: int) -> int:
 def encode_batch(records: Sequence[Content], time_ms: int) -> bytes:
     """A batch of at least one record with offsets from 0 on, all of one time, compressed with zstd."""
     tails = [_headers(r.headers) for r in records]
-    columns = ([r.key for r in records], [r.value for r in records], tails)
-    sizes = np.array([[-1 if piece is None else len(piece) for piece in column] for column in columns])
-    texts = [b"".join(filter(None, column)) for column in columns]
-    text = np.frombuffer(b"".join(texts), np.uint8)
-    places = np.cumsum([0, len(texts[0]), len(texts[1])])
+    pieces = [*(r.key for r in records), *(r.value for r in records), *tails]
+    sizes = np.array([-1 if piece is None else len(piece) for piece in pieces]).reshape(3, -1)
+    text = np.frombuffer(b"".join(filter(None, pieces)), np.uint8)
+    places = np.cumsum([0, *np.maximum(sizes[:2], 0).sum(axis=1)])
     out = np.empty(len(text) + _RECORD_BYTES * len(records), np.uint8)
     raw = cramjam.zstd.compress(out[: write_records(text, sizes, places, out)].data, level=LEVEL)
     rest = _HEAD_FROM_CRC.pack(_ZSTD, len(records) - 1, time_ms, time_ms, -1, -1, -1, len(records))

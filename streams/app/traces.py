@@ -33,7 +33,7 @@ from streams.trace.block import Blocks
 from streams.trace.findings import PatternSamples
 from streams.trace.graph import edges
 from streams.trace.hung import HungWatch
-from streams.trace.marks import marked
+from streams.trace.marks import Marked, marked
 from streams.trace.pace import Pace
 from streams.trace.red import Names, Red
 from streams.trace.samples import RedBatch
@@ -199,12 +199,13 @@ class TracesPart:
             self.health.traces_closed.labels(outcome).inc(count)
         self.health.orphan_spans.inc(found.orphans)
         outputs = []
-        for key, value in found.traces:
-            trace = marked(value)
+        for (key, value), repeated in zip(found.traces, found.repeated.tolist(), strict=True):
+            trace = marked(value) if repeated else Marked(value)
             if self.assembled is not None:
                 self.assembled(trace.value)
             outputs.append(Output(topics.TRACES, key, trace.value))
-            outputs += [_red(batch) for batch in self._patterns.loops(trace)]
+            if trace.loops:
+                outputs += [_red(batch) for batch in self._patterns.loops(trace)]
         new = found.calls[offset[found.calls["record"]] > self._counted]
         found_edges = edges(new, self.operator.tables.texts)
         outputs += [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found_edges]

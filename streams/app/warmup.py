@@ -97,11 +97,12 @@ def warm_up_spans() -> int:
 
 
 def _many_spans() -> bytes:
-    """So many that the store of spans grows, and is made smaller when they are gone."""
+    """So many that the store of spans and their texts grow, and are made smaller when they are gone."""
     data = TracesData()
     spans = data.resource_spans.add().scope_spans.add().spans
     for number in range(1, _MANY):
-        span = spans.add(trace_id=number.to_bytes(16, "big"), span_id=number.to_bytes(8, "big"), name="warm up")
+        span = spans.add(trace_id=number.to_bytes(16, "big"), span_id=number.to_bytes(8, "big"))
+        span.name = f"warm {number}"
         span.start_time_unix_nano = span.end_time_unix_nano = _START_NS
     return data.SerializeToString()
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.domain import conventions
+from streams.domain.jsonbytes import same_bytes
 from streams.domain.kernel import kernel
 from streams.domain.texts import TextArrays, Texts, hash_of
 
@@ -108,14 +109,8 @@ def name_number(buf: Any, begin: int, end: int) -> int:
     while _SLOTS[at] >= 0:
         known = _SLOTS[at]
         first = _BEGIN[known]
-        if _BEGIN[known + 1] - first == end - begin:
-            same = True
-            for i in range(end - begin):
-                if _RAW[np.uint64(first + i)] != buf[np.uint64(begin + i)]:
-                    same = False
-                    break
-            if same:
-                return known
+        if _BEGIN[known + 1] - first == end - begin and same_bytes(_RAW, first, buf, begin, end - begin):
+            return known
         at = (at + 1) & mask
     return 0
 

@@ -14,8 +14,10 @@ from streams.decode.spankeys import KNOWN
 from streams.decode.spantarget import GROW, OK, Target
 from streams.decode.spanwire import read_request
 from streams.domain import conventions
+from streams.domain.jsonbytes import same_bytes
 from streams.domain.kernel import kernel
 from streams.domain.spanrows import SPAN, SpanTables
+from streams.domain.texts import hash_of
 
 FAST: Final = 0
 SLOW: Final = 1
@@ -48,6 +50,37 @@ def _read(buf: Any, bounds: Any, first: int, ways: Any, target: Target, before: 
             return record
         ways[record] = SLOW
     return ways.shape[0]
+
+
+@kernel
+def _distinct(buf: Any, bounds: Any, blocks: Any, table: Any, group: Any, first: Any) -> int:
+    """Groups blocks by their bytes and by whether their record is JSON; returns how many groups there are.
+
+    ``table`` int32[a power of two], filled with -1; ``group``, ``first`` int32[k], filled here.
+    """
+    mask, count = table.shape[0] - 1, 0
+    for i in range(blocks.shape[0]):
+        begin, size, is_json = blocks[i, 1], blocks[i, 2] - blocks[i, 1], buf[bounds[blocks[i, 0]]] == 123
+        at = np.int64(hash_of(buf, begin, begin + size) >> np.uint64(20)) & mask
+        while table[at] >= 0:
+            known = first[table[at]]
+            alike = blocks[known, 2] - blocks[known, 1] == size and (buf[bounds[blocks[known, 0]]] == 123) == is_json
+            if alike and same_bytes(buf, blocks[known, 1], buf, begin, size):
+                break
+            at = (at + 1) & mask
+        if table[at] < 0:
+            table[at] = count
+            first[count] = i
+            count += 1
+        group[i] = table[at]
+    return count
+
+
+@kernel
+def set_resources(rows: Any, numbers: Any, group: Any) -> None:
+    """Puts the number of its group in the place of each row's block."""
+    for i in range(rows.shape[0]):
+        rows[i].resource = numbers[group[rows[i].resource]]
 
 
 class RunReader:
@@ -84,6 +117,14 @@ class RunReader:
     def heads(self) -> NDArray[np.int64]:
         """Of each batch: record, producer's text, seq, dropped_total."""
         return self._heads[: self._filled[3]]
+
+    def resources(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Blocks with the same bytes: int32[k], the group of each block, and the first block of each group."""
+        size = len(self.blocks)
+        table = np.full(1 << (2 * size + 1).bit_length(), -1, np.int32)
+        group, first = np.empty(size, np.int32), np.empty(size, np.int32)
+        count = _distinct(self.buf, self.bounds, self.blocks, table, group, first)
+        return group, self.blocks[first[:count]]
 
     def read(self, values: Sequence[bytes], ways: NDArray[np.uint8]) -> None:
         """Reads the records that ``ways`` says are :data:`FAST`; marks those that must go the other way.

@@ -23,7 +23,7 @@ from streams.decode.logs import batch_of
 from streams.decode.reasons import Refused, show
 from streams.decode.run import known_schema
 from streams.decode.span import SpanReader, from_protobuf
-from streams.decode.spanrun import FAST, SLOW, RunReader
+from streams.decode.spanrun import FAST, SLOW, RunReader, set_resources
 from streams.decode.ticks import tick
 from streams.domain.columns import BatchId, Record, Rejected, Tick
 from streams.domain.span import Span
@@ -128,18 +128,16 @@ class SpanDecoder:
             self._resources.clear()
             self.protobuf.clear()
             self._generation = self.tables.generation
-        buf, blocks = self._reader.buf, self._reader.blocks
-        raw = buf.tobytes() if len(blocks) else b""
+        reader = self._reader
+        group, blocks = reader.resources()
         numbers = np.zeros(len(blocks), np.int32)
         for at, (record, begin, end) in enumerate(blocks.tolist()):
-            key = (raw[self._reader.bounds[record]] == 123, raw[begin:end])
+            key = (int(reader.buf[reader.bounds[record]]) == 123, reader.buf[begin:end].tobytes())
             number = self._resources[key]
-            if number is None:
-                number = self._name_resource(*key)
-            if number < 0:
-                ways[record] = SLOW
-            numbers[at] = number
-        self._reader.rows["resource"] = numbers[self._reader.rows["resource"]]
+            numbers[at] = self._name_resource(*key) if number is None else number
+        if (numbers < 0).any():
+            ways[reader.blocks[numbers[group] < 0, 0]] = SLOW
+        set_resources(reader.rows, numbers, group)
 
     def _name_resource(self, is_json: bool, raw: bytes) -> int:
         """The number of a resource; -1 for bytes that are none."""

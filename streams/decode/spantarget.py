@@ -195,7 +195,10 @@ def end_span(target: Target, row: Any, buf: Any, name: int, name_end: int, at: i
     """Gives the texts their numbers and takes the row, whose body ends at ``at``; OK or GROW."""
     known, texts = target.known, target.texts
     for slot in range(1, LAST_TEXT + 1):
-        known[slot] = intern_text(texts, buf, known[slot], known[slot + ENDS])
+        if known[slot] != known[slot + ENDS]:
+            known[slot] = intern_text(texts, buf, known[slot], known[slot + ENDS])
+        else:
+            known[slot] = 0
     known[EXCEPTION] = intern_text(texts, buf, known[EXCEPTION], known[EXCEPTION + ENDS])
     row.name = intern_text(texts, buf, name, name_end)
     if row.name == FULL or known[EXCEPTION] == FULL:

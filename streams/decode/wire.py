@@ -55,14 +55,22 @@ def read_fixed64(buf: Any, pos: int) -> int:
 
 
 @kernel  # pragma: no cover - compiled
+def _read_short(buf: Any, pos: int, end: int) -> tuple[int, int]:
+    """The same as :func:`read_varint`, faster for one byte: nearly all tags and sizes."""
+    if pos < end and buf[np.uint64(pos)] < np.uint8(0x80):
+        return np.int64(buf[np.uint64(pos)]), pos + 1
+    return read_varint(buf, pos, end)
+
+
+@kernel  # pragma: no cover - compiled
 def read_field(buf: Any, pos: int, end: int) -> tuple[int, int, int, int]:
     """The field at ``pos``: tag, start and end of its content, next position (-1: unusual)."""
-    tag, at = read_varint(buf, pos, end)
+    tag, at = _read_short(buf, pos, end)
     if at < 0 or tag < 8 or tag >= 2**32:
         return 0, 0, 0, -1
     wire = tag & 7
     if wire == 2:
-        size, at = read_varint(buf, at, end)
+        size, at = _read_short(buf, at, end)
         if at < 0 or size < 0 or size > end - at:
             return 0, 0, 0, -1
         return tag, at, at + size, at + size

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from streams.domain.kernel import kernel
+from streams.domain.kernel import kernel, move_bytes
 
 INVALID: Final = -1
 LONGEST_NUMBER: Final = 32
 _EXACT: Final = 2.0**53
 _DIGITS: Final = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+_PAIRS: Final = np.frombuffer(b"".join(b"%02d" % i for i in range(100)), np.uint8)
+_POWERS: Final = np.array([10**i for i in range(20)], np.uint64)
 _DECIMALS: Final = 10.0 ** np.arange(18)
 
 
@@ -49,16 +51,28 @@ def is_plain(value: Any) -> bool:
 @kernel
 def put_bytes(out: Any, at: int, buf: Any, begin: int, end: int) -> int:
     """Bytes as they are."""
-    to, place, last = np.uint64(at), np.uint64(begin), np.uint64(max(end, begin))
-    while last - place >= np.uint64(8):
-        put_eight(out, to, eight(buf, place))
-        to += np.uint64(8)
-        place += np.uint64(8)
-    while place < last:
-        out[to] = buf[place]
-        to += np.uint64(1)
-        place += np.uint64(1)
-    return np.int64(to)
+    size = np.int64(end) - np.int64(begin)
+    if size <= 0:
+        return np.int64(at)
+    move_bytes(out, np.int64(at), buf, np.int64(begin), size)
+    return np.int64(at) + size
+
+
+@kernel
+def same_bytes(one: Any, at: int, other: Any, begin: int, size: int) -> bool:
+    """Whether ``one[at:at + size]`` and ``other[begin:begin + size]`` are the same."""
+    a, b, left = np.uint64(at), np.uint64(begin), np.uint64(size)
+    if left < np.uint64(8):
+        for i in range(size):  # noqa: SIM110 - compiled
+            if one[a + np.uint64(i)] != other[b + np.uint64(i)]:
+                return False
+        return True
+    while left > np.uint64(8):
+        if eight(one, a) != eight(other, b):
+            return False
+        a, b, left = a + np.uint64(8), b + np.uint64(8), left - np.uint64(8)
+    back = np.uint64(8) - left  # the last eight overlap with those before
+    return eight(one, a - back) == eight(other, b - back)
 
 
 @kernel
@@ -105,6 +119,13 @@ def put_text(out: Any, at: int, buf: Any, begin: int, end: int) -> int:
                 to += np.uint64(8)
                 at_in += np.uint64(8)
                 continue
+        elif at_in - np.uint64(begin) >= np.uint64(8):
+            back = np.uint64(8) - (last - at_in)
+            word = eight(buf, at_in - back)
+            if is_plain(word):  # the last eight; those of them that are written already stand there as they are
+                put_eight(out, to - back, word)
+                to += last - at_in
+                break
         byte = buf[at_in]
         if byte < 0x80 and byte >= 0x20 and byte != 34 and byte != 92:
             out[to] = byte
@@ -143,13 +164,18 @@ def put_integer(out: Any, at: int, value: int) -> int:
         out[at] = 45
         at += 1
         left = np.uint64(0) - left
-    size, rest = 1, left // np.uint64(10)
-    while rest > np.uint64(0):
+    size = 17 if left >= _POWERS[16] else 9 if left >= _POWERS[8] else 1
+    while size < 20 and left >= _POWERS[size]:
         size += 1
-        rest //= np.uint64(10)
-    for i in range(at + size - 1, at - 1, -1):
-        out[i] = np.uint8(48) + np.uint8(left % np.uint64(10))
-        left //= np.uint64(10)
+    i = np.uint64(at + size)
+    while left >= np.uint64(10):
+        rest = left // np.uint64(100)
+        pair = (left - rest * np.uint64(100)) * np.uint64(2)
+        i -= np.uint64(2)
+        out[i], out[i + np.uint64(1)] = _PAIRS[pair], _PAIRS[pair + np.uint64(1)]
+        left = rest
+    if i > np.uint64(at):
+        out[i - np.uint64(1)] = np.uint8(48) + np.uint8(left)
     return at + size
 
 
@@ -193,10 +219,23 @@ def _decimal(out: Any, at: int, scaled: int, places: int) -> int:
 
 
 @kernel
+def _put_eight_digits(out: Any, at: Any, number: Any) -> None:
+    """Hexadecimal digits of 32 bits: spread to a byte each, then 39 more for those that are letters."""
+    spread = (number | (number << np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
+    spread = (spread | (spread << np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    spread = (spread | (spread << np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    ones = np.uint64(0x0101010101010101)
+    letters = ((spread + ones * np.uint64(6)) >> np.uint64(4)) & ones
+    spread += ones * np.uint64(48) + letters * np.uint64(39)
+    for i in range(8):
+        out[at + np.uint64(i)] = np.uint8((spread >> np.uint64(56 - 8 * i)) & np.uint64(0xFF))
+
+
+@kernel
 def put_id(out: Any, at: int, number: Any) -> int:
     """Sixteen hexadecimal digits."""
-    for i in range(16):
-        out[at + i] = _DIGITS[np.int64((number >> np.uint64(60 - 4 * i)) & np.uint64(15))]
+    _put_eight_digits(out, np.uint64(at), number >> np.uint64(32))
+    _put_eight_digits(out, np.uint64(at) + np.uint64(8), number & np.uint64(0xFFFFFFFF))
     return at + 16
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,3 +21,21 @@ def kernel(function: F) -> F:
     """
     compiled: F = njit(cache=True, nogil=True, _nrt=False)(function)
     return compiled
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def move_bytes(_: Any, out: Any, to: Any, buf: Any, begin: Any, size: Any) -> Any:  # pragma: no cover - compiled
+    """Copies ``buf[begin:begin + size]`` (uint8) to ``out[to:]`` with C's memmove; both may be one array.
+
+    Nothing is checked: positions and size are int64, not negative, and within the arrays.
+    """
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        places = []
+        for array, at in ((0, 1), (2, 3)):
+            data = cgutils.create_struct_proxy(signature.args[array])(context, builder, args[array]).data
+            places.append(builder.gep(data, [args[at]]))
+        cgutils.raw_memmove(builder, *places, args[4], 1)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, buf, types.int64, types.int64), write

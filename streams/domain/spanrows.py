@@ -16,6 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from streams.domain import conventions
+from streams.domain.kernel import kernel
 from streams.domain.span import Span
 from streams.domain.texts import Texts
 
@@ -179,25 +180,47 @@ class SpanTables:
             rows: all SPAN arrays that there are.
             others: other tables of the caller's that hold numbers of texts, with the names of these columns.
         """
-        used = np.zeros(len(self.resources), np.bool_)
+        resources, texts = np.zeros(len(self.resources), np.bool_), np.zeros(len(self.texts), np.bool_)
+        texts[: len(FIXED) + 1] = True
         for table in rows:
-            used[table["resource"]] = True
-        place = self.resources.keep(used)
+            _mark_used(table, resources, texts)
+        resource = self.resources.keep(resources)
+        known = self.resources.rows[: len(self.resources)]
+        columns = [*others, *((known, name) for name in ("service", "environment", "agent_name", "agent"))]
+        for column, name in columns:
+            texts[column[name]] = True
+        text = self.texts.keep(texts)
+        for column, name in columns:
+            column[name] = text[column[name]]
         for table in rows:
-            table["resource"] = place[table["resource"]]
-        self._keep_texts([*((table, name) for table in rows for name in TEXT_FIELDS), *others])
+            _renumber(table, resource, text)
         self.generation += 1
 
-    def _keep_texts(self, columns: list[tuple[NDArray[Any], str]]) -> None:
-        used = np.zeros(len(self.texts), np.bool_)
-        used[: len(FIXED) + 1] = True
-        resources = self.resources.rows[: len(self.resources)]
-        columns += [(resources, name) for name in ("service", "environment", "agent_name", "agent")]
-        for table, name in columns:
-            used[table[name]] = True
-        place = self.texts.keep(used)
-        for table, name in columns:
-            table[name] = place[table[name]]
+
+@kernel
+def _mark_used(rows: Any, resources: Any, texts: Any) -> None:
+    """In one pass: a column after the other would read all of these rows a dozen times."""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        resources[row.resource] = True
+        texts[row.name] = texts[row.operation] = texts[row.provider] = texts[row.model] = True
+        texts[row.agent_name] = texts[row.agent_id] = texts[row.tool] = texts[row.conversation] = True
+        texts[row.database] = texts[row.error] = True
+
+
+@kernel
+def _renumber(rows: Any, resource: Any, text: Any) -> None:
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        row.resource = resource[row.resource]
+        row.name, row.operation, row.provider, row.model = (
+            text[row.name],
+            text[row.operation],
+            text[row.provider],
+            text[row.model],
+        )
+        row.agent_name, row.agent_id, row.tool = text[row.agent_name], text[row.agent_id], text[row.tool]
+        row.conversation, row.database, row.error = text[row.conversation], text[row.database], text[row.error]
 
 
 def hex_id(number: int, digits: int = 16) -> str:

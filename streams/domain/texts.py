@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.domain.jsonbytes import eight, put_bytes
+from streams.domain.jsonbytes import eight, put_bytes, same_bytes
 from streams.domain.kernel import kernel
 
 FULL: Final = -1
@@ -62,7 +62,9 @@ def intern_text(table: TextArrays, buf: Any, begin: int, end: int) -> int:
     size = end - begin
     while table.slots[at] != _EMPTY:
         known = table.slots[at]
-        if table.hashes[known] == value and _is(table, known, buf, begin, size):
+        first = table.start[known]
+        alike = table.hashes[known] == value and table.start[known + 1] - first == size
+        if alike and same_bytes(table.raw, first, buf, begin, size):
             return known
         at = (at + 1) & mask
     number = table.filled[0]
@@ -75,17 +77,6 @@ def intern_text(table: TextArrays, buf: Any, begin: int, end: int) -> int:
     table.slots[at] = number
     table.filled[0] = number + 1
     return number
-
-
-@kernel
-def _is(table: TextArrays, number: int, buf: Any, begin: int, size: int) -> bool:
-    first = table.start[number]
-    if table.start[number + 1] - first != size:
-        return False
-    for i in range(size):  # noqa: SIM110 - compiled
-        if table.raw[np.uint64(first + i)] != buf[np.uint64(begin + i)]:
-            return False
-    return True
 
 
 @kernel

@@ -24,6 +24,7 @@ from streams.domain.spanrows import SpanTables
 from streams.domain.trace import MAX_TRACE_BYTES, decode_trace, encode_trace
 from streams.trace import take
 from streams.trace.forest import Forest, make_forest
+from streams.trace.marks import repeats
 from streams.trace.render import Page, render_all
 from streams.trace.store import (
     CALLS,
@@ -88,6 +89,7 @@ class TraceResult:
 
     Attributes:
         traces: trace id and record of ``agents.traces``, in the order in which they became due.
+        repeated: bool[k], records that may have loops (:func:`streams.trace.marks.marked`); the others have none.
         fate: uint8[n] of ``streams.trace.take``, of every row, also of those that a checkpoint had counted.
         calls: CALL[k], completed calls between services, in the order of the log, also of such records.
         before_ns: int64[r], the clock before each record.
@@ -97,6 +99,7 @@ class TraceResult:
     """
 
     traces: list[tuple[bytes, bytes]]
+    repeated: NDArray[np.bool_]
     fate: NDArray[np.uint8]
     calls: NDArray[Any]
     before_ns: NDArray[np.int64]
@@ -256,11 +259,13 @@ class TraceOperator:
         )
         take_run(run, self._store)
         due = run.published[: state[PUBLISHED]]
-        traces, orphans, alone = self._publish(due)
-        return TraceResult(traces, run.fate, run.calls[: state[CALLS]], run.before_ns, _left(due), orphans, alone)
+        repeated = np.zeros(len(due), np.bool_)
+        traces, orphans, alone = self._publish(due, repeated)
+        calls = run.calls[: state[CALLS]]
+        return TraceResult(traces, repeated, run.fate, calls, run.before_ns, _left(due), orphans, alone)
 
-    def _publish(self, due: NDArray[Any]) -> tuple[list[tuple[bytes, bytes]], int, int]:
-        """Records of publications, their orphans and what stayed alone in them."""
+    def _publish(self, due: NDArray[Any], repeated: NDArray[np.bool_]) -> tuple[list[tuple[bytes, bytes]], int, int]:
+        """Records of publications, their orphans and what stayed alone in them; fills ``repeated`` of each."""
         if not len(due):
             return [], 0, 0
         self._widen(due)
@@ -275,6 +280,7 @@ class TraceOperator:
             until = render_all(self._store, self._forest, page, due, first, ends, figures)
             if until == first:
                 self._out = np.empty(2 * len(self._out), np.uint8)
+            repeats(self._out, ends[first : until + 1], repeated[first:until])
             places, raw = ends[first : until + 1].tolist(), memoryview(self._out.data)
             values += [_fitted(bytes(raw[begin:end])) for begin, end in pairwise(places)]
         if len(self._out) > PAGE_BYTES:

@@ -8,7 +8,6 @@ from collections import Counter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from agents_emitter.events import SeriesDefinition, encode_exemplars, encode_metric_head
@@ -122,18 +121,10 @@ def series_json(definition: SeriesDefinition) -> bytes:
 def _body(seq: int, index: NDArray[np.uint16], time_ns: NDArray[Any], value: NDArray[Any]) -> bytes:
     """What follows the head, as ``agents_emitter.events.encode_metric_batch`` packs it."""
     base = int(time_ns[0])
-    return orjson.dumps(
-        {
-            "seq": seq,
-            "dropped_total": 0,
-            "base_time_unix_nano": base,
-            "count": len(index),
-            "index": _packed(index, "<u2"),
-            "offset_ns": _packed(time_ns - base, "<i8"),
-            "value": _packed(value, "<f8"),
-        }
-    )[1:]
+    numbers = f'"seq":{seq},"dropped_total":0,"base_time_unix_nano":{base},"count":{len(index)},"index":"'
+    columns = (_packed(index, "<u2"), _packed(time_ns - base, "<i8"), _packed(value, "<f8"))
+    return b"".join((numbers.encode(), columns[0], b'","offset_ns":"', columns[1], b'","value":"', columns[2], b'"}'))
 
 
-def _packed(column: NDArray[Any], form: str) -> str:
-    return base64.b64encode(column.astype(form).tobytes()).decode("ascii")
+def _packed(column: NDArray[Any], form: str) -> bytes:
+    return base64.b64encode(np.ascontiguousarray(column, form).data)

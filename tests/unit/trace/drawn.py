@@ -154,7 +154,7 @@ def trace_record(
     operator = filled(spans, announced)
     trace = operator._store.traces[0]
     due = np.array([(0, trace["spans"], trace["announced"], revision, dropped_spans, 0)], PUBLICATION)
-    ((_, value),), _, _ = operator._publish(due)
+    ((_, value),), _, _ = operator._publish(due, np.zeros(1, np.bool_))
     found = drawn(decode_trace(value))
     return replace(found, trace_id=trace_id, spans=tuple(replace(s, trace_id=trace_id) for s in found.spans))
 

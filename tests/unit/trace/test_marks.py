@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.domain.trace import TraceRecord, decode_trace, encode_trace
 from streams.trace.findings import LOOPS, PatternSamples
-from streams.trace.marks import marked
+from streams.trace.marks import marked, repeats
 from tests.unit.trace.drawing import MS, span
 
 
@@ -61,3 +64,16 @@ def test_a_revised_record_does_not_count_again() -> None:
     found = marked(encode_trace(record("{}", "{}", "{}", revision=1)))
     assert found.loops
     assert PatternSamples("agents.spans/3", Counter()).loops(found) == []
+
+
+STATED = '"gen_ai.tool.call.arguments":'
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from([STATED, STATED[:-1], STATED[1:], '":', "gen_ai", "x" * 29, ""])), max_size=4))
+def test_compiled_code_finds_the_records_that_state_arguments_three_times(pieces: list[list[str]]) -> None:
+    texts = ["".join(words).encode() for words in pieces]
+    found = np.zeros(len(texts), np.bool_)
+    ends = np.cumsum([2, *(len(text) for text in texts)])
+    repeats(np.frombuffer(b"--" + b"".join(texts), np.uint8), ends, found)
+    assert found.tolist() == [text.count(STATED.encode()) >= 3 for text in texts]
