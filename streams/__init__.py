@@ -31,9 +31,9 @@ Agents send with ``agents_emitter``; both sides share one schema, ``agents_emitt
 
 ``streams.domain`` holds the values that cross rooms, ``streams.topics`` the table of topics, ``streams.errors`` the
 exceptions, ``streams.settings`` the settings. ``streams.app`` is where Faust drives the rooms and keeps their
-checkpoints on ``streams.state``; ``streams.api`` answers over HTTP and records who asked for a change on
-``agents.audit``; ``streams.records`` reads and writes topics for both without Faust; ``streams.subscribe`` gives
-alerts and incidents to other programs, to a terminal and to webhooks; ``streams.services`` starts Kafka, Prometheus
-and Alertmanager for the tests and for ``streams.demo``, which shows the whole path live. tests/unit/test_house.py
-checks that every name above exists.
+checkpoints on ``streams.state`` and says on ``streams.progress`` how far they are; ``streams.api`` answers over HTTP
+and records who asked for a change on ``agents.audit``; ``streams.records`` reads and writes topics for both without
+Faust; ``streams.subscribe`` gives alerts and incidents to other programs, to a terminal and to webhooks;
+``streams.services`` starts Kafka, Prometheus and Alertmanager for the tests and for ``streams.demo``, which shows the
+whole path live. tests/unit/test_house.py checks that every name above exists.
 """

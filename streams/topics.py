@@ -59,6 +59,7 @@ COMMANDS: Final = "agents.commands"
 AUDIT: Final = "agents.audit"
 DEAD_LETTERS: Final = "agents.dead-letters"
 STATE: Final = "streams.state"
+PROGRESS: Final = "streams.progress"
 
 _MB: Final = 1_048_576
 
@@ -122,6 +123,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     Topic(COMMANDS, "service", 1, 7 * DAY_SECONDS, False, True, _MB, "api, streams deployments", "your deployer"),
     Topic(AUDIT, "who", 1, 90 * DAY_SECONDS, False, True, _MB, "api", "operators"),
     Topic(DEAD_LETTERS, "original key", 3, 14 * DAY_SECONDS, False, True, 16 * _MB, "all roles", "operators"),
+    Topic(PROGRESS, "role/topic/partition", 1, DAY_SECONDS, False, True, _MB, "all roles", "api, users"),
     Topic(STATE, "role/topic/part", "source", -1, True, True, 16 * _MB, "all roles", "all roles at start"),
 )
 

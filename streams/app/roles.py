@@ -311,11 +311,7 @@ class Roles:
         """All partitions of this worker, as values. Call it in the event loop's thread: it reads live state."""
         now_ns = time.time_ns()  # noqa: TID251 - the shell reads the clock
         self._show_firing()
-        return [
-            part.progress(runtime.lag(tp), now_ns)
-            for runtime in self.runtimes
-            for tp, part in list(runtime.parts.items())
-        ]
+        return [one for runtime in self.runtimes for one in runtime.progress(now_ns)]
 
 
 def _owner(topic: str, partition: int) -> str:

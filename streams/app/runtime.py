@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka.errors import IllegalStateError
@@ -28,6 +29,7 @@ from streams.domain.block import Block
 from streams.domain.source import STATE_MISSING, SourceLog
 from streams.errors import ConfigurationError, StateEpochError, StateError
 from streams.publish.health import Health
+from streams.publish.progress import Progress
 from streams.publish.selftrace import SelfTracer
 from streams.records.cluster import cluster_of
 from streams.records.end import read_to_end
@@ -78,6 +80,7 @@ class Runtime:
         self.parts: dict[TP, Part] = {}
         self._outboxes: dict[TP, Outbox] = {}
         self._last_moved: dict[TP, float] = {}
+        self._level_ns: dict[TP, int] = {}
         self._tick_not_before = 0.0
         self.ready = False
         self.restored_seconds = 0.0
@@ -121,6 +124,7 @@ class Runtime:
         self.app.consumer.resume_at(offsets)
         now = self._monotonic()
         self._last_moved = dict.fromkeys(owned, now)
+        self._level_ns = {}
         self.last_progress, self.restored_seconds = now, now - begin
         self._health.rebalances.labels(self.role).inc()
         self._health.restore_duration.labels(self.role).set(self.restored_seconds)
@@ -213,6 +217,7 @@ class Runtime:
             await self._failed(error)
             return
         self._next[tp] = int(records.offset[-1]) + 1
+        self._level_ns[tp] = int(records.timestamp_ms[-1]) * 1_000_000
         self.last_progress = self._monotonic()
         if part.time_ns != before_ns:
             self._last_moved[tp] = self.last_progress
@@ -295,6 +300,18 @@ class Runtime:
         if highwater is None or delivered is None:
             return -1
         return max(0, int(highwater) - int(delivered) - 1)
+
+    def progress(self, now_ns: int) -> list[Progress]:
+        """All partitions it owns, as values."""
+        told = []
+        for tp, part in list(self.parts.items()):
+            lag = self.lag(tp)
+            if lag == 0:
+                self._level_ns[tp] = now_ns
+            level_ns = self._level_ns.get(tp)
+            waited = None if lag < 0 or level_ns is None else max(now_ns - level_ns, 0) / 1e9
+            told.append(replace(part.progress(lag, now_ns), lag_seconds=waited))
+        return told
 
     def replayed(self) -> bool:
         """Whether all that lay in the logs at the restore has been applied: what the owner before had told is known."""

@@ -23,6 +23,7 @@ from streams.app.metrics import window_spec
 from streams.app.pause import EXIT_STALLED, PauseSelector, guarded_loop
 from streams.app.roles import Roles
 from streams.app.runtime import Runtime
+from streams.app.telling import progress_task
 from streams.app.warmup import warm_up, warm_up_detection, warm_up_spans
 from streams.domain.capacity import Capacity
 from streams.domain.expected import Expected
@@ -91,11 +92,13 @@ class Worker:
             self._selector.arm(lambda: any(runtime.ready for runtime in self.runtimes))
         self.runtimes = self.roles.make_runtimes()
         start = asyncio.create_task(self._start())
+        told = progress_task(self.runtimes, time.time_ns)  # noqa: TID251 - the shell's clock
         try:
             await self._watch(start)
         finally:
-            start.cancel()
-            await asyncio.gather(start, return_exceptions=True)
+            for task in (start, told):
+                task.cancel()
+            await asyncio.gather(start, told, return_exceptions=True)
             await self._end(server)
         return self.exit_code
 

@@ -20,6 +20,12 @@ REJECTED: Final = HealthMetric("streams_events_rejected", "counter", "Events rej
 DROPPED: Final = HealthMetric("streams_emitter_dropped", "counter", "Events that emitters dropped.", _PARTITION)
 GAPS: Final = HealthMetric("streams_batches_missing", "gauge", "Numbered batches not seen.", _PARTITION)
 LAG: Final = HealthMetric("streams_consumer_lag_records", "gauge", "Records not yet applied.", _PARTITION)
+WAITED: Final = HealthMetric(
+    "streams_consumer_lag_seconds",
+    "gauge",
+    "How long the oldest record not yet applied has waited, at most.",
+    _PARTITION,
+)
 WATERMARK: Final = HealthMetric("streams_watermark_delay_seconds", "gauge", "Clock minus watermark.", _PARTITION)
 PANES: Final = HealthMetric("streams_open_panes", "gauge", "Panes in memory.", _PARTITION)
 SERIES: Final = HealthMetric("streams_series", "gauge", "Series known.", _PARTITION)
@@ -29,7 +35,7 @@ LOST: Final = HealthMetric(
 CHANGES: Final = HealthMetric(
     "streams_source_changes", "counter", "Logs found otherwise than the checkpoint left them.", (*_PARTITION, "change")
 )
-PROGRESS: Final = (EVENTS, REJECTED, DROPPED, GAPS, LAG, WATERMARK, PANES, SERIES, LOST, CHANGES)
+PROGRESS: Final = (EVENTS, REJECTED, DROPPED, GAPS, LAG, WAITED, WATERMARK, PANES, SERIES, LOST, CHANGES)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Progress:
         fates: events by fate: aggregated, late, duplicate, overflow, rejected. reasons: rejected ones by reason.
         dropped: events that emitters report as dropped by themselves. gaps: batches missing in their numbering.
         source: what happened to the log itself, and what was lost by it.
-        lag: records in the log not yet applied, None while unknown.
+        lag: records in the log not yet applied, lag_seconds: for how long the oldest has waited, at most (0 where none
+            waits); None while unknown.
         watermark_delay_seconds: None before the first event.
     """
 
@@ -52,6 +59,7 @@ class Progress:
     gaps: int = 0
     source: Source = field(default_factory=Source)
     lag: int | None = None
+    lag_seconds: float | None = None
     watermark_delay_seconds: float | None = None
     open_panes: int = 0
     series: int = 0
@@ -82,6 +90,8 @@ def _samples(progress: Progress) -> Iterator[tuple[HealthMetric, tuple[str, ...]
         yield CHANGES, (change,), count
     if progress.lag is not None:
         yield LAG, (), progress.lag
+    if progress.lag_seconds is not None:
+        yield WAITED, (), progress.lag_seconds
     if progress.watermark_delay_seconds is not None:
         yield WATERMARK, (), progress.watermark_delay_seconds
     yield PANES, (), progress.open_panes

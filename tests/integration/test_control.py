@@ -12,8 +12,9 @@ from streams.app.control import say
 from streams.domain.alert import encode_alert
 from streams.domain.control import Ack
 from streams.domain.incident import Incident, decode_incident
+from streams.domain.progress import Standing, decode_standing
 from streams.records.cluster import Cluster
-from tests.pipeline import Sent, eventually, open_pipeline
+from tests.pipeline import Pipeline, Sent, eventually, open_pipeline
 from tests.unit.correlate.test_incidents import alert
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -56,3 +57,19 @@ def test_an_ack_reaches_the_incident_through_the_worker(tmp_path: Path, cache_fo
         eventually(lambda: newest()[other].merged_into == name, "it is a part of the first")
         whole = newest()[name]
         assert (whole.status, [member.service for member in whole.members]) == ("open", ["back", "far"])
+        out = next(member for member in whole.members if member.service == "far").fingerprint
+        assert pipeline.command("alerts", "unlink", name, out, *by).returncode == 0
+        eventually(lambda: [m.service for m in last().members] == ["far"], "it has an incident of its own")
+        assert last().members[0].why == f"taken out of {name} by bob: the disk is new"
+        assert [member.service for member in newest()[name].members] == ["back"]
+        _it_says_how_far_it_is(pipeline)
+
+
+def _it_says_how_far_it_is(pipeline: Pipeline) -> None:
+    def told() -> dict[bytes, Standing]:
+        found = [decode_standing(record.value or b"") for record in pipeline.read(topics.PROGRESS)]
+        return {standing.key: standing for standing in found if standing.lag == 0}
+
+    eventually(lambda: b"alerts/agents.findings/0" in told(), "the worker says that it has applied all")
+    standing = told()[b"alerts/agents.findings/0"]
+    assert (standing.lag_seconds, standing.fates["aggregated"] > 0) == (0.0, True)

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from streams.api.board import schema
+from streams.api.board.progress import Pipeline, pipeline
 from streams.domain.control import Control, decode_control
 from streams.domain.deployment import Deployment, decode_deployment
 from streams.errors import ServiceUnavailable
@@ -190,6 +191,19 @@ class BoardReader:
         firing = self._db.execute("SELECT severity, count(*) FROM alerts WHERE state = 'firing' GROUP BY severity")
         is_open = self._db.execute("SELECT severity, count(*) FROM incidents WHERE status = 'open' GROUP BY severity")
         return {"alerts": dict(firing.fetchall()), "incidents": dict(is_open.fetchall())}
+
+    def progress(self, since_ns: int, alive_ns: int) -> Pipeline:
+        """How far all partitions are, and what became of events since then.
+
+        Args:
+            since_ns: fates are counted from the last row before it on (from the first one there is).
+            alive_ns: a partition of which nothing was heard since is silent: how far it is is not known.
+        """
+        rows = self._db.execute(
+            "SELECT role, topic, partition, at_ns, late, duplicate, rejected, overflow, lag, lag_seconds, "
+            "delay_seconds FROM progress ORDER BY role, topic, partition, minute"
+        )
+        return pipeline(rows, since_ns, alive_ns)
 
     def firing(self, agents: Sequence[str]) -> dict[str, int]:
         """Alerts that fire, by agent; of at most 1,000 agents."""

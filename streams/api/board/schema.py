@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Another version in the file: it is deleted and read again from the topics. Raise it with any change below."""
 
 TABLES: Final = f"""
@@ -48,6 +48,13 @@ CREATE INDEX deployments_by_start ON deployments (started_ns);
 -- What people said. kind: ack or maintenance; ends_ns: when it counts no more, 0 = open; value: the newest record.
 CREATE TABLE controls (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, ends_ns INTEGER NOT NULL, value BLOB NOT NULL
+) STRICT;
+-- How far roles are, a row a minute; late: counted since the beginning. lag, seconds, delay: NULL = unknown.
+CREATE TABLE progress (
+    role TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, minute INTEGER NOT NULL,
+    at_ns INTEGER NOT NULL, late INTEGER NOT NULL, duplicate INTEGER NOT NULL, rejected INTEGER NOT NULL,
+    overflow INTEGER NOT NULL,
+    lag INTEGER, lag_seconds REAL, delay_seconds REAL, PRIMARY KEY (role, topic, partition, minute)
 ) STRICT;
 -- next_offset: the first record that is not in the tables yet. appended_ns: when the last one that is was written.
 CREATE TABLE offsets (

@@ -19,10 +19,13 @@ from streams.domain.anomaly import decode_anomaly
 from streams.domain.control import Ack, Maintenance, control_key, decode_control
 from streams.domain.deployment import decode_deployment
 from streams.domain.incident import decode_incident
+from streams.domain.progress import decode_standing
 from streams.domain.trace import decode_edge
 from streams.gate.lifecycle import OVER
 
 _PRUNE_ROWS: Final = 5_000
+_PROGRESS_NS: Final = 2 * 3600 * 10**9
+"""Nobody asks for what was longer ago."""
 _OVER: Final = ", ".join(f"'{state}'" for state in sorted(OVER))
 
 
@@ -97,6 +100,7 @@ class BoardWriter(PlacedWriter):
             topics.EDGES: self._edge,
             topics.DEPLOYMENTS: self._deployment,
             topics.CONTROL: self._control,
+            topics.PROGRESS: self._progress,
         }
 
     @property
@@ -113,6 +117,7 @@ class BoardWriter(PlacedWriter):
             ("anomalies", "at_ns < ?"),
             ("edges", "last_seen_ns < ?"),
             ("deployments", f"state IN ({_OVER}) AND at_ns < ?"),
+            ("progress", f"at_ns < max({now_ns - _PROGRESS_NS}, ?)"),
             ("controls", "ends_ns != 0 AND ends_ns < ?"),
         )
         for table, condition in old:
@@ -205,6 +210,18 @@ class BoardWriter(PlacedWriter):
         self._db.execute(
             "INSERT OR REPLACE INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*row, found.started_ns, found.updated_ns, value),
+        )
+        return True
+
+    def _progress(self, value: bytes) -> bool:
+        found = decode_standing(value)
+        fates = (found.fates.get(fate, 0) for fate in ("late", "duplicate", "rejected", "overflow"))
+        self._db.execute(
+            "INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(found.role, found.topic, found.partition, found.at_ns // (60 * 10**9), found.at_ns),
+                *(*fates, found.lag, found.lag_seconds, found.watermark_delay_seconds),
+            ),
         )
         return True
 

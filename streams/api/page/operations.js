@@ -69,12 +69,18 @@ async function deployment(id) {
 
 async function pipeline() {
   const found = await ask("/api/v1/system/metrics/health");
+  const { pipeline: far } = await ask("/api/v1/monitoring/stats");
+  const known = (x, text) => x === null ? "nobody said" : text(x);
+  const flow = [["waits to be applied", known(far.lag_records, (x) => `${number(x)} records, the oldest for ${known(far.lag_seconds, seconds)} at most`)],
+    ["event time is behind by", known(far.watermark_delay_seconds, seconds)], ["closed windows are behind by", known(far.windows_age_seconds, seconds)],
+    ["late, duplicate, rejected, without room", known(far.late, () => [far.late, far.duplicate, far.rejected, far.overflow].map(number).join(", "))], ["dead letters", known(far.dead_letters, number)],
+    ["partitions of which nothing was heard for a minute", `${far.partitions_silent} of ${far.partitions}`]].map(([name, value]) => row("", name, value));
   const words = { ok: "ok", warning: "warning", critical: "critical", no_data: "dim" };
   const checks = found.checks.map((check) => row("", make("span", { class: `word ${words[check.status]}` }, check.status.replaceAll("_", " ")), check.name.replaceAll("_", " "), check.value === null ? "" : amount(check.value, check.unit), `${check.better === "lower" ? "from" : "down to"} ${amount(check.critical, check.unit)}`));
   const feeders = found.feeders.map((one) => row("", make("span", { class: `word ${one.ok && one.caught_up ? "ok" : "critical"}` }, one.ok ? one.caught_up ? "ok" : "reading" : "failed"), one.name, one.detail));
   const topics = found.topics.map((one) => row("", one.topic, number(one.records), since(one.newest_record)));
   const states = Object.entries(found.agents).map(([name, count]) => `${count} ${name.replaceAll("_", " ")}`).join(", ");
   return [make("h1", {}, marked(found.status), "Pipeline and agents"), make("p", { class: "dim" }, `${found.newest_window ? `newest closed window ended ${since(found.newest_window)}` : "no closed window yet"}; agents: ${states || "none"}`),
-    table(["", "check", "now", "critical"], checks), make("h2", {}, "Readers of this page's data"), feeders.length ? table(["", "reader", ""], feeders) : empty("none"),
+    table(["", "check", "now", "critical"], checks), make("h2", {}, "The last five minutes"), table(["", ""], flow), make("h2", {}, "Readers of this page's data"), feeders.length ? table(["", "reader", ""], feeders) : empty("none"),
     make("h2", {}, "Topics"), topics.length ? table(["topic", "records read", "newest"], topics) : empty("nothing was read yet")];
 }

@@ -13,10 +13,13 @@ from streams.api.agents.activity import Activity
 from streams.api.agents.query import STALE_SECONDS, Moment
 from streams.api.context import Context, Shared, needs, rfc3339
 from streams.api.routes.words import example
+from streams.domain.progress import PROGRESS_SECONDS
 from streams.errors import ServiceUnavailable
 
 router = APIRouter(prefix="/api/v1/monitoring", tags=["monitoring"], dependencies=[needs("read")])
 Window = Annotated[Literal[60, 300, 3600], BeforeValidator(int)]  # a query is text
+SILENT_NS = round(6 * PROGRESS_SECONDS * 1e9)
+"""A worker that has not told of a partition for so long does not own it, or is gone."""
 BROKER_SECONDS = 2.0
 """A status line does not wait for longer."""
 NOW = "2026-01-31T22:00:00.000Z"
@@ -40,13 +43,27 @@ STATS = {
     "tokens": {"input": 61000.0, "output": 12000.0},
     "alerts_firing": {"high": 1},
     "incidents_open": {"high": 1},
-    "pipeline": {"windows_age_seconds": 12.0, "dead_letters": 0},
+    "pipeline": {
+        "windows_age_seconds": 12.0,
+        "watermark_delay_seconds": 2.5,
+        "lag_records": 40,
+        "lag_seconds": 0.2,
+        "late": 0,
+        "duplicate": 3,
+        "rejected": 0,
+        "overflow": 0,
+        "dead_letters": 0,
+        "partitions": 24,
+        "partitions_silent": 0,
+    },
 }
 
 
 @router.get("/stats", responses={200: example(STATS)})
 async def stats(shared: Shared, window: Window = 300) -> dict[str, Any]:
-    """What agents did in the window; null: not measured. What fires and what is open, by severity.
+    """What agents did in the window, and how far the pipeline is; null: not measured.
+
+    What fires and what is open, by severity.
 
     ``status`` is ``no_data`` where no window ended for two minutes: then no figure of agents is given, because none
     is of now.
@@ -73,6 +90,7 @@ def _read(shared: Context, now_ns: int, window: int, dead: int | None) -> dict[s
     since_ns = newest_ns - window * 10**9
     done = shared.from_agents(lambda reader: reader.activity(since_ns)) if known else Activity()
     firing = shared.from_board(lambda board: board.counts())
+    far = shared.from_board(lambda board: board.progress(now_ns - window * 10**9, now_ns - SILENT_NS))
     return shared.envelope(
         status="ok" if known else "no_data",
         newest_window=rfc3339(newest_ns) if newest_ns else None,
@@ -85,7 +103,16 @@ def _read(shared: Context, now_ns: int, window: int, dead: int | None) -> dict[s
         **_work(done),
         alerts_firing=firing["alerts"],
         incidents_open=firing["incidents"],
-        pipeline={"windows_age_seconds": age_seconds, "dead_letters": dead},
+        pipeline={
+            "windows_age_seconds": age_seconds,
+            "watermark_delay_seconds": far.watermark_delay_seconds,
+            "lag_records": far.lag_records,
+            "lag_seconds": far.lag_seconds,
+            **far.fates,
+            "dead_letters": dead,
+            "partitions": far.partitions,
+            "partitions_silent": far.silent,
+        },
     )
 
 

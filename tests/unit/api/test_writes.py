@@ -30,6 +30,7 @@ from streams.domain.control import Close, Unlink, decode_control
 from streams.domain.deployment import decode_deployment
 from streams.domain.incident import Member, encode_incident
 from streams.domain.incident import Status as IncidentStatus
+from streams.domain.progress import Standing, encode_standing
 from streams.domain.trace import encode_trace
 from streams.domain.window import encode_window_batch
 from streams.errors import ServiceUnavailable
@@ -404,6 +405,32 @@ def test_an_alert_is_taken_out_of_an_incident_where_it_can_be(scene: Scene) -> N
     assert len(scene.ledger.written) == 1
 
 
+def test_how_far_the_pipeline_is_and_what_became_of_events(scene: Scene, tmp_path: Path) -> None:
+    scene.now_ns = 100_000 * SECOND
+    writer, told = BoardWriter(tmp_path / "board.sqlite3"), []
+    for minute in range(70):
+        for partition in range(2):
+            fates = {"late": 2 * minute, "duplicate": partition, "rejected": minute if partition else 0, "overflow": 0}
+            at_ns = scene.now_ns - (69 - minute) * 60 * SECOND
+            far = (5, 1.5, 3.0) if partition else (7, 0.5, 9.0)
+            told.append(encode_standing(Standing("metrics", topics.METRICS, partition, at_ns, fates, *far)))
+    gone = Standing("traces", topics.SPANS, 0, scene.now_ns - 61 * SECOND, {"late": 3}, 1_000, 99.0, 99.0)
+    told += [encode_standing(gone), b"{"]
+    writer.write([Fetched(topics.PROGRESS, 0, n, 6_000, value) for n, value in enumerate(told)])
+    found = scene.get("monitoring/stats?window=300")["pipeline"]
+    assert (found["lag_records"], found["lag_seconds"], found["watermark_delay_seconds"]) == (12, 1.5, 9.0)
+    assert [found[name] for name in ("late", "duplicate", "rejected", "overflow")] == [20, 0, 5, 0]
+    assert (found["partitions"], found["partitions_silent"]) == (3, 1)
+    assert scene.get("monitoring/stats?window=3600")["pipeline"]["late"] == 240
+    writer.write(
+        [Fetched(topics.PROGRESS, 0, 200, 6_000, encode_standing(replace(gone, fates={"late": 1}, at_ns=scene.now_ns)))]
+    )
+    assert scene.get("monitoring/stats?window=60")["pipeline"]["late"] == 4 + 1, "its state began anew"
+    writer.prune(86_400, scene.now_ns + 7_300 * SECOND)
+    assert scene.get("monitoring/stats")["pipeline"]["partitions"] == 0, "nobody asks for what was longer ago"
+    assert (writer.unreadable, writer.pruned) == (1, 142)
+
+
 def test_figures_of_all_agents_are_of_the_window_and_none_where_none_is_of_now(scene: Scene, tmp_path: Path) -> None:
     def of(metric: str, *values: float, **labels: str) -> tuple[Any, list[float]]:
         return series(metric, "2", **labels), list(values)
@@ -432,7 +459,14 @@ def test_figures_of_all_agents_are_of_the_window_and_none_where_none_is_of_now(s
     )
     found = scene.get("monitoring/stats?window=60")
     assert (found["status"], found["agents"]["active"]) == ("ok", 1)
-    assert found["pipeline"] == {"windows_age_seconds": 0.0, "dead_letters": 0}
+    assert found["pipeline"] == {
+        **dict.fromkeys(("watermark_delay_seconds", "lag_records", "lag_seconds")),
+        **dict.fromkeys(("late", "duplicate", "rejected", "overflow")),
+        "windows_age_seconds": 0.0,
+        "dead_letters": 0,
+        "partitions": 0,
+        "partitions_silent": 0,
+    }
     assert (found["agents"]["started"], found["agents"]["stopped"]) == (1.0, 0.0)
     assert found["steps"] == {"count": 200.0, "error_ratio": 0.1}
     times = found["inferences"]

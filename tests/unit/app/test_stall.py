@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from faust.types import TP
 
 from streams import topics
 from streams.app.runtime import Runtime
 from streams.publish.health import unobserved
+from streams.publish.progress import Progress
 from streams.settings import Settings
 
+SECOND = 10**9
 PARTITION = TP(topics.SPANS, 0)
 
 
@@ -64,6 +67,36 @@ def test_what_lay_in_the_log_at_the_restore_is_applied_even_where_more_has_come_
     assert runtime.replayed()
     runtime.ready = False
     assert not runtime.replayed()
+
+
+class Part:
+    """Says nothing of itself."""
+
+    def progress(self, lag: int, now_ns: int) -> Progress:
+        return Progress(PARTITION.topic, PARTITION.partition, {}, lag=None if lag < 0 else lag)
+
+
+@pytest.mark.parametrize(
+    ("applied_seconds", "level_seconds", "now_seconds", "waited"),
+    [(None, None, 50, None), (40, None, 50, 10.0), (None, 45, 50, 5.0), (40, 45, 50, 5.0), (60, None, 50, 0.0)],
+)
+def test_how_long_a_record_has_waited_at_most(
+    applied_seconds: int | None, level_seconds: int | None, now_seconds: int, waited: float | None
+) -> None:
+    """Since the last one that was applied was appended, or since nothing waited, whichever was later."""
+    runtime, consumer, _ = _runtime()
+    runtime.parts[PARTITION] = Part()  # type: ignore[assignment] - only what it says of itself is asked
+    if applied_seconds is not None:
+        runtime._level_ns[PARTITION] = applied_seconds * SECOND
+    if level_seconds is not None:
+        (level,) = runtime.progress(level_seconds * SECOND)
+        assert (level.lag, level.lag_seconds) == (0, 0.0)
+    consumer.end = 5
+    (found,) = runtime.progress(now_seconds * SECOND)
+    assert (found.lag, found.lag_seconds) == (5, waited)
+    consumer.assigned = False
+    (found,) = runtime.progress(now_seconds * SECOND)
+    assert (found.lag, found.lag_seconds) == (None, None)
 
 
 def test_work_that_nobody_does_is_a_stall_that_grows() -> None:

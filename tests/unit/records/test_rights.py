@@ -26,7 +26,7 @@ def may(who: str, operation: str) -> set[str]:
             "alerts",
             {
                 *(topics.ANOMALIES, topics.ALERTS, topics.INCIDENTS, topics.FINDINGS, topics.CAPACITY),
-                *(topics.DEAD_LETTERS, topics.STATE),
+                *(topics.DEAD_LETTERS, topics.STATE, topics.PROGRESS),
             },
         ),
     ],
@@ -39,7 +39,14 @@ def test_agents_and_collectors_read_nothing_and_users_only_what_is_public() -> N
     assert may("emitter", "Read") == may("collector", "Read") == set()
     public = {topics.WINDOWS, topics.TRACES, topics.ANOMALIES, topics.ALERTS, topics.INCIDENTS}
     said = {topics.CONTROL, topics.DEPLOYMENTS}
-    assert may("users", "Read") == {*public, *said, topics.BASELINES, topics.AUDIT, topics.DEAD_LETTERS}
+    assert may("users", "Read") == {
+        *public,
+        *said,
+        topics.BASELINES,
+        topics.AUDIT,
+        topics.DEAD_LETTERS,
+        topics.PROGRESS,
+    }
     assert may("deployer", "Read") == {topics.COMMANDS}
 
 
