@@ -94,6 +94,11 @@ def look(browser: Browser, page_url: str, board: Path, what: dict[str, Any], pic
     return {"board": board.stem, "picture": str(picture), "no_data": said.count("No data"), "problems": problems}
 
 
+def chosen(part: str) -> list[Path]:
+    """The boards with this in their name, all for ""."""
+    return [board for board in sorted(BOARDS.glob("*.json")) if part in board.stem]
+
+
 def main() -> None:
     """Console entry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,7 +115,7 @@ def main() -> None:
     what = {"prometheusUrl": arguments.prometheus, "from": to_ms - arguments.minutes * 60_000, "to": to_ms}
     with served(folder) as url, sync_playwright() as tools:
         browser = tools.chromium.launch(executable_path=str(install.program("chromium")), args=FLAGS)
-        for board in sorted(BOARDS.glob(f"*{arguments.only}*.json")):
+        for board in chosen(arguments.only):
             print(json.dumps(look(browser, url, board, what, arguments.out / f"{board.stem}.png")), flush=True)
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from monitoring.source import alerts, channels, recordings, slo
 from monitoring.source.dashboards import board
+from monitoring.source.dashboards.limits import limits
 from monitoring.source.reference import alerts as alerts_page
 from monitoring.source.reference import api, metrics, records
 from streams.correlate.rules import load_thresholds
@@ -44,7 +45,7 @@ def files(folder: Path = FOLDER) -> dict[Path, str]:
     objectives = yaml.safe_load((folder / "slo.yml").read_text())
     routes = yaml.safe_load((folder / "alertmanager/alertmanager.yml").read_text())
     rules, grafana = Path("rules"), Path("grafana/dashboards")
-    boards = {grafana / f"{one.uid}.json": board.render(one, thresholds.baselines) for one in board.BOARDS}
+    boards = {grafana / f"{one.uid}.json": board.render(one, limits(thresholds)) for one in board.BOARDS}
     return boards | {
         Path("alertmanager/channels.yml"): _yaml(
             "alertmanager/alertmanager.yml and source/channels.py", channels.configuration(routes)

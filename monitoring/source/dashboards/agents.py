@@ -77,7 +77,7 @@ COORDINATION: Final = Board(
             (
                 one("Coordination success, worst service", "stat",
                     f"min(service:agents_coordination_success:ratio_5m{{{W}}})", unit="percentunit",
-                    limits="coordination_success", width=6),
+                    limits="CoordinationSuccessLow", width=6),
                 one("Coordination time-outs, worst service", "stat",
                     f"max(service:agents_coordination_timeouts:ratio_5m{{{W}}})",
                     unit="percentunit", limits="coordination_timeouts", width=6, rare=True),
@@ -98,7 +98,7 @@ COORDINATION: Final = Board(
                 one("Coordination requests of the last hour, by type", "piechart", f"sum by (coordination_type) "
                     f"(increase(agents_coordination_requests_total{{{W}}}[1h]))", "{{coordination_type}}"),
                 one("Belief accuracy", "timeseries", f"service:agents_belief_accuracy:ratio_5m{{{W}}}",
-                    "{{service_name}}", unit="percentunit", limits="belief_accuracy"),
+                    "{{service_name}}", unit="percentunit", limits="BeliefAccuracyLow"),
                 many("Free energy", "timeseries", (f"agents_belief_free_energy{{{W}}}", "{{agent_type}} mean"),
                      (f"agents_belief_free_energy_max{{{W}}}", "{{agent_type}} highest"), limits="free_energy",
                      signed=True),
@@ -241,12 +241,14 @@ CAPACITY: Final = Board(
                     unit="s", width=12, rare=True,
                     about="Nine times out of ten the truth lies between earliest and latest."),
                 one("Memory in six hours", "timeseries",
-                    f"clamp_min(sum by (service_name) "
-                    f"(predict_linear(process_memory_usage_bytes{{{W}}}[1h], 6*3600)), 0)",
-                    "{{service_name}}", unit="bytes", limits="service_memory", width=12,
-                    about="A straight line through the last hour; panels above know the day and an interval."),
+                    f"clamp_min(sum by (service_name) (predict_linear(process_memory_usage_bytes{{{W}}}[1h], 6*3600)"
+                    f" and process_memory_usage_bytes{{{W}}} offset 30m), 0)",
+                    "{{service_name}}", unit="bytes", limits="service_memory", width=12, rare=True,
+                    about="A straight line through the last hour, of what is half an hour old; panels above know the "
+                    "day and an interval."),
                 one("Requests in six hours", "timeseries", f"clamp_min(predict_linear(service:http_requests:rate_5m"
-                    f"{{{W}}}[1h], 6*3600), 0)", "{{service_name}}", unit="reqps", limits="request_rate", width=12),
+                    f"{{{W}}}[1h], 6*3600) and service:http_requests:rate_5m{{{W}}} offset 30m, 0)",
+                    "{{service_name}}", unit="reqps", limits="request_rate", width=12, rare=True),
             ),
         ),
         (
@@ -274,13 +276,13 @@ MEMORY: Final = Board(
                     limits="agent_memory_mean",
                     width=6),
                 one("Memory of an agent, largest", "stat", f"max(agents_memory_bytes{{{W}}})", unit="bytes",
-                    limits="agent_memory_max",
+                    limits="AgentMemoryHigh",
                     width=6),
                 one("Agents with twice the mean", "stat", f"count(agents_memory_bytes{{{W}}} > 2 * scalar("
                     f"avg(agents_memory_bytes{{{W}}}))) or vector(0)", width=6),
                 one("Ten largest agents", "bargauge", f"topk(10, agents_memory_bytes{{{W}}})", "{{agent_id}}",
                     unit="bytes",
-                    limits="agent_memory_max", width=12),
+                    limits="AgentMemoryHigh", width=12),
                 one("Memory of an agent by type, mean", "timeseries",
                     f"avg by (agent_type) (agents_memory_bytes{{{W}}})", "{{agent_type}}",
                     unit="bytes", limits="agent_memory_mean", width=12),

@@ -26,7 +26,7 @@ class Panel(NamedTuple):
         kind: how it is drawn.
         targets: its queries.
         unit: Grafana's unit id.
-        limits: name of a baseline in thresholds.yml whose warning and critical values are drawn, "" = none.
+        limits: name of a baseline, or of a rule where there is one, whose limits are drawn (thresholds.yml), "" = none.
         width: of 24 columns.
         about: what a reader should know.
         rare: no data is what a healthy system shows; else a test wants data.

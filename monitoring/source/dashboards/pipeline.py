@@ -194,10 +194,10 @@ DEPLOYMENTS: Final = Board(
     "Deployments and Gates",
     (
         (
-            "Versions side by side",
+            "Since the newest deployment",
             (
-                one("Hours since the newest deployment", "table", "sort((time() - max by (service_name, environment, "
-                    "service_version) (streams_deployment_started_seconds)) / 3600)", unit="none", width=24, rare=True,
+                one("Time since the newest deployment", "table", "sort(time() - max by (service_name, environment, "
+                    "service_version) (streams_deployment_started_seconds))", unit="s", width=24, rare=True,
                     about="Purple marks on all dashboards show where they began. Verdicts: on the operator's page."),
                 one("Failed steps by service", "timeseries", "service:agents_step_failures:ratio_5m",
                     "{{service_name}} {{agent_type}}", unit="percentunit", limits="agent_errors", width=12, rare=True),

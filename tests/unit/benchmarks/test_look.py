@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.look.__main__ import BOARDS
+from benchmarks.look.__main__ import BOARDS, chosen
 from benchmarks.look.perses import convert, marks
 
 FILES = sorted(BOARDS.glob("*.json"))
@@ -32,3 +32,8 @@ def test_a_graph_of_nodes_is_drawn_and_links_are_kept() -> None:
     kinds = {one["spec"]["display"]["name"]: one["spec"] for one in convert(board)["spec"]["panels"].values()}
     assert kinds["Service map"]["plugin"]["kind"] == "NodeGraph"
     assert kinds["Calls, most frequent"]["links"][0]["url"].startswith("${page}/#/traces")
+
+
+def test_all_are_drawn_where_nothing_is_chosen() -> None:
+    assert chosen("") == FILES
+    assert [board.stem for board in chosen("genai")] == ["agents-genai"]

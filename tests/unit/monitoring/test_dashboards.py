@@ -11,11 +11,13 @@ import yaml
 
 from monitoring.source.__main__ import FOLDER
 from monitoring.source.dashboards.board import BOARDS
+from monitoring.source.dashboards.limits import limits
 from monitoring.source.dashboards.panel import Board, Panel
 from streams.correlate.rules import load_thresholds
 from tests.unit.monitoring.test_rules import known, metrics_of
 
-BASELINES = load_thresholds((FOLDER / "thresholds.yml").read_text()).baselines
+THRESHOLDS = load_thresholds((FOLDER / "thresholds.yml").read_text())
+LIMITS = limits(THRESHOLDS)
 
 
 def panels(board: Board) -> list[Panel]:
@@ -40,7 +42,7 @@ def test_panels_are_complete_and_limits_known(board: Board) -> None:
     for panel in panels(board):
         assert panel.targets, panel.title
         assert 0 < panel.width <= 24, panel.title
-        assert not panel.limits or panel.limits in BASELINES, panel.title
+        assert not panel.limits or panel.limits in LIMITS, panel.title
     titles = [panel.title for panel in panels(board)]
     assert len(titles) == len(set(titles))
 
@@ -91,6 +93,21 @@ def test_from_an_agent_to_its_traces_and_logs_and_from_an_alert_to_its_incident(
         assert view is not None
         assert rf"[/^\/{view[1]}" in page, url
         assert all(label in targets for label in re.findall(r"(?:labels|fields)\.(\w+)", url)), url
+
+
+def test_a_line_is_where_the_alert_fires() -> None:
+    """No panel draws a baseline whose worst limit is that of a rule about the same metric, and whose other is not."""
+    drawn = {panel.limits for board in BOARDS for panel in panels(board) if panel.limits in THRESHOLDS.baselines}
+    apart = [
+        (name, rule.name)
+        for name in sorted(drawn)
+        for rule in THRESHOLDS.rules
+        if rule.name in LIMITS
+        and THRESHOLDS.baselines[name].metric in {selector.metric for selector in rule.selectors}
+        and THRESHOLDS.baselines[name].critical == LIMITS[rule.name].critical
+        and THRESHOLDS.baselines[name].warning != LIMITS[rule.name].warning
+    ]
+    assert apart == []
 
 
 def test_thresholds_ascend_as_grafana_wants_them() -> None:
