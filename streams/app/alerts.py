@@ -16,11 +16,13 @@ from streams.app.part import Restored, Tickless
 from streams.app.sink import Output, dead_letter_output
 from streams.correlate.ended import Ended
 from streams.correlate.operator import CorrelateOperator
-from streams.detect import ratios, registry
+from streams.detect import joint, ratios, registry
 from streams.detect.bands import BandOperator
 from streams.detect.capacity import Users
+from streams.detect.joint import Verdicts
 from streams.detect.operator import DetectOperator, DetectResult
 from streams.detect.ratios import RatioOperator
+from streams.detect.vectors import VectorOperator
 from streams.domain.alert import AlertTransition, encode_alert
 from streams.domain.anomaly import Anomaly, encode_anomaly
 from streams.domain.capacity import encode_uses
@@ -57,7 +59,8 @@ class AlertsPart(Tickless):
             were open before a restart, or had ended not long before. told: whether Alertmanager knows everything so
             far; while it does not, the snapshot waits (for :data:`LATE_SNAPSHOTS` times ``snapshot_every`` at most), so
             that a worker that dies now reads again what nobody was told.
-        make_bands, make_ratios: new operators of expected values and of error ratios, one per source topic.
+        make_bands, make_ratios, make_vectors: new operators of expected values, of error ratios and of features that
+            hang together, one per source topic.
         users: what uses resources that have a limit, in windows of ``step_ns``.
     """
 
@@ -72,6 +75,7 @@ class AlertsPart(Tickless):
     detector: str
     make_bands: Callable[[], BandOperator]
     make_ratios: Callable[[], RatioOperator]
+    make_vectors: Callable[[], VectorOperator]
     users: Users = field(default_factory=lambda: Users(()))
     step_ns: int = 0
     health: Health = field(default_factory=unobserved)
@@ -81,6 +85,7 @@ class AlertsPart(Tickless):
     detectors: dict[str, DetectOperator] = field(default_factory=dict)
     bands: dict[str, BandOperator] = field(default_factory=dict)
     ratios: dict[str, RatioOperator] = field(default_factory=dict)
+    vectors: dict[str, VectorOperator] = field(default_factory=dict)
     correlate: CorrelateOperator = field(init=False)
     source: Source = field(default_factory=Source)
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
@@ -114,6 +119,9 @@ class AlertsPart(Tickless):
         for topic, data in body.get("ratios", {}).items():  # the same of ratios
             self.ratios[topic] = self.make_ratios()
             self._restored("ratios", self.ratios[topic].restore(data.encode()))
+        for topic, data in body.get("vectors", {}).items():  # the same of vectors
+            self.vectors[topic] = self.make_vectors()
+            self._restored("vectors", self.vectors[topic].restore(data.encode()))
         self._restored("correlate", self.correlate.restore(body["correlate"].encode()).reason)
         self._applied = seat.applied
         self._ends = body["ends"]
@@ -124,7 +132,8 @@ class AlertsPart(Tickless):
 
     def reload(self, users: Users) -> None:
         """Goes on with what the makers give now: alerts of rules that stayed the same stay as they are, those of rules
-        that changed or went away are resolved with the next window; bands and ratios that are still asked for go on.
+        that changed or went away are resolved with the next window; bands, ratios and vectors that are still asked for
+        go on.
         """
         self.users = users
         for topic, bands in self.bands.items():
@@ -133,6 +142,9 @@ class AlertsPart(Tickless):
         for topic, shares in self.ratios.items():
             self.ratios[topic] = self.make_ratios()
             self._restored("ratios", self.ratios[topic].restore(shares.snapshot()))
+        for topic, vectors in self.vectors.items():
+            self.vectors[topic] = self.make_vectors()
+            self._restored("vectors", self.vectors[topic].restore(vectors.snapshot()))
         before = self.correlate
         self.correlate = self.make_correlate()
         self._restored("correlate", self.correlate.restore(before.snapshot()).reason)
@@ -203,13 +215,17 @@ class AlertsPart(Tickless):
             self.bands[batch.topic] = self.make_bands()
         if batch.topic not in self.ratios:
             self.ratios[batch.topic] = self.make_ratios()
+        if batch.topic not in self.vectors:
+            self.vectors[batch.topic] = self.make_vectors()
         self.bands[batch.topic].apply(batch)
         found, shares = self.detectors[batch.topic].apply(batch), self.ratios[batch.topic].apply(batch)
+        vectors = self.vectors[batch.topic].apply(batch)
         self.counts.scored += found.scored
         self.counts.warming_up += found.warming_up
-        self.counts.anomalies += len(found.anomalies) + len(shares)
+        self.counts.anomalies += len(found.anomalies) + len(shares) + len(vectors.anomalies)
         self._observe(found, len(shares))
-        return [*found.anomalies, *shares]
+        self._observe_vectors(vectors)
+        return [*found.anomalies, *shares, *vectors.anomalies]
 
     def _watermark_ns(self) -> int:
         """How far all sources are that still close windows; one that has closed none for long does not hold time up."""
@@ -235,6 +251,18 @@ class AlertsPart(Tickless):
         verdicts.labels(self.detector, "stale").inc(found.stale)
         verdicts.labels(self.detector, "refused").inc(found.refused)
         verdicts.labels(ratios.DETECTOR, "anomaly").inc(shares)
+
+    def _observe_vectors(self, found: Verdicts) -> None:
+        for verdict, count in (
+            ("normal", found.scored - len(found.anomalies)),
+            ("anomaly", len(found.anomalies)),
+            ("warming_up", found.warming_up),
+            ("incomplete", found.incomplete),
+            ("stale", found.stale),
+            ("refused", found.refused),
+        ):
+            if count:
+                self.health.detector_verdicts.labels(joint.DETECTOR, verdict).inc(count)
 
     def _transitions(self, transitions: Sequence[AlertTransition]) -> list[Output]:
         self.counts.transitions += len(transitions)
@@ -262,6 +290,7 @@ class AlertsPart(Tickless):
             "detect": {topic: detect.snapshot().decode() for topic, detect in self.detectors.items()},
             "bands": {topic: bands.snapshot().decode() for topic, bands in self.bands.items()},
             "ratios": {topic: operator.snapshot().decode() for topic, operator in self.ratios.items()},
+            "vectors": {topic: operator.snapshot().decode() for topic, operator in self.vectors.items()},
             "correlate": self.correlate.snapshot().decode(),
             "ends": self._ends,
             "ended": self._ended.dump(),

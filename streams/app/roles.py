@@ -35,6 +35,7 @@ from streams.detect.bands import BandOperator
 from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.operator import DetectOperator
 from streams.detect.ratios import RatioOperator
+from streams.detect.vectors import VectorOperator
 from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.capacity import Capacity
 from streams.domain.expected import Expected
@@ -198,6 +199,7 @@ class Roles:
             detector=settings.detector,
             make_bands=self._bands,
             make_ratios=self._ratios,
+            make_vectors=self._vectors,
             users=Users(self._thresholds.capacity),
             step_ns=self._step_ns,
             health=self._health,
@@ -219,6 +221,14 @@ class Roles:
     def _ratios(self) -> RatioOperator:
         return RatioOperator(
             self._thresholds.ratios,
+            self._spec.pane_ns,
+            threshold=self._settings.detector_threshold,
+            warmup_windows=self._settings.detector_warmup_windows,
+        )
+
+    def _vectors(self) -> VectorOperator:
+        return VectorOperator(
+            self._thresholds.vectors,
             self._spec.pane_ns,
             threshold=self._settings.detector_threshold,
             warmup_windows=self._settings.detector_warmup_windows,

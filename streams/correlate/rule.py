@@ -21,6 +21,7 @@ from streams.correlate.weights import Weights
 from streams.domain.capacity import Resource
 from streams.domain.ratio import Ratio
 from streams.domain.selector import OPERATORS, Selector
+from streams.domain.vector import Vector
 
 RuleKind = Literal["threshold", "absence", "anomaly", "novelty"]
 STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99", "max", "min", "sum", "rate", "growth_per_minute", "ratio")
@@ -163,6 +164,7 @@ class Thresholds:
     weights: Weights = field(default_factory=Weights)
     bands: tuple[Selector, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    vectors: tuple[Vector, ...] = ()
 
 
 def shortened(rule: Rule, ratio: float) -> Rule:

@@ -13,6 +13,8 @@ from streams.domain.capacity import Resource
 from streams.domain.fields import Fields
 from streams.domain.ratio import Ratio
 from streams.domain.selector import OPERATORS, Selector, read_selectors, read_where
+from streams.domain.vector import LEAST_FEATURES, MOST_FEATURES, Feature, Vector
+from streams.domain.vector import STATISTICS as OF_FEATURES
 from streams.domain.yamltext import load_yaml
 
 _SHARED: Final = {"kind", "unit", "levels", "keep_firing_seconds", "summary", "description", "runbook"}
@@ -32,7 +34,7 @@ LARGEST_N: Final = 100
 
 
 def load_thresholds(text: str) -> Thresholds:
-    """Rules, baselines, capacity, bands and ratios from YAML.
+    """Rules, baselines, capacity, bands, ratios and vectors from YAML.
 
     Raises:
         ConfigurationError: names the rule, the field, what is there and what is allowed.
@@ -48,7 +50,7 @@ def load_rules(text: str) -> tuple[Rule, ...]:
 def parse_thresholds(body: object) -> Thresholds:
     """The same from a mapping that is already parsed."""
     top = Fields("thresholds", body)
-    top.only({"version", "rules", "baselines", "bands", "capacity", "incidents", "ratios"})
+    top.only({"version", "rules", "baselines", "bands", "capacity", "incidents", "ratios", "vectors"})
     if top.integer("version", default=0, least=0) != 1:
         raise top.wrong("version", "1")
     rules = Fields("thresholds: rules", top.body.get("rules"))
@@ -61,6 +63,7 @@ def parse_thresholds(body: object) -> Thresholds:
         read_weights(top.body.get("incidents", {})),
         read_selectors(top, "bands") if "bands" in top.body else (),
         tuple(_ratio(str(name), item) for name, item in Fields("ratios", top.body.get("ratios", {})).body.items()),
+        tuple(_vector(str(name), item) for name, item in Fields("vectors", top.body.get("vectors", {})).body.items()),
     )
 
 
@@ -180,6 +183,23 @@ def _ratio(name: str, body: object) -> Ratio:
     fields.only({"numerator", "denominator", "group_by"})
     numerator, denominator = read_selectors(fields, "numerator"), read_selectors(fields, "denominator")
     return Ratio(name, numerator, denominator, tuple(sorted(fields.texts("group_by"))))
+
+
+def _vector(name: str, body: object) -> Vector:
+    fields = Fields(f"vector {name}", body)
+    fields.only({"features", "group_by"})
+    items = Fields(f"{fields.place}: features", fields.body.get("features", {})).body
+    if not LEAST_FEATURES <= len(items) <= MOST_FEATURES:
+        raise fields.wrong("features", f"{LEAST_FEATURES} to {MOST_FEATURES} of them, each with a name")
+    features = tuple(_feature(f"{fields.place}: {one}", str(one), item) for one, item in items.items())
+    return Vector(name, features, tuple(sorted(fields.texts("group_by"))))
+
+
+def _feature(place: str, name: str, body: object) -> Feature:
+    fields = Fields(place, body)
+    fields.only({"metric", "where", "statistic"})
+    selector = Selector(fields.text("metric"), read_where(fields, fields.body.get("where", {})))
+    return Feature(name, selector, fields.choice("statistic", OF_FEATURES))
 
 
 def _resource(name: str, body: object) -> Resource:

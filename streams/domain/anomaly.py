@@ -49,10 +49,11 @@ class Anomaly:
     """A window whose score passed the threshold.
 
     Attributes:
-        feature: what was scored: mean, rate or p95.
+        feature: what was scored: mean, rate or p95; of a vector the feature's own name.
         normal_at: the nearest value to the one seen that would have been no anomaly in this window (between it and the
             expected one, to a thousandth of the way); None where no value would have done.
         similar: earlier anomalies of this series and feature on the same side of what was expected, newest first.
+        told_by: the other features of a vector, from whose values the expected one was told; else none.
     """
 
     series: Series
@@ -65,6 +66,7 @@ class Anomaly:
     threshold: float
     normal_at: float | None = None
     similar: tuple[Finding, ...] = ()
+    told_by: tuple[tuple[str, float], ...] = ()
 
     @property
     def reason(self) -> str:
@@ -81,8 +83,10 @@ class Anomaly:
             )
         side = "above" if self.value > self.score.expected else "below"
         normal = "" if self.normal_at is None else f"; up to {self.normal_at:.4g} would have been normal"
+        others = ", ".join(f"{name} {value:.4g}" for name, value in self.told_by)
+        told = f" with {others}" if others else ""
         return (
-            f"{self.feature} {self.value:.4g} is {side} the {self.score.expected:.4g} expected "
+            f"{self.feature} {self.value:.4g} is {side} the {self.score.expected:.4g} expected{told} "
             f"({self.score.lower:.4g} to {self.score.upper:.4g}) after {self.score.seen_windows} windows{normal}"
         )
 
@@ -113,6 +117,7 @@ def encode_anomaly(anomaly: Anomaly) -> bytes:
             "drift_windows": anomaly.score.drift_windows,
             "normal_at": anomaly.normal_at,
             "similar": [[past.start_ns, past.value, past.score] for past in anomaly.similar],
+            "told_by": anomaly.told_by,
             "reason": anomaly.reason,
         }
     )
@@ -141,4 +146,5 @@ def decode_anomaly(value: bytes) -> Anomaly:
         body["threshold"],
         body.get("normal_at"),
         tuple(Finding(*past) for past in body.get("similar", ())),
+        tuple((name, value) for name, value in body.get("told_by", ())),
     )

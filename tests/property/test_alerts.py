@@ -17,7 +17,7 @@ from streams.domain.window import WindowBatch, encode_window_batch, split
 from tests.property.profile import seeded
 from tests.unit.window_batches import EPOCH, WINDOW, batch, series
 from tests.wiring.line import Line, Record
-from tests.wiring.test_parts import RULES, bands, shares, transitions
+from tests.wiring.test_parts import RULES, bands, shares, transitions, vectors
 
 AGENTS = tuple(series("heat", agent__id=f"a{i}") for i in range(4))
 run_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=6)
@@ -67,6 +67,7 @@ def make() -> AlertsPart:
         detector="novelty",
         make_bands=bands,
         make_ratios=shares,
+        make_vectors=vectors,
     )
 
 

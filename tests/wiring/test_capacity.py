@@ -22,7 +22,7 @@ from streams.publish.expected import BANDS, ExpectedCollector
 from tests.unit.detect.test_capacity import AGENTS, STEP_NS, part
 from tests.unit.window_batches import WINDOW, batch, series
 from tests.wiring.line import Line, Record
-from tests.wiring.test_parts import bands, shares
+from tests.wiring.test_parts import bands, shares, vectors
 
 
 def uses() -> list[Record]:
@@ -78,6 +78,7 @@ def test_windows_of_the_step_say_what_they_use_record_by_record() -> None:
             detector="novelty",
             make_bands=bands,
             make_ratios=shares,
+            make_vectors=vectors,
             users=Users((AGENTS,)),
             step_ns=STEP_NS,
         ),

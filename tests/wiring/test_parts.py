@@ -23,15 +23,18 @@ from streams.app.traces import TracesPart
 from streams.correlate.bounds import Bounds
 from streams.correlate.operator import CorrelateOperator
 from streams.correlate.rules import load_rules
+from streams.detect import joint
 from streams.detect.bands import BandOperator
 from streams.detect.operator import DetectOperator
 from streams.detect.ratios import RatioOperator
+from streams.detect.vectors import VectorOperator
 from streams.domain.alert import AlertTransition, decode_alert
 from streams.domain.anomaly import decode_anomaly
 from streams.domain.ratio import Ratio
 from streams.domain.selector import Selector
 from streams.domain.source import SourceLog
 from streams.domain.trace import TraceRecord, decode_trace
+from streams.domain.vector import Feature, Vector
 from streams.domain.window import encode_window_batch, split
 from streams.publish.deadletter import read_dead_letter
 from streams.trace.assembly import TraceOperator
@@ -61,6 +64,15 @@ def small_records() -> Iterator[None]:
     """Every window of the metrics role travels as one record per series."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "split", lambda batch: split(batch, 1))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_vectors() -> Iterator[None]:
+    """Sixty windows are enough to judge some."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joint, "SETTLE_WINDOWS", 4)
+        patch.setattr(joint, "MATURE_WINDOWS", 5)
         yield
 
 
@@ -217,7 +229,7 @@ def window_log(seed: int, windows: int = 60, chunk_series: int = 2) -> list[Reco
 
 def learnt(line: Line) -> list[dict[str, bytes]]:
     assert isinstance(line.part, AlertsPart)
-    operators = (line.part.bands, line.part.ratios)
+    operators = (line.part.bands, line.part.ratios, line.part.vectors)
     return [{topic: operator.snapshot() for topic, operator in one.items()} for one in operators]
 
 
@@ -228,6 +240,11 @@ def bands() -> BandOperator:
 def shares() -> RatioOperator:
     failed = Ratio("steps.failed", (Selector("steps", (("outcome", ("failure",)),)),), (Selector("steps"),), ())
     return RatioOperator([failed], WINDOW, threshold=0.99, warmup_windows=20)
+
+
+def vectors() -> VectorOperator:
+    features = (Feature("heat", Selector("heat"), "mean"), Feature("steps", Selector("steps"), "rate"))
+    return VectorOperator([Vector("work", features, ())], WINDOW, threshold=0.99, warmup_windows=20)
 
 
 def alerts_part() -> AlertsPart:
@@ -243,6 +260,7 @@ def alerts_part() -> AlertsPart:
         detector="novelty",
         make_bands=bands,
         make_ratios=shares,
+        make_vectors=vectors,
     )
 
 
@@ -256,6 +274,7 @@ def test_alerts(seed: int, lengths: list[int], crashes: list[int], depth: int) -
     assert transitions(crashed) == transitions(calm)
     assert learnt(crashed) == learnt(calm)
     assert transitions(calm)
+    assert any(decode_anomaly(r.value or b"").detector == "vector" for r in calm.topics[topics.ANOMALIES])
     assert {r.value for r in crashed.topics[topics.ANOMALIES]} == {r.value for r in calm.topics[topics.ANOMALIES]}
 
 

@@ -18,6 +18,7 @@ from streams.correlate.weights import Weights
 from streams.detect.bands import BandOperator
 from streams.detect.capacity import CapacityOperator, Users
 from streams.detect.ratios import RatioOperator
+from streams.detect.vectors import VectorOperator
 from streams.domain.alert import decode_alert
 from streams.domain.incident import decode_incident
 from tests.unit.detect.test_capacity import AGENTS, STEP_NS
@@ -41,22 +42,23 @@ def outputs(part: Part, log: Sequence[Record], change: Callable[[], None] | None
     return found
 
 
-def test_alerts_bands_and_ratios_go_on() -> None:
+def test_alerts_bands_ratios_and_vectors_go_on() -> None:
     calm, changed = alerts_part(), alerts_part()
     log = window_log(3)
     assert outputs(changed, log, lambda: changed.reload(Users(()))) == outputs(calm, log)
-    for operators in ("bands", "ratios"):
+    for operators in ("bands", "ratios", "vectors"):
         before, after = getattr(calm, operators), getattr(changed, operators)
         assert len(before) == 2
         assert [before[topic].snapshot() for topic in before] == [after[topic].snapshot() for topic in before]
 
 
-def test_bands_and_ratios_that_are_gone_end_and_alerts_of_rules_that_are_gone_are_resolved() -> None:
+def test_bands_ratios_and_vectors_that_are_gone_end_and_alerts_of_rules_that_are_gone_are_resolved() -> None:
     part, log = alerts_part(), window_log(3)
 
     def change() -> None:
         part.make_bands = lambda: BandOperator([], lambda *_: (0.0, 0.0), WINDOW)
         part.make_ratios = lambda: RatioOperator([], WINDOW, threshold=0.99, warmup_windows=20)
+        part.make_vectors = lambda: VectorOperator([], WINDOW, threshold=0.99, warmup_windows=20)
         part.make_correlate = lambda: CorrelateOperator(())
         assert part.correlate.active()
         part.reload(Users(()))
@@ -64,6 +66,7 @@ def test_bands_and_ratios_that_are_gone_end_and_alerts_of_rules_that_are_gone_ar
     made = outputs(part, log, change)
     assert not any(len(bands) for bands in part.bands.values())
     assert not any(len(shares) for shares in part.ratios.values())
+    assert not any(len(vectors) for vectors in part.vectors.values())
     alerts = [decode_alert(o.value or b"") for o in made if o.topic == topics.ALERTS]
     last = {alert.fingerprint: alert.state for alert in alerts}
     assert set(last.values()) == {"resolved"}

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from agents_emitter.simulator.metrics import METRICS
 from streams.correlate.rule import shortened
 from streams.correlate.rules import load_rules, load_thresholds, parse_thresholds
 from streams.correlate.weights import Weights
 from streams.domain.alert import SEVERITIES
 from streams.domain.selector import Selector
+from streams.domain.vector import Feature
 from streams.errors import ConfigurationError
 from tests.unit.correlate.scenes import RULES, THRESHOLDS, rule
 from tests.unit.window_batches import series
@@ -99,7 +101,7 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (
         ["rulez"],
         {},
-        "rulez is not a field; the fields are bands, baselines, capacity, incidents, ratios, rules, version",
+        "rulez is not a field; the fields are bands, baselines, capacity, incidents, ratios, rules, vectors, version",
     ),
     ([*MEMORY, "metric"], None, r"rule AgentMemoryHigh: metric is missing; write a text"),
     ([*MEMORY, "kind"], "magic", r"rule AgentMemoryHigh: kind is 'magic'; write one of threshold, absence, anomaly"),
@@ -199,6 +201,37 @@ def test_limits_of_capacity_are_those_of_the_rules_and_baselines() -> None:
 def test_a_wrong_resource_says_what_to_write(line: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(f"capacity r: {says}")):
         load_thresholds(f"version: 1\nrules: {{}}\ncapacity:\n  r: {line}\n")
+
+
+def test_features_of_a_vector_are_read_in_order() -> None:
+    (work,) = load_thresholds(TEXT).vectors
+    assert work.features[0] == Feature("steps", Selector("agents.steps"), "rate")
+    assert "agent.id" in work.group_by, "all of an agent is in one partition"
+    assert {feature.selector.metric for feature in work.features} <= set(METRICS)
+
+
+FEATURE = "{metric: m, statistic: mean}"
+
+
+@pytest.mark.parametrize(
+    ("features", "says"),
+    [
+        (
+            f"{{a: {FEATURE}}}",
+            "vector v: features is {'a': {'metric': 'm', 'statistic': 'mean'}}; write 2 to 16 of them",
+        ),
+        ("[a, b]", "vector v: features: is ['a', 'b']; write a mapping of fields"),
+        (
+            f"{{a: {FEATURE}, b: {{metric: m, statistic: p95}}}}",
+            "vector v: b: statistic is 'p95'; write one of",
+        ),
+        (f"{{a: {FEATURE}, b: {{statistic: mean}}}}", "vector v: b: metric is missing"),
+        (f"{{a: {FEATURE}, b: {{metric: m, statistic: mean, unit: s}}}}", "b: unit is not a field"),
+    ],
+)
+def test_a_wrong_vector_says_what_to_write(features: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
+        load_thresholds(f"version: 1\nrules: {{}}\nvectors:\n  v:\n    group_by: [a]\n    features: {features}\n")
 
 
 def test_weights_are_settings_of_the_file() -> None:
