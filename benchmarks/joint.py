@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -159,17 +159,15 @@ def best(runs: list[Run], scores: list[np.ndarray]) -> float:
     return max(judged, key=lambda pair: pair[0]["found_ratio"] - 0.05 * pair[0]["false_per_10000"])[1]
 
 
-def compare(seeds: int) -> dict[str, Any]:
-    """All detectors on all faults."""
+def compare(seeds: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Figures of each detector on all faults."""
     runs = [run(fault, seed) for fault in FAULTS for seed in range(seeds)]
-    report = {}
     for name, (judge, threshold) in DETECTORS.items():
         begun = time.process_time()
         scores = judge([one.vectors for one in runs])
         rate = round(len(runs) * LENGTH / (time.process_time() - begun))
         chosen = best(runs, scores) if threshold is None else threshold
-        report[name] = {**figures(runs, scores, chosen), "vectors_per_cpu_second": rate}
-    return report
+        yield name, {**figures(runs, scores, chosen), "vectors_per_cpu_second": rate}
 
 
 def main() -> None:
@@ -179,8 +177,10 @@ def main() -> None:
     parser.add_argument("--week", type=int, metavar="AGENTS", help="count false alarms of a healthy week instead")
     parser.add_argument("--json", action="store_true", help="the last line is JSON")
     chosen = parser.parse_args()
-    report = false_alarms(chosen.week) if chosen.week else compare(chosen.seeds)
-    print("\n".join(f"{name:<48}{row}" for name, row in report.items()))
+    report: dict[str, Any] = {}
+    for name, row in false_alarms(chosen.week) if chosen.week else compare(chosen.seeds):
+        report[name] = row
+        print(f"{name:<48}{row}", flush=True)
     if chosen.json:
         print(json.dumps(report))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -107,20 +107,19 @@ def judged(agents: Sequence[F64]) -> tuple[list[list[int]], Counter[str]]:
     return passed, fates
 
 
-def false_alarms(agents: int) -> dict[str, Any]:
+def false_alarms(agents: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Anomalies, and findings that 3 of 5 windows confirm, per agent and week, by kind of agent.
 
     Args:
         agents: of each kind.
     """
-    report: dict[str, Any] = {}
     for place, (kind, make) in enumerate(AGENTS.items()):
         made = [make(np.random.default_rng([9, place, number])) for number in range(agents)]
         begun = time.process_time()
         passed, fates = judged(made)
         seconds = time.process_time() - begun
         alarms = [_episodes(windows) for windows in passed]
-        report[kind] = {
+        row = {
             "vectors": agents * WINDOWS,
             **fates,
             "anomalies_per_agent_week": round(sum(map(len, passed)) / agents, 3),
@@ -128,4 +127,4 @@ def false_alarms(agents: int) -> dict[str, Any]:
             "alarms_worst_agent": max(alarms),
             "vectors_per_cpu_second": round(agents * WINDOWS / seconds),
         }
-    return report
+        yield kind, row
