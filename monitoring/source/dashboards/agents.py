@@ -18,9 +18,8 @@ OVERVIEW: Final = Board(
                     width=3, about="Critical and high, as the stream sees them; Incidents and Alerts has the rest."),
                 one("Error budget left", "stat", "min(slo:budget_left:ratio)", unit="percentunit", wrong="negative",
                     width=3, about="Of the objective that has least of it; SLO rules say which.", rare=True),
-                one("Failed steps", "stat", f"sum(rate(agents_steps_total{{{W},outcome=~\"failure|timeout\"}}[5m])) / "
-                    f"sum(rate(agents_steps_total{{{W}}}[5m]))", unit="percentunit", limits="agent_errors", width=3,
-                    rare=True),
+                one("Failed steps", "stat", f"max(service:agents_step_failures:ratio_5m{{{W}}})", unit="percentunit",
+                    limits="agent_errors", width=3, rare=True, about="Of the kind of agents that fails most."),
                 one("Requests", "stat", f"sum(service:http_requests:rate_5m{{{W}}})", unit="reqps", width=3),
                 one("Active agents", "stat", f"sum(agents_active{{{W}}})", limits="active_agents", width=3),
                 one("Workers down", "stat", 'count(up{job="streams"} == 0) or vector(0)', wrong="any", width=3),
