@@ -8,11 +8,13 @@ that one is, wherever a rule finds something.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.spankeys import ATTRIBUTES, FIELDS
 from streams.decode.wire import read_field
 from streams.domain.kernel import kernel
 
@@ -57,8 +59,15 @@ WORDS: Final[dict[int, tuple[str, ...]]] = {
 
 _AT, _DOT, _HYPHEN, _SPACE, _COLON, _SLASH = 64, 46, 45, 32, 58, 47
 _LEAST_DIGITS, _MOST_DIGITS = 13, 19
+_OTHER: Final = 15
 _SEARCHED_BYTES: Final = 256
 """So far before an ``@`` is looked for the begin of an address."""
+
+RESOURCE_NAMES: Final = (
+    *("service.name", "service.version", "service.instance.id", "host.name", "deployment.environment.name"),
+    *("agents.type", "gen_ai.tool.type", "gen_ai.request.temperature", "gen_ai.response.finish_reasons"),
+)
+"""Further names that are common in spans, beside those that decode knows."""
 
 
 class _Tree(NamedTuple):
@@ -101,18 +110,32 @@ def _class(byte: int) -> int:
     return 0
 
 
-def _places(words: list[tuple[bytes, int]], classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """bool[2^15]: whether something may be found where bytes of three classes stand, looked at from the third.
+def _common(classes: NDArray[np.uint8]) -> Counter[tuple[int, ...]]:
+    """How often three classes follow each other in names that nearly every span has."""
+    texts = [classes[list(f'"{name}"'.encode())].tolist() for name in (*ATTRIBUTES, *FIELDS, *RESOURCE_NAMES)]
+    return Counter(three for text in texts for three in zip(text, text[1:], text[2:], strict=False))
 
-    A word that begins with the three; an ``@``; a digit of a card's begin behind no letter or digit. 32 KB: what the
-    nearest cache of a core holds.
+
+def _places(words: list[tuple[bytes, int]], classes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """uint16[2^15]: what may be found where bytes of three classes stand, looked at from the third.
+
+    Bit i: the three are those from place i on of a word. Of each word the ones that common names have least are taken:
+    its first three stand in one of sixteen places of usual spans (``gen``, ``inp``). The highest bit: an ``@``, or a
+    digit of a card's begin behind no letter or digit. A word with another one in it that is enough is left out.
     """
-    found = np.zeros((32, 32, 32), np.bool_)
+    found = np.zeros((32, 32, 32), np.uint16)
+    common = _common(classes)
+    enough = [word for word, kind in words if kind == ANY]
     for word, _ in words:
-        found[tuple(classes[byte] for byte in word[:3])] = True
-    found[:, :, classes[_AT]] = True
+        if any(other in word and other != word for other in enough):
+            continue
+        threes = [tuple(classes[list(word[at : at + 3])].tolist()) for at in range(min(len(word) - 2, _OTHER))]
+        at = min(range(len(threes)), key=lambda place: common[threes[place]])
+        found[threes[at]] |= np.uint16(1 << at)
+    other = np.uint16(1 << _OTHER)
+    found[:, :, classes[_AT]] |= other
     alone = [number for number in range(32) if not 1 <= number <= 28]
-    found[:, alone, classes[ord("2")]] = True
+    found[:, alone, classes[ord("2")]] |= other
     return found.reshape(-1)
 
 
@@ -123,7 +146,9 @@ _LETTERS: Final = _MADE.letters
 _FOLLOWING: Final = _MADE.following
 _KINDS: Final = _MADE.kinds
 _CLASSES: Final = np.array([_class(byte) for byte in range(256)], np.uint8)
-_PLACES: Final = _places(_ALL, _CLASSES)
+_OFFSETS: Final = _places(_ALL, _CLASSES)
+_PLACES: Final = _OFFSETS != 0
+"""bool[2^15], 32 KB: what the nearest cache of a core holds."""
 
 
 @kernel
@@ -222,19 +247,22 @@ def _suspicious(buf: Any, begin: int, end: int) -> bool:
     for at in range(begin, end):
         byte = buf[np.uint64(at)]  # unsigned: nothing is counted from the end
         key = ((key << np.uint64(5)) | np.uint64(_CLASSES[byte])) & np.uint64(0x7FFF)
-        if _PLACES[key] and _is_found(buf, begin, at, end):
+        if _PLACES[key] and _is_found(buf, begin, at, end, _OFFSETS[key]):
             return True
     return False
 
 
 @kernel
-def _is_found(buf: Any, begin: int, at: int, end: int) -> bool:
-    """Whether there is something for which the byte at ``at`` is the place to look."""
+def _is_found(buf: Any, begin: int, at: int, end: int, offsets: int) -> bool:
+    """Whether there is something for which the byte at ``at`` is the place to look; ``offsets``: of the three bytes."""
     byte = buf[at]
     if byte == _AT:
         return _is_address(buf, begin, at, end)
-    if at - 2 >= begin and _begins_word(buf, begin, at - 2, end):
-        return True
+    first, rest = at - 2, np.int64(offsets) & ((1 << _OTHER) - 1)
+    while rest != 0 and first >= begin:
+        if rest & 1 and _begins_word(buf, begin, first, end):
+            return True
+        first, rest = first - 1, rest >> 1
     return 50 <= byte <= 54 and _begins_card(buf, begin, at, end)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.app.sendbatch import MAX_BYTES, Content, SendBatch, encode_batch, fitting
@@ -43,6 +43,7 @@ def test_the_same_records_as_aiokafka(records: list[Content]) -> None:
     assert read(encode_batch(records, TIME_MS)) == read(theirs(records))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

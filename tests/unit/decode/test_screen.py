@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from agents_emitter.redaction import Redactor
+from streams.decode import screen
 from streams.decode.run import HeadCache, decode_run
 from streams.decode.screen import suspects
 from streams.decode.spans import SpanDecoder
@@ -48,6 +49,14 @@ def test_what_redaction_changes_is_suspected(text: str) -> None:
     if redactor.text(text) != text:
         assert suspected(text.encode()) == [True]
         assert suspected(orjson.dumps({"a": text})) == [True]
+
+
+@pytest.mark.parametrize("word", [word for words in screen.WORDS.values() for word in words])
+def test_every_word_is_found_wherever_it_stands(word: str) -> None:
+    """Each is looked for by three bytes somewhere in it."""
+    raw = word.encode()
+    places = (raw, raw.upper() + b"=", b" " + raw + b" ", b'"name":"' + raw + b'"', b"\x0a\x02" + raw.title() + b"\x12")
+    assert suspected(*(place for place in places)) == [True] * len(places)
 
 
 @pytest.mark.parametrize("name", [*CONTENT_NAMES, *SECRET_NAMES, "token", "userToken", "otp", "card_pin", "set-cookie"])
