@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +17,18 @@ from streams.api.ledger import Ledger
 from streams.api.logs.query import LogReader
 from streams.api.tokens import Token, allows, bearer
 from streams.api.tracequery import TraceReader
+from streams.correlate.rehearsal import Rehearsal
+from streams.correlate.rule import Rule
 from streams.gate.book import GateBook
 from streams.gate.verdict import Verdict
 from streams.records.gatecheck import Question, check, fill
+from streams.records.rulereplay import rehearsed
 from streams.settings import Settings
 
 T = TypeVar("T")
 Judge = Callable[[Settings, GateBook, Question, Callable[[], int]], Awaitable[Verdict]]
 Fill = Callable[[Settings, GateBook, Callable[[], int]], Awaitable[None]]
+Rehearse = Callable[[Settings, Sequence[Rule], int], Awaitable[tuple[Rehearsal, int]]]
 LOCAL = "local"
 """Who asks where there are no tokens: somebody on this machine."""
 
@@ -39,7 +43,9 @@ class Context:
         clock_ns: now.
         ledger: where what is said is written.
         judge: the verdict on a version, see :func:`streams.records.gatecheck.check`.
+        rehearse: what rules would have told, see :func:`streams.records.rulereplay.rehearsed`.
         fill: gives a book its windows, see :func:`streams.records.gatecheck.fill`.
+        rehearsing: held while rules are rehearsed: one rehearsal at a time.
         caught_up: by name of a feeder: set when it has read what was there at the start.
         failures: by name of a feeder: why it is not running.
     """
@@ -50,6 +56,8 @@ class Context:
     ledger: Ledger
     judge: Judge = check
     fill: Fill = fill
+    rehearse: Rehearse = rehearsed
+    rehearsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     caught_up: Mapping[str, asyncio.Event] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from streams import topics
-from streams.app.history import History
 from streams.publish.deadletter import DeadLetter, read_dead_letter
+from streams.records.history import History
 from streams.settings import Settings
 
 DAY_SECONDS: Final = 86_400.0

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import orjson
 
 from streams import topics
-from streams.app.history import History
 from streams.domain.trace import decode_trace
+from streams.records.history import History
 from streams.settings import Settings
 from streams.trace.cost import Price
 from streams.trace.report import Question, Ranges, answer

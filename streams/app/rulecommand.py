@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from streams import topics
-from streams.app.history import History
 from streams.app.textfile import text_of
 from streams.errors import ConfigurationError
 from streams.settings import Settings
@@ -21,8 +18,6 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from streams.correlate.rehearsal import Rehearsal
     from streams.correlate.rule import Rule
-    from streams.domain.anomaly import Anomaly
-    from streams.domain.series import Series
 
 FIXTURES: Final = Path("monitoring/rulefixtures.yml")
 SHOWN_TIMES: Final = 5
@@ -49,7 +44,7 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
         ConfigurationError: a file cannot be read or used. ServiceUnavailable: no broker, or the topics are missing.
     """
     from streams.correlate.fixture import failures, load_fixtures  # NumPy: every start of the command would wait for it
-    from streams.correlate.rehearsal import Rehearsal
+    from streams.records.rulereplay import rehearsed
 
     if arguments.action == "check":
         files = arguments.files or [settings.thresholds_path]
@@ -62,8 +57,7 @@ def run(settings: Settings, arguments: argparse.Namespace, now_ns: int) -> tuple
         return (1 if wrong else 0), [*wrong, f"{path}: {good} of {len(rules)} rules do as their fixtures say"]
     if not arguments.since > 0:
         raise ConfigurationError(f"--since is {arguments.since:g}; write a number of seconds above 0")
-    rehearsal = Rehearsal(rules, settings.pane_seconds)
-    unreadable = asyncio.run(_replay(settings, rehearsal, now_ns - round(arguments.since * 1e9)))
+    rehearsal, unreadable = asyncio.run(rehearsed(settings, rules, now_ns - round(arguments.since * 1e9)))
     return 0, _json(rehearsal, unreadable) if arguments.json else _table(rehearsal, unreadable)
 
 
@@ -77,40 +71,10 @@ def _rules(path: Path, settings: Settings) -> Sequence[Rule]:
         raise ConfigurationError(f"{path}: {error}") from error
 
 
-async def _replay(settings: Settings, rehearsal: Rehearsal, since_ns: int) -> int:
-    """Anomalies first, by window; then the windows in the order of their partitions. How many records are neither."""
-    from streams.domain.anomaly import decode_anomaly
-    from streams.domain.window import WindowAssembler, decode_window_batch
-
-    strange: dict[tuple[int, Series], list[Anomaly]] = defaultdict(list)
-    anomalies = History(topics.ANOMALIES, decode_anomaly)
-    async for past in anomalies.since(settings, since_ns):
-        strange[past.body.start_ns, past.body.series].append(past.body)
-    assemblers: dict[int, WindowAssembler] = defaultdict(WindowAssembler)
-    windows = History(topics.WINDOWS, decode_window_batch)
-    async for record, batch in windows.since(settings, since_ns):
-        if batch.end_ns - batch.start_ns != round(settings.pane_seconds * 1e9):
-            continue
-        whole = assemblers[record.partition].add(batch)
-        if whole is not None:
-            found = [one for series in whole.series for one in strange.get((whole.start_ns, series), ())]
-            rehearsal.apply(record.partition, whole, found)
-    return anomalies.unreadable + windows.unreadable
-
-
 def _json(rehearsal: Rehearsal, unreadable: int) -> list[str]:
-    rules: dict[str, Any] = {
-        name: {
-            "fired": outcome.fired,
-            "pending": outcome.pending,
-            "resolved": outcome.resolved,
-            "groups": len(outcome.groups),
-            "worst": outcome.worst,
-            "began_ns": outcome.began_ns,
-        }
-        for name, outcome in rehearsal.outcomes.items()
-    }
-    return [orjson.dumps({"windows": rehearsal.windows, "unreadable_records": unreadable, "rules": rules}).decode()]
+    from streams.records.rulereplay import summary
+
+    return [orjson.dumps(summary(rehearsal, unreadable)).decode()]
 
 
 def _table(rehearsal: Rehearsal, unreadable: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""YAML as people write it in our files: safe, and no key twice."""
+"""YAML as people write it in our files: safe, no key twice, nothing that stands for much more than is written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ import yaml
 from streams.errors import ConfigurationError
 
 
-class _WrittenTwice(Exception):
-    """A key of a mapping, and its line."""
+class _Refused(Exception):
+    """What is YAML and not taken: says what, with its line."""
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice: the second would silently win."""
+    """SafeLoader that refuses a key written twice (the second would silently win) and aliases.
+
+    Nine lines of aliases of aliases stand for a hundred million values, which a message about one of them would write.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise _Refused(f"an alias (line {self.peek_event().start_mark.line + 1}): write out what it stands for")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
@@ -24,20 +32,20 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, Hashable):
                 break  # the base says what is wrong with it
             if key in seen:
-                raise _WrittenTwice(f"{key} is written twice (line {key_node.start_mark.line + 1})")
+                raise _Refused(f"{key} is written twice (line {key_node.start_mark.line + 1})")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def load_yaml(place: str, text: str) -> object:
-    """YAML in which no key may be written twice.
+    """YAML in which no key may be written twice and nothing stands for something else.
 
     Raises:
-        ConfigurationError: it is not YAML, or a key is written twice; names ``place``.
+        ConfigurationError: it is not YAML, a key is written twice, or there is an alias; names ``place``.
     """
     try:
         return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         raise ConfigurationError(f"{place}: not YAML: {error}") from error
-    except _WrittenTwice as error:
+    except _Refused as error:
         raise ConfigurationError(f"{place}: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,6 +25,8 @@ from streams.api.logs.writer import LogWriter
 from streams.api.server import make_app
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
+from streams.correlate.rehearsal import Rehearsal
+from streams.correlate.rule import Rule
 from streams.domain.baseline import decode_pinned, encode_pinned
 from streams.domain.control import Close, Unlink, decode_control
 from streams.domain.deployment import decode_deployment
@@ -45,6 +47,8 @@ from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import incident
 from tests.unit.trace.drawing import EPOCH, span
 from tests.unit.trace.reference import trace_record
+from tests.unit.window_batches import batch as window_batch
+from tests.unit.window_batches import series as batch_series
 
 SECOND = 10**9
 BODY = {"deployment_id": "shop-2", "service": "shop", "version": "2", "baseline_version": "1", "strategy": "canary"}
@@ -403,6 +407,43 @@ def test_an_alert_is_taken_out_of_an_incident_where_it_can_be(scene: Scene) -> N
     assert [asked(*one) for one in refused] == [409, 409, 409, 404, 404, 422]
     assert asked("1", "a", " ") == 422
     assert len(scene.ledger.written) == 1
+
+
+def test_rules_are_tried_on_what_has_been(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[tuple[str, ...], int]] = []
+
+    async def rehearse(_: Settings, rules: Sequence[Rule], since_ns: int) -> tuple[Rehearsal, int]:
+        asked.append((tuple(rule.name for rule in rules), since_ns))
+        made = Rehearsal(rules)
+        for number in range(3):
+            made.apply(0, window_batch(number, {batch_series("load", "gauge", agent__id="a1"): [50.0]}))
+        return made, 1
+
+    scene.context.rehearse = rehearse
+    text = (
+        "version: 1\nrules:\n  Load: {metric: load, statistic: max, window_seconds: 10, group_by: [agent.id], "
+        "summary: s, "
+        "levels: [{severity: high, threshold: 10}]}\n"
+    )
+    status, found = scene.post("rules/replay", {"rules": text, "since_seconds": 60})
+    assert (status, found["windows"], found["unreadable_records"], found["since_seconds"]) == (200, 3, 1, 60)
+    outcome = found["rules"]["Load"]
+    assert (outcome["fired"], outcome["groups"], outcome["worst"]) == (1, 1, "high")
+    assert scene.post("rules/replay", {})[1]["rules"].keys() >= {"AgentMemoryHigh"}
+    assert [(names[0], (scene.now_ns - since) // SECOND) for names, since in asked[:1]] == [("Load", 60)]
+    assert (scene.now_ns - asked[1][1]) // SECOND == 3600
+    status, refused = scene.post("rules/replay", {"rules": "rules: ["})
+    assert (status, "these rules cannot be used" in refused["detail"]) == (422, True)
+    assert scene.post("rules/replay", {"since_seconds": 0})[0] == 422
+
+    async def slow(*_: Any) -> tuple[Rehearsal, int]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    scene.context.rehearse = slow
+    monkeypatch.setattr("streams.api.routes.rules.REPLAY_SECONDS", 0.01)
+    status, refused = scene.post("rules/replay", {})
+    assert (status, "ask for less" in refused["detail"]) == (503, True)
 
 
 def test_how_far_the_pipeline_is_and_what_became_of_events(scene: Scene, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from streams.errors import ConfigurationError
         ("a: 2026-13-45", "gates: not YAML"),
         ("a: !!python/object:os.system {}", "gates: not YAML"),
         ("[" * 5_000, "gates: not YAML"),
+        ("a: &a 1\nb: *a", r"gates: an alias \(line 2\)"),
+        ("a: &a [x]\nb: &b [*a, *a]", r"gates: an alias \(line 2\)"),
     ],
 )
 def test_what_is_refused_names_the_place(text: str, message: str) -> None:

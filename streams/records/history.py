@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams import topics
-from streams.app.admin import describe_topics
 from streams.errors import ServiceUnavailable
 from streams.records.cluster import Cluster, cluster_of
 from streams.records.end import read_to_end
+from streams.records.partitions import partitions_of
 from streams.settings import Settings
 
 MS_NS = 1_000_000
@@ -53,11 +53,9 @@ class History(Generic[T]):
 
 
 async def _records(settings: Settings, topic: str, since_ns: int) -> AsyncIterator[ConsumerRecord]:
-    partitions = dict(await describe_topics(settings))[topics.BY_NAME[topic]]
-    if not partitions:
-        raise ServiceUnavailable(f"{topic} is missing at {settings.brokers}: run `streams topics create`")
+    partitions = await partitions_of(cluster_of(settings), [topic])
     try:
-        begin = await _begin(cluster_of(settings), topic, partitions, since_ns // MS_NS)
+        begin = await _begin(cluster_of(settings), partitions, since_ns // MS_NS)
         async for record in read_to_end(cluster_of(settings), begin, max_bytes=topics.BY_NAME[topic].max_record_bytes):
             if record.value is not None:
                 yield record
@@ -65,12 +63,12 @@ async def _records(settings: Settings, topic: str, since_ns: int) -> AsyncIterat
         raise ServiceUnavailable(f"cannot read {topic} at {settings.brokers}: {error}") from error
 
 
-async def _begin(brokers: Cluster, topic: str, partitions: int, since_ms: int) -> dict[TopicPartition, int]:
+async def _begin(brokers: Cluster, partitions: Sequence[TopicPartition], since_ms: int) -> dict[TopicPartition, int]:
     """Where each partition's records of that time begin; partitions without any are left out."""
     consumer = AIOKafkaConsumer(**brokers.arguments, enable_auto_commit=False)
     await consumer.start()
     try:
-        wanted = {TopicPartition(topic, number): max(since_ms, 0) for number in range(partitions)}
+        wanted = dict.fromkeys(partitions, max(since_ms, 0))
         consumer.assign(list(wanted))
         found = await consumer.offsets_for_times(wanted)
         return {tp: place.offset for tp, place in found.items() if place is not None}
