@@ -22,7 +22,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise _Refused(f"an alias (line {self.peek_event().start_mark.line + 1}): write out what it stands for")
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call] - the stubs lack its type
+            raise _Refused(f"an alias (line {line}): write out what it stands for")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
