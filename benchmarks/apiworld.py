@@ -22,6 +22,8 @@ from streams.api.ledger import Ledger
 from streams.api.logs.writer import LogWriter
 from streams.api.tracewriter import Fetched as FetchedTrace
 from streams.api.tracewriter import TraceWriter
+from streams.correlate.rehearsal import Rehearsal
+from streams.correlate.rule import Rule
 from streams.domain.alert import decode_alert, encode_alert
 from streams.domain.audit import Entry, decode_entry
 from streams.domain.baseline import Pinned, encode_pinned
@@ -112,7 +114,7 @@ def world(folder: Path, now_ns: int) -> Context:
     (folder / "key").write_bytes(bytes(range(32)))
     stores = {"api_store_path": board, "trace_store_path": folder / "traces.sqlite3"}
     settings = Settings(**stores, commands_key_file=str(folder / "key"), api_requests_per_second=1e5)
-    context = Context(settings, (), lambda: now_ns, BoardLedger(board), undecided, unfilled)
+    context = Context(settings, (), lambda: now_ns, BoardLedger(board), undecided, unfilled, unheard)
     traces = TraceWriter(settings.trace_store_path, topics.TRACES)
     traces.write([FetchedTrace(0, 0, encode_trace(TRACE))])
     traces.close()
@@ -143,6 +145,11 @@ async def _written(ledger: Ledger) -> None:
 async def undecided(_: Settings, book: GateBook, question: Question, clock_ns: Callable[[], int]) -> Verdict:
     """What the gates say where there is no window."""
     return book.verdict(question.version, question.baseline, clock_ns())
+
+
+async def unheard(settings: Settings, rules: Sequence[Rule], since_ns: int) -> tuple[Rehearsal, int]:
+    """As if there were no windows."""
+    return Rehearsal(rules, settings.pane_seconds), 0
 
 
 async def unfilled(settings: Settings, book: GateBook, clock_ns: Callable[[], int]) -> None:

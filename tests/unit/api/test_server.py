@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from agents_emitter.events import encode_log_batch
 from agents_emitter.redaction import Redactor
-from benchmarks.apiworld import BoardLedger, deployment, pinned, unfilled
+from benchmarks.apiworld import BoardLedger, deployment, pinned, unfilled, unheard
 from streams import topics
 from streams.api.agents.writer import AgentWriter
 from streams.api.board.writer import BoardWriter, Fetched
@@ -75,7 +75,9 @@ def client_of(files: tuple[Path, Path], tokens: str = "") -> TestClient:
     )
     ledger = BoardLedger(files[0])
     ledger.written.append((topics.BASELINES, pinned().key, encode_pinned(pinned())))
-    context = Context(settings, read_tokens(lines, "tokens"), lambda: 100 * SECOND, ledger, fill=unfilled)
+    context = Context(
+        settings, read_tokens(lines, "tokens"), lambda: 100 * SECOND, ledger, fill=unfilled, rehearse=unheard
+    )
     return TestClient(make_app(context), "http://127.0.0.1:8180", raise_server_exceptions=False)
 
 
@@ -196,6 +198,7 @@ def test_without_read_models_it_says_so(tmp_path: Path) -> None:
 
 
 WRITERS = {"control": {"operate", "admin"}, "deployments": {"deploy", "admin"}, "baselines": {"deploy", "admin"}}
+WRITERS["rules"] = WRITERS["control"]
 """By the tag of a route: who may write there. Reading is allowed to all."""
 
 

@@ -2,110 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
-from agents_emitter.events import encode_log_batch
-from agents_emitter.redaction import Redactor
-from benchmarks.apiworld import BoardLedger, pinned
+from benchmarks.apiworld import pinned
 from streams import topics
-from streams.api.agents.writer import AgentWriter
-from streams.api.board.writer import BoardWriter, Fetched
-from streams.api.context import Context
-from streams.api.logs.writer import LogWriter
-from streams.api.server import make_app
-from streams.api.tracewriter import Fetched as FetchedTrace
-from streams.api.tracewriter import TraceWriter
-from streams.correlate.rehearsal import Rehearsal
-from streams.correlate.rule import Rule
 from streams.domain.baseline import decode_pinned, encode_pinned
 from streams.domain.control import Close, Unlink, decode_control
 from streams.domain.deployment import decode_deployment
 from streams.domain.incident import Member, encode_incident
 from streams.domain.incident import Status as IncidentStatus
-from streams.domain.progress import Standing, encode_standing
-from streams.domain.trace import encode_trace
-from streams.domain.window import encode_window_batch
 from streams.errors import ServiceUnavailable
 from streams.gate.book import GateBook
-from streams.gate.verdict import GateResult, Status, Verdict
+from streams.gate.verdict import Verdict
 from streams.records.gatecheck import Question
 from streams.settings import Settings
 from streams.subscribe import commandhook
 from streams.subscribe.commands import checked
+from tests.unit.api.scene import Scene
 from tests.unit.gate.test_scenarios import USUAL, windows
-from tests.unit.gate.windows import series, window
 from tests.unit.subscribe.drawing import incident
-from tests.unit.trace.drawing import EPOCH, span
-from tests.unit.trace.reference import trace_record
-from tests.unit.window_batches import batch as window_batch
-from tests.unit.window_batches import series as batch_series
 
 SECOND = 10**9
 BODY = {"deployment_id": "shop-2", "service": "shop", "version": "2", "baseline_version": "1", "strategy": "canary"}
 TARGET, KEY = "ab" * 8, b"0123456789abcdef"
-
-
-@dataclass
-class Scene:
-    """An API whose clock and gates the test holds."""
-
-    client: TestClient
-    ledger: BoardLedger
-    context: Context
-    now_ns: int = 100 * SECOND
-    verdict: Status = "pass"
-    asked: tuple[str, str, Question] | None = None
-
-    async def judge(self, _: Settings, book: GateBook, question: Question, clock_ns: Callable[[], int]) -> Verdict:
-        self.asked = (book.service, book.environment, question)
-        gate = GateResult("errors", "steps", "ratio", "1", "check", self.verdict, True, "why", "<", 0.05, 0.01)
-        return Verdict(book.profile.name, self.verdict, (gate,), clock_ns(), 0.0)
-
-    def post(self, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
-        answer = self.client.post(f"/api/v1/{path}", json=body, headers=headers)
-        return answer.status_code, answer.json()
-
-    def get(self, path: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.client.get(f"/api/v1/{path}").json()
-        return found
-
-    def state(self, name: str = "shop-2") -> str:
-        return str(self.get(f"deployments/{name}")["deployment"]["state"])
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    board = tmp_path / "board.sqlite3"
-    BoardWriter(board).close()
-    agents = AgentWriter(tmp_path / "board-agents.sqlite3", 10.0)
-    rows = [(series("agents.memory", "2", **{"agent.id": "planner-1"}), [1e6])]
-    agents.write([Fetched(topics.WINDOWS, 0, 0, 6_000, encode_window_batch(window(9, rows)))])
-    agents.close()
-    logs = LogWriter(tmp_path / "board-logs.sqlite3", Redactor())
-    row = {"body": "slow", "attributes": {"code.function.name": "chat"}}
-    logs.write([Fetched(topics.LOGS, 0, 0, 6_000, encode_log_batch({}, [row], producer="p", seq=0))])
-    logs.close()
-    ledger = BoardLedger(board)
-    traces = TraceWriter(tmp_path / "traces.sqlite3", topics.TRACES)
-    spans = [span("r", 0, 50, trace="ef" * 16), span("c", 1, 20, "r", trace="ef" * 16, error="no")]
-    traces.write([FetchedTrace(0, 0, encode_trace(trace_record("ef" * 16, spans)))])
-    traces.close()
-    settings = Settings(api_store_path=board, trace_store_path=tmp_path / "traces.sqlite3")
-    context = Context(settings, (), lambda: 0, ledger)
-    with TestClient(make_app(context), "http://localhost", raise_server_exceptions=False) as client:
-        made = Scene(client, ledger, context)
-        context.clock_ns, context.judge = lambda: made.now_ns, made.judge
-        yield made
 
 
 def test_the_same_request_again_changes_nothing_and_another_is_refused(scene: Scene) -> None:
@@ -407,183 +334,6 @@ def test_an_alert_is_taken_out_of_an_incident_where_it_can_be(scene: Scene) -> N
     assert [asked(*one) for one in refused] == [409, 409, 409, 404, 404, 422]
     assert asked("1", "a", " ") == 422
     assert len(scene.ledger.written) == 1
-
-
-def test_rules_are_tried_on_what_has_been(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[tuple[str, ...], int]] = []
-
-    async def rehearse(_: Settings, rules: Sequence[Rule], since_ns: int) -> tuple[Rehearsal, int]:
-        asked.append((tuple(rule.name for rule in rules), since_ns))
-        made = Rehearsal(rules)
-        for number in range(3):
-            made.apply(0, window_batch(number, {batch_series("load", "gauge", agent__id="a1"): [50.0]}))
-        return made, 1
-
-    scene.context.rehearse = rehearse
-    text = (
-        "version: 1\nrules:\n  Load: {metric: load, statistic: max, window_seconds: 10, group_by: [agent.id], "
-        "summary: s, "
-        "levels: [{severity: high, threshold: 10}]}\n"
-    )
-    status, found = scene.post("rules/replay", {"rules": text, "since_seconds": 60})
-    assert (status, found["windows"], found["unreadable_records"], found["since_seconds"]) == (200, 3, 1, 60)
-    outcome = found["rules"]["Load"]
-    assert (outcome["fired"], outcome["groups"], outcome["worst"]) == (1, 1, "high")
-    assert scene.post("rules/replay", {})[1]["rules"].keys() >= {"AgentMemoryHigh"}
-    assert [(names[0], (scene.now_ns - since) // SECOND) for names, since in asked[:1]] == [("Load", 60)]
-    assert (scene.now_ns - asked[1][1]) // SECOND == 3600
-    status, refused = scene.post("rules/replay", {"rules": "rules: ["})
-    assert (status, "these rules cannot be used" in refused["detail"]) == (422, True)
-    assert scene.post("rules/replay", {"since_seconds": 0})[0] == 422
-
-    async def slow(*_: Any) -> tuple[Rehearsal, int]:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    scene.context.rehearse = slow
-    monkeypatch.setattr("streams.api.routes.rules.REPLAY_SECONDS", 0.01)
-    status, refused = scene.post("rules/replay", {})
-    assert (status, "ask for less" in refused["detail"]) == (503, True)
-
-
-def test_how_far_the_pipeline_is_and_what_became_of_events(scene: Scene, tmp_path: Path) -> None:
-    scene.now_ns = 100_000 * SECOND
-    writer, told = BoardWriter(tmp_path / "board.sqlite3"), []
-    for minute in range(70):
-        for partition in range(2):
-            fates = {"late": 2 * minute, "duplicate": partition, "rejected": minute if partition else 0, "overflow": 0}
-            at_ns = scene.now_ns - (69 - minute) * 60 * SECOND
-            far = (5, 1.5, 3.0) if partition else (7, 0.5, 9.0)
-            told.append(encode_standing(Standing("metrics", topics.METRICS, partition, at_ns, fates, *far)))
-    gone = Standing("traces", topics.SPANS, 0, scene.now_ns - 61 * SECOND, {"late": 3}, 1_000, 99.0, 99.0)
-    told += [encode_standing(gone), b"{"]
-    writer.write([Fetched(topics.PROGRESS, 0, n, 6_000, value) for n, value in enumerate(told)])
-    found = scene.get("monitoring/stats?window=300")["pipeline"]
-    assert (found["lag_records"], found["lag_seconds"], found["watermark_delay_seconds"]) == (12, 1.5, 9.0)
-    assert [found[name] for name in ("late", "duplicate", "rejected", "overflow")] == [20, 0, 5, 0]
-    assert (found["partitions"], found["partitions_silent"]) == (3, 1)
-    assert scene.get("monitoring/stats?window=3600")["pipeline"]["late"] == 240
-    writer.write(
-        [Fetched(topics.PROGRESS, 0, 200, 6_000, encode_standing(replace(gone, fates={"late": 1}, at_ns=scene.now_ns)))]
-    )
-    assert scene.get("monitoring/stats?window=60")["pipeline"]["late"] == 4 + 1, "its state began anew"
-    writer.prune(86_400, scene.now_ns + 7_300 * SECOND)
-    assert scene.get("monitoring/stats")["pipeline"]["partitions"] == 0, "nobody asks for what was longer ago"
-    assert (writer.unreadable, writer.pruned) == (1, 142)
-
-
-def test_figures_of_all_agents_are_of_the_window_and_none_where_none_is_of_now(scene: Scene, tmp_path: Path) -> None:
-    def of(metric: str, *values: float, **labels: str) -> tuple[Any, list[float]]:
-        return series(metric, "2", **labels), list(values)
-
-    agent = {"agent.id": "planner-1"}
-    work = [
-        of("agents.steps", 90.0, outcome="success", **agent),
-        of("agents.steps", 10.0, outcome="timeout", **agent),
-        of("agents.inference.operations", 50.0, outcome="success"),
-        of("agents.inference.duration", *[0.1] * 90, *[0.4] * 10, **agent),
-        of("agents.coordination.requests", 19.0, outcome="success"),
-        of("agents.coordination.requests", 1.0, outcome="failure"),
-        of("agents.coordination.sessions.active", 2.0, 4.0, coordination_type="x"),
-        of("agents.coordination.sessions.active", 1.0, coordination_type="y"),
-        of("agents.belief.predictions", 3.0, correct="true"),
-        of("agents.belief.predictions", 1.0, correct="false"),
-        of("agents.belief.free_energy", 1.0, 3.0),
-        of("agents.lifecycle.events", 1.0, event="restart", **agent),
-        of("gen_ai.client.token.usage", 100.0, 50.0, **{"gen_ai.token.type": "input"}),
-    ]
-    scene.now_ns = 10_000 * SECOND
-    writer = AgentWriter(tmp_path / "board-agents.sqlite3", 10.0)
-    batches = [window(999, work), window(960, [of("agents.steps", 7.0, **agent)]), window(999, work[:2], partition=1)]
-    writer.write(
-        [Fetched(topics.WINDOWS, 0, n + 1, 6_000, encode_window_batch(batch)) for n, batch in enumerate(batches)]
-    )
-    found = scene.get("monitoring/stats?window=60")
-    assert (found["status"], found["agents"]["active"]) == ("ok", 1)
-    assert found["pipeline"] == {
-        **dict.fromkeys(("watermark_delay_seconds", "lag_records", "lag_seconds")),
-        **dict.fromkeys(("late", "duplicate", "rejected", "overflow")),
-        "windows_age_seconds": 0.0,
-        "dead_letters": 0,
-        "partitions": 0,
-        "partitions_silent": 0,
-    }
-    assert (found["agents"]["started"], found["agents"]["stopped"]) == (1.0, 0.0)
-    assert found["steps"] == {"count": 200.0, "error_ratio": 0.1}
-    times = found["inferences"]
-    assert (times["count"], times["error_ratio"], times["timed"]) == (50.0, 0.0, 100)
-    assert (times["p50_seconds"], times["p99_seconds"]) == (pytest.approx(0.1, rel=0.02), pytest.approx(0.4, rel=0.02))
-    assert found["coordination"] == {"requests": 20.0, "success_ratio": 0.95, "p95_seconds": None, "sessions": 4.0}
-    beliefs = {"updates": None, "error_ratio": None, "accuracy_ratio": 0.75, "free_energy": 2.0}
-    assert (found["beliefs"], found["tokens"]) == (beliefs, {"input": 150.0, "output": None})
-    assert scene.get("monitoring/stats?window=3600")["steps"]["count"] == 207.0
-    assert scene.client.get("/api/v1/monitoring/stats?window=7").status_code == 422
-    scene.now_ns += 121 * SECOND
-    found = scene.get("monitoring/stats")
-    assert (found["status"], found["steps"], found["agents"]["active"]) == (
-        "no_data",
-        {"count": None, "error_ratio": None},
-        None,
-    )
-    assert found["pipeline"]["windows_age_seconds"] == 121.0
-    scene.ledger.broken = True
-    assert scene.get("monitoring/stats")["pipeline"]["dead_letters"] is None, "nobody knows"
-    writer.prune(60, scene.now_ns)
-    assert writer._db.execute("SELECT count(*) FROM activity").fetchone() == (0,)
-    writer.close()
-
-
-def test_health_follows_the_baselines_and_says_where_nothing_is_known(scene: Scene, tmp_path: Path) -> None:
-    def say(memory: float, pane: int) -> None:
-        agents = AgentWriter(tmp_path / "board-agents.sqlite3", 10.0)
-        offset = agents.offsets().get((topics.WINDOWS, 0), 0)
-        rows = [(series("agents.memory", "2", **{"agent.id": "planner-1"}), [memory])]
-        agents.write([Fetched(topics.WINDOWS, 0, offset, 6_000, encode_window_batch(window(pane, rows)))])
-        agents.close()
-
-    found = scene.get("system/metrics/health")
-    checks = {check["name"]: check for check in found["checks"]}
-    assert (found["status"], found["agents"]) == ("healthy", {"alive": 1})
-    assert (checks["agent_memory_max"]["value"], checks["agent_memory_max"]["status"]) == (1e6, "ok")
-    assert (checks["belief_accuracy"]["value"], checks["belief_accuracy"]["status"]) == (None, "no_data")
-    assert found["topics"] == [{"topic": topics.WINDOWS, "records": 1, "newest_record": "1970-01-01T00:00:06.000Z"}]
-    for memory, status in ((3.4e7, "degraded"), (3.7e7, "unhealthy"), (1e6, "healthy")):
-        scene.now_ns += 100 * SECOND
-        say(memory, scene.now_ns // (10 * SECOND) - 1)
-        assert scene.get("system/metrics/health")["status"] == status
-    event = scene.context.caught_up = {"board": asyncio.Event()}
-    assert scene.get("system/metrics/health")["status"] == "degraded"
-    event["board"].set()
-    assert scene.get("system/metrics/health")["status"] == "healthy"
-    scene.context.failures["board"] = "no broker"
-    assert scene.get("system/metrics/health")["feeders"][0]["detail"] == "no broker"
-    scene.now_ns += 121 * SECOND
-    found = scene.get("system/metrics/health")
-    assert (found["status"], found["agents"], found["checks"][-1]["value"]) == ("unhealthy", {"no_data": 1}, 121.0)
-    (tmp_path / "board-agents.sqlite3").unlink()
-    AgentWriter(tmp_path / "board-agents.sqlite3", 10.0).close()
-    assert scene.get("system/metrics/health")["status"] == "no_data"
-
-
-def test_traces_are_analysed_beside_those_before(scene: Scene) -> None:
-    scene.now_ns = EPOCH + 60 * SECOND
-    found = scene.get("traces/analysis?time_window=120")
-    assert (found["traces"], found["baseline_traces"], found["cut"]) == (1, 0, False)
-    assert [(one["name"], one["count"], one["new"]) for one in found["errors"]] == [("c", 1, True)]
-    assert scene.get("traces/analysis?time_window=120&version=2")["errors"] == []
-    scene.now_ns += 120 * SECOND
-    found = scene.get("traces/analysis?time_window=120")
-    assert (found["traces"], found["baseline_traces"], found["errors"]) == (0, 1, [])
-
-
-def test_rules_are_those_of_the_file(scene: Scene) -> None:
-    rules = {one["name"]: one for one in scene.get("rules")["rules"]}
-    assert rules["AgentMemoryHigh"]["levels"][0]["threshold"] == 36_175_872
-    assert scene.get("rules/AgentMemoryHigh")["rule"] == rules["AgentMemoryHigh"]
-    assert scene.client.get("/api/v1/rules/None").status_code == 404
-    scene.context.settings = replace(scene.context.settings, thresholds_path=Path("none.yml"))
-    answer = scene.client.get("/api/v1/rules")
-    assert (answer.status_code, "STREAMS_THRESHOLDS_PATH=none.yml" in answer.json()["detail"]) == (503, True)
 
 
 def test_examples_are_what_is_answered(scene: Scene) -> None:

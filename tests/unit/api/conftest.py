@@ -1,0 +1,3 @@
+"""The API of the tests, for all of them."""
+
+from tests.unit.api.scene import scene as scene
