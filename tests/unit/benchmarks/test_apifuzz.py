@@ -16,8 +16,9 @@ NEVER_WELL = {
     "POST /api/v1/deployments/{deployment_id}/complete",
     "POST /api/v1/baselines",
     "POST /api/v1/incidents/{incident_id}/merge",
+    "POST /api/v1/incidents/{incident_id}/unlink",
 }
-"""An endless stream, what needs windows (there are none), and what needs the name of a second incident."""
+"""An endless stream, what needs windows (there are none), what needs a second incident or an alert that is in one."""
 
 
 def test_every_answer_is_one_that_the_description_names(tmp_path: Path) -> None:
