@@ -92,6 +92,7 @@ class _Run:
 
     def __init__(self, offset: int) -> None:
         self.offset = np.array([offset])
+        self.timestamp_ms = np.array([0])
 
 
 def _never(*_: Any) -> Any:
