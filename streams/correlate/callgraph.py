@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -130,12 +130,15 @@ class CallGraph:
 
     def dependents(self, place: str) -> set[str]:
         """All that suffer from it directly or through others, itself included."""
-        found, waiting = {place}, [place]
-        while waiting:
-            new = self.above(waiting.pop()) - found
-            found |= new
-            waiting.extend(new)
-        return found
+        return reached_by(place, self.above)
+
+    def calls(self, place: str) -> bool:
+        """Whether it calls anything."""
+        return bool(self.callees.get(place))
+
+    def suffering_since(self, place: str) -> list[int]:
+        """When each of the calls to it began to suffer."""
+        return [self.edges[caller, place].suffers_since_ns for caller in self.suffered_by.get(place, ())]
 
     def dump(self) -> list[Any]:
         """As JSON-able data, longest unseen first."""
@@ -154,3 +157,13 @@ class CallGraph:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Edges as (client, server)."""
         return iter(self.edges)
+
+
+def reached_by(place: str, step: Callable[[str], set[str]]) -> set[str]:
+    """A place and all that is reached from it by any number of steps."""
+    found, waiting = {place}, [place]
+    while waiting:
+        new = step(waiting.pop()) - found
+        found |= new
+        waiting.extend(new)
+    return found

@@ -11,6 +11,7 @@ import orjson
 from streams.correlate.affinity import Episode, episode
 from streams.correlate.callgraph import CallGraph
 from streams.correlate.cause import rank
+from streams.correlate.remembered import Remembered, Suffered, remember
 from streams.correlate.suppression import Reason, Suppression
 from streams.correlate.weights import Weights
 from streams.domain.alert import SEVERITIES, AlertTransition, decode_alert, encode_alert
@@ -25,6 +26,7 @@ class CaseFile:
     Bounded by the operator that owns it; of a member's beginnings the last :data:`MAX_BEGINNINGS` are kept.
 
     Attributes:
+        suffered: calls around it that suffered while it was open.
         apart: incidents that somebody has parted from this one: no link makes them one again.
     """
 
@@ -38,6 +40,7 @@ class CaseFile:
         self.resolved_by = ""
         self.reopened = 0
         self.merged_into = ""
+        self.suffered: Suffered = {}
         self.apart: set[str] = set()
         self.last: Incident | None = None
 
@@ -97,6 +100,7 @@ class CaseFile:
         self.opened_at_ns = min(self.opened_at_ns, other.opened_at_ns)
         self.resolved_at_ns = 0 if self.firing() else max(self.resolved_at_ns, other.resolved_at_ns)
         self.resolved_by = "" if self.firing() else self.resolved_by
+        self.suffered = other.suffered | self.suffered
         self.apart = (self.apart | other.apart) - {self.incident_id, other.incident_id}
         other.members, other.merged_into = {}, self.incident_id
 
@@ -121,7 +125,7 @@ class CaseFile:
             )
             return self.last
         causes = self.last.causes if self.resolved_at_ns and self.last is not None else ()
-        causes = causes or rank(list(self.members.values()), graph, deployments, weights)
+        causes = causes or self._ranked(graph, deployments, weights)
         told = self._incident(causes, suppression, now_ns, revision, weights)
         if self.last is not None and told == replace(
             self.last, revision=told.revision, updated_at_ns=told.updated_at_ns
@@ -129,6 +133,11 @@ class CaseFile:
             return None
         self.last = told
         return told
+
+    def _ranked(self, graph: CallGraph, deployments: Mapping[str, int], weights: Weights) -> tuple[Cause, ...]:
+        members = list(self.members.values())
+        remember(self.suffered, (member.service for member in members), graph)
+        return rank(members, Remembered(graph, self.suffered), deployments, weights)
 
     def _incident(
         self, causes: tuple[Cause, ...], suppression: Suppression, now_ns: int, revision: int, weights: Weights
@@ -193,6 +202,7 @@ class CaseFile:
             "resolved_at_ns": self.resolved_at_ns,
             "reopened": self.reopened,
             "resolved_by": self.resolved_by,
+            "suffered": [[*key, since_ns] for key, since_ns in self.suffered.items()],
             "apart": sorted(self.apart),
             "last": orjson.Fragment(encode_incident(self.last)) if self.last else None,
         }
@@ -206,6 +216,7 @@ def restored_case(row: Mapping[str, Any], weights: Weights) -> CaseFile:
     case.why, case.begun = dict(row["why"]), dict(row["begun"])
     case.opened_at_ns, case.resolved_at_ns = row["opened_at_ns"], row["resolved_at_ns"]
     case.reopened, case.resolved_by = row["reopened"], row.get("resolved_by", "")  # older snapshots have none
+    case.suffered = {(client, server): since_ns for client, server, since_ns in row.get("suffered", ())}
     case.apart = set(row.get("apart", ()))
     case.last = decode_incident(orjson.dumps(row["last"])) if row["last"] else None
     return case

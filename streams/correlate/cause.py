@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.correlate.affinity import Episode
-from streams.correlate.callgraph import CallGraph
+from streams.correlate.remembered import Remembered
 from streams.correlate.weights import Weights
 from streams.domain.incident import Cause, CauseKind
 
@@ -34,13 +34,13 @@ class _Case:
 
 
 def rank(
-    members: Sequence[Episode], graph: CallGraph, deployments: Mapping[str, int], weights: Weights
+    members: Sequence[Episode], graph: Remembered, deployments: Mapping[str, int], weights: Weights
 ) -> tuple[Cause, ...]:
     """The likeliest causes of an incident, best first, at most :data:`MAX_CAUSES`.
 
     Args:
         members: all episodes of the incident, at least one.
-        graph: who suffers from whom now.
+        graph: who suffers from whom, or did while the incident was open.
         deployments: service -> event time of its newest deployment.
         weights: see :class:`Weights`.
     """
@@ -54,7 +54,7 @@ def rank(
     return tuple(Cause(case.kind, case.place, round(case.score, 4), tuple(case.reasons)) for case in cases[:MAX_CAUSES])
 
 
-def _places(services: Iterable[str], graph: CallGraph) -> list[str]:
+def _places(services: Iterable[str], graph: Remembered) -> list[str]:
     """Services with alerts, and everything below them that calls suffer from: it may send no alerts of its own."""
     found = set(services)
     waiting = sorted(found)
@@ -69,7 +69,7 @@ def _case(
     place: str,
     members: Sequence[Episode],
     places: Mapping[str, int],
-    graph: CallGraph,
+    graph: Remembered,
     deployments: Mapping[str, int],
     weights: Weights,
 ) -> _Case:
@@ -91,8 +91,8 @@ def _case(
     return case
 
 
-def _kind(place: str, own: Sequence[Episode], graph: CallGraph) -> CauseKind:
-    if not own and not graph.callees.get(place):
+def _kind(place: str, own: Sequence[Episode], graph: Remembered) -> CauseKind:
+    if not own and not graph.calls(place):
         return "dependency"
     return "agent" if _name(place, own) != place else "service"
 
@@ -103,10 +103,10 @@ def _name(place: str, own: Sequence[Episode]) -> str:
     return agents.pop() if len(agents) == 1 else place
 
 
-def _earliness(place: str, own: Sequence[Episode], members: Sequence[Episode], graph: CallGraph) -> float:
+def _earliness(place: str, own: Sequence[Episode], members: Sequence[Episode], graph: Remembered) -> float:
     """1 for the first onset, 0 for the last. What has no alerts began when the calls to it did."""
     begun = [member.transition.starts_at_ns for member in own]
-    begun += [graph.edges[key].suffers_since_ns for key in _edges_to(place, graph)] if not own else []
+    begun += graph.suffering_since(place) if not own else []
     return _since(min(begun), members) if begun else 0.0
 
 
@@ -114,11 +114,6 @@ def _since(begun_ns: int, members: Sequence[Episode]) -> float:
     onsets = [member.transition.starts_at_ns for member in members]
     first, last = min(onsets), max(onsets)
     return 1.0 if last == first else min(1.0, max(0.0, (last - begun_ns) / (last - first)))
-
-
-def _edges_to(place: str, graph: CallGraph) -> Iterator[tuple[str, str]]:
-    for caller in graph.suffered_by.get(place, ()):
-        yield caller, place
 
 
 def _deployed(
@@ -134,7 +129,7 @@ def _deployed(
 
 
 def _silence(
-    members: Sequence[Episode], places: Mapping[str, int], graph: CallGraph, weights: Weights
+    members: Sequence[Episode], places: Mapping[str, int], graph: Remembered, weights: Weights
 ) -> Iterator[_Case]:
     silent = [member for member in members if member.family == "silence"]
     agents = sorted({member.agent or member.service for member in silent})
