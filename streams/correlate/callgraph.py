@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -128,10 +128,6 @@ class CallGraph:
         """Who calls it and suffers from it."""
         return self.callers.get(place, set()) if place in self.silent else self.suffered_by.get(place, set())
 
-    def dependents(self, place: str) -> set[str]:
-        """All that suffer from it directly or through others, itself included."""
-        return reached_by(place, self.above)
-
     def calls(self, place: str) -> bool:
         """Whether it calls anything."""
         return bool(self.callees.get(place))
@@ -159,9 +155,10 @@ class CallGraph:
         return iter(self.edges)
 
 
-def reached_by(place: str, step: Callable[[str], set[str]]) -> set[str]:
-    """A place and all that is reached from it by any number of steps."""
-    found, waiting = {place}, [place]
+def reached_by(places: Iterable[str], step: Callable[[str], set[str]]) -> set[str]:
+    """Places and all that is reached from them by any number of steps."""
+    found = set(places)
+    waiting = list(found)
     while waiting:
         new = step(waiting.pop()) - found
         found |= new

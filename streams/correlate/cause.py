@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.correlate.affinity import Episode
+from streams.correlate.callgraph import reached_by
 from streams.correlate.remembered import Remembered
 from streams.correlate.weights import Weights
 from streams.domain.incident import Cause, CauseKind
@@ -56,13 +57,7 @@ def rank(
 
 def _places(services: Iterable[str], graph: Remembered) -> list[str]:
     """Services with alerts, and everything below them that calls suffer from: it may send no alerts of its own."""
-    found = set(services)
-    waiting = sorted(found)
-    while waiting:
-        new = graph.below(waiting.pop()) - found
-        found |= new
-        waiting.extend(sorted(new))
-    return sorted(found)
+    return sorted(reached_by(services, graph.below))
 
 
 def _case(

@@ -39,7 +39,7 @@ class Remembered:
 
     def dependents(self, place: str) -> set[str]:
         """All that suffer or suffered from it directly or through others, itself included."""
-        return reached_by(place, self.above)
+        return reached_by([place], self.above)
 
     def calls(self, place: str) -> bool:
         """Whether it calls anything."""
@@ -53,13 +53,7 @@ class Remembered:
 
 def remember(suffered: Suffered, services: Iterable[str], graph: CallGraph) -> None:
     """Adds the calls below these services that suffer now; of those that are known the first time stays."""
-    waiting = sorted(set(services))
-    seen = set(waiting)
-    while waiting:
-        place = waiting.pop()
+    for place in sorted(reached_by(services, lambda one: graph.suffering.get(one, set()))):
         for server in sorted(graph.suffering.get(place, ())):
             if len(suffered) < MAX_SUFFERED:
                 suffered.setdefault((place, server), graph.edges[place, server].suffers_since_ns)
-            if server not in seen:
-                seen.add(server)
-                waiting.append(server)
