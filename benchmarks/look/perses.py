@@ -65,12 +65,24 @@ def _panel(one: Mapping[str, Any]) -> dict[str, Any]:
     elif kind == "PieChart":
         spec |= {"radius": 60, "legend": {"position": "right", "mode": "list"}}
     elif kind == "Table":
-        spec = {"density": "compact"}
+        spec = {"density": "compact", "cellSettings": [*map(_word, _words(defaults))]}
+        spec |= {"transforms": [{"kind": "MergeSeries", "spec": {}}]} if len(one["targets"]) > 1 else {}
     display = {"name": one["title"], "description": one.get("description", "")}
     body = {"display": display, "plugin": {"kind": kind, "spec": spec}}
     body["queries"] = [_query(target) for target in one["targets"]]
     body["links"] = [{"name": way["title"], "url": way["url"]} for way in defaults.get("links", ())]
     return {"kind": "Panel", "spec": body}
+
+
+def _words(defaults: Mapping[str, Any]) -> list[tuple[str, Mapping[str, str]]]:
+    return [found for mapping in defaults.get("mappings") or () for found in mapping["options"].items()]
+
+
+def _word(said: tuple[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A cell that says a word in place of a value."""
+    value, shown = said
+    condition = {"kind": "Value", "spec": {"value": value}}
+    return {"condition": condition, "text": shown["text"], "textColor": _COLOURS[shown["color"]]}
 
 
 def marks(board: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -40,6 +40,7 @@ from streams.domain.alert import SEVERITIES, AlertTransition
 from streams.domain.capacity import Capacity
 from streams.domain.expected import Expected
 from streams.domain.incident import Incident
+from streams.domain.judged import DeploymentVerdict
 from streams.publish.access import Access
 from streams.publish.alertmanager import AlertmanagerPublisher, AlertmanagerSettings
 from streams.publish.health import Health
@@ -310,6 +311,11 @@ class Roles:
         """What is used of what has a limit, as values, where this worker adds it up. As :meth:`progress`."""
         parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
         return [c for part in parts if isinstance(part, CapacityPart) for c in part.operator.capacities()]
+
+    def verdicts(self) -> list[DeploymentVerdict]:
+        """What gates last said of the newest deployments, where this worker keeps incidents. As :meth:`progress`."""
+        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        return [one for part in parts if isinstance(part, IncidentsPart) for one in part.deployed.verdicts()]
 
     def expected(self) -> list[Expected]:
         """What is expected of the series that this worker judges, as values. As :meth:`progress`."""

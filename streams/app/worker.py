@@ -27,6 +27,7 @@ from streams.app.telling import progress_task
 from streams.app.warmup import warm_up, warm_up_detection, warm_up_spans
 from streams.domain.capacity import Capacity
 from streams.domain.expected import Expected
+from streams.domain.judged import DeploymentVerdict
 from streams.errors import ConfigurationError, ServiceUnavailable, Stalled, StateEpochError, StateError
 from streams.publish.capacity import CapacityCollector
 from streams.publish.expected import ExpectedCollector
@@ -34,6 +35,7 @@ from streams.publish.health import make_health
 from streams.publish.http import Check, WorkerServer
 from streams.publish.progress import Progress, ProgressCollector
 from streams.publish.prometheus import WindowCollector
+from streams.publish.verdicts import VerdictCollector
 from streams.records.doors import door_of
 from streams.settings import Settings, variable
 
@@ -82,6 +84,7 @@ class Worker:
         self._show("progress", ProgressCollector(InLoop[list[Progress]](self.roles.progress, loop, [])))
         if "alerts" in self.roles.names:
             self._show("capacity", CapacityCollector(InLoop[list[Capacity]](self.roles.capacities, loop, [])))
+            self._show("verdicts", VerdictCollector(InLoop[list[DeploymentVerdict]](self.roles.verdicts, loop, [])))
             self._show("expected", ExpectedCollector(InLoop[list[Expected]](self.roles.expected, loop, [])))
         server = self._server()
         if server is not None:

@@ -9,18 +9,31 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 import orjson
 
+from streams.domain import judged
 from streams.domain.alert import AlertTransition, decode_alert, encode_alert, fingerprint
 from streams.domain.deployment import Deployment
+from streams.domain.judged import DeploymentVerdict, Judged
 
 REGRESSION_ALERT: Final = "DeploymentRegression"
 FAILED_ALERT: Final = "DeploymentFailed"
 SEVERITIES: Final[Mapping[str, str]] = {REGRESSION_ALERT: "high", FAILED_ALERT: "critical"}
 OVER: Final = frozenset({"succeeded", "rolled_back"})
 MAX_SERVICES: Final = 1_000
+SHOWN_VERDICTS: Final = 100
+"""Verdicts shown as metrics: of the deployments that changed last. All are on the API."""
+
+
+class _Newest(NamedTuple):
+    """The newest deployment of a service in an environment; ``version`` is "" in snapshots that had none."""
+
+    started_ns: int
+    version: str = ""
+    judged: Judged | None = None
 
 
 class DeploymentAlerts:
@@ -31,16 +44,16 @@ class DeploymentAlerts:
     """
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[tuple[str, str], tuple[int, str]] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, str], _Newest] = OrderedDict()
         self._firing: dict[tuple[str, str], dict[str, AlertTransition]] = {}
 
     def take(self, deployment: Deployment) -> list[AlertTransition]:
         """A record of ``agents.deployments``; transitions it makes. One of an older deployment makes none."""
         place = (deployment.service, deployment.environment)
-        if deployment.started_ns < self._newest.get(place, (0, ""))[0]:
+        if deployment.started_ns < self._newest.get(place, _Newest(0)).started_ns:
             return []
         self._newest.pop(place, None)
-        self._newest[place] = (deployment.started_ns, deployment.version)
+        self._newest[place] = _Newest(deployment.started_ns, deployment.version, judged.judged(deployment))
         firing = self._firing.setdefault(place, {})
         now = {alert.fingerprint: alert for alert in _alerts(deployment)}
         made = [_ended(alert, deployment) for name, alert in firing.items() if name not in now]
@@ -60,21 +73,37 @@ class DeploymentAlerts:
 
     def newest(self) -> list[tuple[str, str, str, int]]:
         """Service, environment, version and begin in nanoseconds of each newest deployment whose version is known."""
-        return [(*place, version, started_ns) for place, (started_ns, version) in self._newest.items() if version]
+        return [(*place, one.version, one.started_ns) for place, one in self._newest.items() if one.version]
+
+    def verdicts(self) -> list[DeploymentVerdict]:
+        """Those on the newest deployments, at most :data:`SHOWN_VERDICTS`, the last changed first."""
+        found = (
+            DeploymentVerdict(environment, service, one.version, one.judged)
+            for (service, environment), one in reversed(self._newest.items())
+            if one.judged is not None
+        )
+        return list(islice(found, SHOWN_VERDICTS))
 
     def dump(self) -> list[Any]:
         """As JSON-able data."""
         alerts = {
             place: [orjson.Fragment(encode_alert(a)) for a in found.values()] for place, found in self._firing.items()
         }
-        return [[*place, began, alerts.get(place, []), version] for place, (began, version) in self._newest.items()]
+        return [
+            [*place, one.started_ns, alerts.get(place, []), one.version, judged.dump(one.judged)]
+            for place, one in self._newest.items()
+        ]
 
     def load(self, rows: Sequence[Any]) -> None:
         """The inverse of :meth:`dump`, into an empty one."""
-        for service, environment, started_ns, alerts, *version in rows:  # older snapshots have no version
-            self._newest[service, environment] = (started_ns, version[0] if version else "")
+        for service, environment, started_ns, alerts, *known in rows:  # older snapshots know less
+            self._newest[service, environment] = _loaded(started_ns, *known)
             found = [decode_alert(orjson.dumps(row)) for row in alerts]
             self._firing[service, environment] = {alert.fingerprint: alert for alert in found}
+
+
+def _loaded(started_ns: int, version: str = "", said: list[Any] | None = None) -> _Newest:
+    return _Newest(started_ns, version, judged.load(said))
 
 
 def _alerts(deployment: Deployment) -> Iterator[AlertTransition]:

@@ -12,6 +12,7 @@ import pytest
 
 from streams import topics
 from streams.domain.alert import AlertTransition, encode_alert
+from streams.domain.deployment import decode_deployment, encode_deployment
 from streams.domain.incident import Incident, decode_incident
 from streams.services.ports import free_port
 from streams.subscribe.commands import checked
@@ -51,6 +52,16 @@ def test_a_deployment_is_a_reason_of_the_incident_after_it(pipeline: Pipeline) -
     eventually(lambda: any(b"agents.deployment/1" in r and b'"d1"' in r for r in findings(pipeline)), "it is relayed")
     shown = {"service_name": "back", "service_version": "2.0", "environment": "production"}
     eventually(lambda: worker.total("streams_deployment_started_seconds", **shown) > time.time() - 300, "it is shown")
+    judged = {
+        "verdict": "fail",
+        "gates": [{"name": "p95", "unit": "s", "status": "fail", "blocking": True, "value": 2}],
+    }
+    records = [decode_deployment(r.value or b"") for r in pipeline.read(topics.DEPLOYMENTS)]
+    told = next(one for one in records if one.id == "d1")
+    failed = replace(told, updated_ns=time.time_ns(), verdict=judged)
+    pipeline.produce([Sent(topics.DEPLOYMENTS, b"d1", encode_deployment(failed))])
+    eventually(lambda: worker.total("streams_gate_status", gate="p95", **shown) == -1, "the verdict is shown")
+    assert worker.total("streams_gate_candidate", gate="p95", unit="s", **shown) == 2
     pipeline.produce([Sent(topics.FINDINGS, b"f", encode_alert(now(alert("back", 0), 5.0)))])
 
     def incidents() -> list[Incident]:

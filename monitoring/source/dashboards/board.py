@@ -49,6 +49,8 @@ _COLOURS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Of lines whose name is one of these words: Grafana's palette would give failure a green one."""
 _TALL: Final = 8
+VERDICT: Final[Mapping[int, tuple[str, str]]] = {-1: ("fail", "red"), 0: ("undecided", "yellow"), 1: ("pass", "green")}
+"""What gates say, as words and colours."""
 
 
 def render(board: Board, baselines: Mapping[str, Baseline]) -> str:
@@ -97,8 +99,10 @@ def _panel(panel: Panel, baselines: Mapping[str, Baseline]) -> Any:
         made = made.decimals(0)
     if panel.kind == "timeseries" and not panel.signed:
         made = made.min(0)
-    if panel.kind in _TABULAR:
-        made = made.with_transformation(_columns(panel))
+    if panel.verdict:
+        made = _in_words(made, panel)
+    for transformation in _shaped(panel) if panel.kind in _TABULAR else ():
+        made = made.with_transformation(transformation)
     for number, target in enumerate(panel.targets):
         made = made.with_target(_query(panel, number, target.expr, target.legend))
     return made
@@ -123,12 +127,35 @@ def _coloured(panel: Panel, colour: str) -> Any:
     return models.DynamicConfigValue("color", models.FieldColor(models.FieldColorModeId.FIXED, colour))
 
 
+def _in_words(made: Any, panel: Panel) -> Any:
+    words = {
+        str(value): models.ValueMappingResult(text=text, color=colour) for value, (text, colour) in VERDICT.items()
+    }
+    made = made.mappings([models.ValueMap(options=words)])
+    if panel.kind == "table":
+        cell = models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
+        made = made.override_by_regexp(".*", [cell])
+    return made
+
+
+def _shaped(panel: Panel) -> list[Any]:
+    """What becomes of the answers of a table or graph before they are drawn."""
+    if panel.matrix is not None:
+        rows, columns = panel.matrix
+        options = {"rowField": rows, "columnField": columns, "valueField": "Value"}
+        return [models.DataTransformerConfig("groupingToMatrix", options=options)]
+    joined = panel.kind == "table" and len(panel.targets) > 1
+    merged = [models.DataTransformerConfig("merge", options={})] if joined else []
+    return [*merged, _columns(panel)]
+
+
 def _columns(panel: Panel) -> Any:
     """Without those that say nothing; those of a graph's nodes and edges as Grafana wants them."""
-    values = ("Value", *(f"Value #{chr(ord('A') + number)}" for number in range(len(panel.targets))))
     name = "mainstat" if panel.kind == "nodegraph" else panel.title
-    options = {"excludeByName": _INSTANCE, "renameByName": dict.fromkeys(values, name)}
-    return models.DataTransformerConfig("organize", options=options)
+    names = {"Value": name}
+    for number, target in enumerate(panel.targets):
+        names[f"Value #{chr(ord('A') + number)}"] = target.legend or name
+    return models.DataTransformerConfig("organize", options={"excludeByName": _INSTANCE, "renameByName": names})
 
 
 def _query(panel: Panel, number: int, expr: str, legend: str) -> Any:

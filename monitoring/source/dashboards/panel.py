@@ -32,6 +32,8 @@ class Panel(NamedTuple):
         rare: no data is what a healthy system shows; else a test wants data.
         wrong: which values are drawn red where there are no limits: any but none, or those below zero.
         signed: whether values below zero are usual; else the axis begins at zero.
+        matrix: of a table of one query: the labels whose values are its rows and its columns.
+        verdict: whether values are what gates say: -1 fail, 0 undecided, 1 pass.
     """
 
     title: str
@@ -44,6 +46,8 @@ class Panel(NamedTuple):
     rare: bool = False
     wrong: Literal["", "any", "negative"] = ""
     signed: bool = False
+    matrix: tuple[str, str] | None = None
+    verdict: bool = False
 
 
 class Board(NamedTuple):

@@ -9,6 +9,10 @@ from monitoring.source.dashboards.panel import Board, many, more, one
 B: Final = 'metric=~"$metric",service_name=~"$service",agent_id=~"$agent"'
 """Label matchers of the variables of the anomalies."""
 
+_WHAT: Final = "environment, service_name, service_version"
+"""Labels of a deployment."""
+_CALLED: Final = "{{service_name}} {{service_version}}"
+
 INCIDENTS: Final = Board(
     "agents-incidents",
     "Incidents and Alerts",
@@ -194,18 +198,45 @@ DEPLOYMENTS: Final = Board(
     "Deployments and Gates",
     (
         (
+            "Verdicts on the newest deployments",
+            (
+                one("Verdicts", "table", "max by (service_name, environment, service_version, profile) "
+                    "(streams_deployment_verdict)", width=10, rare=True, verdict=True,
+                    about="What the gates last said of the newest deployment of each service."),
+                one("Gates", "table", f"label_join(max by ({_WHAT}, gate) (streams_gate_status), "
+                    '"deployment", " ", "service_name", "service_version", "environment")', width=14, rare=True,
+                    verdict=True, matrix=("deployment", "gate"),
+                    about="Each gate of those verdicts. The reasons in words: the deployment on the operator's page."),
+                many("Candidate beside baseline", "table",
+                    (f"max by ({_WHAT}, gate, unit) (streams_gate_candidate)", "candidate"),
+                    (f"max by ({_WHAT}, gate, unit) (streams_gate_baseline)", "baseline"),
+                    unit="none", width=12, rare=True,
+                    about="The baseline ran at the same time, or was pinned; a gate against a fixed limit has none."),
+                one("Effect of the change", "bargauge", f"max by ({_WHAT}, gate) (streams_gate_effect_ratio)",
+                    f"{_CALLED} {{{{gate}}}}", unit="percentunit", width=6, rare=True, signed=True,
+                    about="How much worse the candidate is: of the baseline's figure, of ratios the difference."),
+                one("Chance alone would show as much", "bargauge", f"max by ({_WHAT}, gate) (streams_gate_p_value)",
+                    f"{_CALLED} {{{{gate}}}}", unit="percentunit", width=6, rare=True,
+                    about="The p value: small where the difference is real."),
+                one("Verdicts over time", "timeseries", f"max by ({_WHAT}, profile) (streams_deployment_verdict)",
+                    _CALLED, width=12, rare=True, verdict=True, signed=True),
+                one("Since they were judged", "table", "sort(time() - max by (service_name, environment, "
+                    "service_version, profile) (streams_deployment_judged_seconds))", unit="s", width=12, rare=True),
+            ),
+        ),
+        (
             "Since the newest deployment",
             (
                 one("Time since the newest deployment", "table", "sort(time() - max by (service_name, environment, "
                     "service_version) (streams_deployment_started_seconds))", unit="s", width=24, rare=True,
-                    about="Purple marks on all dashboards show where they began. Verdicts: on the operator's page."),
+                    about="Purple marks on all dashboards show where they began."),
                 one("Failed steps by service", "timeseries", "service:agents_step_failures:ratio_5m",
                     "{{service_name}} {{agent_type}}", unit="percentunit", limits="agent_errors", width=12, rare=True),
                 one("Request p95 by service", "timeseries", "service:http_request_duration_seconds:p95_5m",
                     "{{service_name}}", unit="s", limits="api_p95", width=12),
                 one("Versions of the pipeline", "table", "sum by (version, commit, python) (streams_build_info)",
                     width=24,
-                    about="Verdicts of gates come from `streams gate check`; evidence is by service.version."),
+                    about="Gates take their evidence by service.version."),
             ),
         ),
     ),

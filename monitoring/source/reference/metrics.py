@@ -11,13 +11,14 @@ from streams.publish.expected import BANDS
 from streams.publish.names import label_name
 from streams.publish.ownmetrics import HEALTH, WINDOW_HEALTH, HealthMetric
 from streams.publish.progress import PROGRESS
+from streams.publish.verdicts import VERDICTS
 
 
 def metrics() -> str:
     """Agents' metrics by what they are called when reported and when exported; then the pipeline's own."""
     reported = ("exported as", "type", "reported as", "unit", "labels", "budget", "meaning")
     own = ("metric", "type", "labels", "meaning")
-    health = sorted((*HEALTH.values(), *WINDOW_HEALTH, *PROGRESS), key=lambda metric: metric.sample_name)
+    health = sorted((*HEALTH.values(), *WINDOW_HEALTH, *PROGRESS, *VERDICTS), key=lambda metric: metric.sample_name)
     return page(
         "Metrics",
         "`streams/publish/catalogue.py`",

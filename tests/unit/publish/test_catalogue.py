@@ -19,6 +19,7 @@ from streams.publish.health import Health, make_health
 from streams.publish.names import label_name
 from streams.publish.ownmetrics import HEALTH, WINDOW_HEALTH
 from streams.publish.progress import PROGRESS, Progress, ProgressCollector
+from streams.publish.verdicts import VERDICTS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metrics_catalogue.txt"
 
@@ -32,7 +33,7 @@ def lines() -> Iterator[str]:
         buckets = f" le={','.join(map(floatToGoString, metric.buckets))}" if metric.buckets else ""
         for name, merge in names.items():
             yield f"{name} {metric.prometheus_type} {{{','.join(labels)}}} budget={metric.budget}{merge}{buckets}"
-    for health in (*HEALTH.values(), *WINDOW_HEALTH, *PROGRESS, *CAPACITY, *BANDS):
+    for health in (*HEALTH.values(), *WINDOW_HEALTH, *PROGRESS, *CAPACITY, *BANDS, *VERDICTS):
         buckets = f" le={','.join(map(floatToGoString, health.buckets))}" if health.buckets else ""
         yield f"{health.sample_name} {health.type} {{{','.join(sorted(health.labels))}}}{buckets}"
 
