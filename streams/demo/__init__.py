@@ -9,6 +9,7 @@
     figures.py    one scrape of the worker's /metrics
     watch.py      alerts, anomalies and traces, read from their topics; what others send
     notices.py    what Alertmanager really notified
+    folding.py    alerts and the incidents that hold them: what was told apart
     show.py       the live display: looks once a second, draws
     view.py       everything at one moment, as values
     screen.py     a view as a live page or as plain lines

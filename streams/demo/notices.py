@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from streams.correlate.notices import INCIDENT_ALERT
 from streams.domain.alert import AlertTransition
 from streams.publish.delivery import alert_labels
 
@@ -46,6 +47,12 @@ class Notices:
         labels = alert_labels(transition)
         found = (n.seen_ns for n in self._notices if n.status == status and n.labels == labels and n.seen_ns > after_ns)
         return next(found, None)
+
+    def first_of_incident(self, incident_id: str, status: str, after_ns: int) -> int | None:
+        """The same for the alert of an incident."""
+        wanted = {("alertname", INCIDENT_ALERT), ("incident_id", incident_id)}
+        later = (n for n in self._notices if n.status == status and n.seen_ns > after_ns)
+        return next((n.seen_ns for n in later if wanted <= {*n.labels}), None)
 
     def told(self, transition: AlertTransition) -> bool:
         """Whether the last notification about an alert said what the transition says.

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 from rich.console import Console
 
 from streams import topics
-from streams.demo import summary
+from streams.demo import folding, summary
 from streams.demo.figures import SIMULATED, exported_names, samples
 from streams.demo.plan import HISTORY_SECONDS, History, Plan, Report, make_plan, read_history, read_report
 from streams.demo.rules import DIVISOR
@@ -162,7 +162,7 @@ class Demo:
         expected = () if report is None else report.expected_alerts
         self._await_notices(plan, expected, show, watch)
         seen = watch.seen()
-        fired = [f for steps in seen.alerts.values() if (f := summary.first_firing(steps, plan.fault_start_ns))]
+        fired = [f for steps in seen.alerts.values() if (f := folding.first_firing(steps, plan.fault_start_ns))]
         ending = Ending(
             plan=plan,
             sums=summary.make_sums(report, show.figures[-1] if show.figures else None, seen),
@@ -171,6 +171,7 @@ class Demo:
             with_alertmanager=show.notices is not None and self._stage.stack.alertmanager is not None,
             fired=len(fired),
             notified=sum(_notified(show, f) for f in fired),
+            folded=folding.make_folded(plan.fault_start_ns, seen, show.notices),
             interrupted=interrupted,
             otel=self._otel(watch, show),
             trouble=[trouble] if trouble else [],

@@ -104,7 +104,9 @@ class Stage:
             StreamsError: Kafka could not be started, or another service is there but failed.
         """
         found = sorted((MONITORING / "rules").glob("*.yml"))
-        self._stack = Stack(self.folder, cache_folder=self._settings.cache_folder, rule_files=found)
+        self._stack = Stack(
+            self.folder, cache_folder=self._settings.cache_folder, rule_files=found, waits_divisor=rules.DIVISOR
+        )
         self._stack.start()
 
     def create_topics(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from streams import topics
 from streams.demo.figures import FATES, SIMULATED, Figures
+from streams.demo.folding import MOST_INCIDENTS, Folded, first_firing, folded_lines, told_of_incident
 from streams.demo.notices import Notices
 from streams.demo.plan import SECOND_NS, Plan, Report
 from streams.demo.screen import number
@@ -53,7 +54,8 @@ class Moments:
 
     Attributes:
         window_end_ns: end of the window that made it fire (event time). fired_ns, resolved_ns: on ``agents.alerts``.
-        arrived_ns, told_resolved_ns: notified by Alertmanager.
+        own_ns, own_end_ns: notified by Alertmanager as an alert of its own.
+        incident_ns, incident_end_ns: the incident that it is folded into, likewise.
     """
 
     name: str
@@ -62,9 +64,21 @@ class Moments:
     figure: str
     window_end_ns: int
     fired_ns: int
-    arrived_ns: int | None
+    own_ns: int | None
     resolved_ns: int | None
-    told_resolved_ns: int | None
+    own_end_ns: int | None
+    incident_ns: int | None = None
+    incident_end_ns: int | None = None
+
+    @property
+    def arrived_ns(self) -> int | None:
+        """When an operator was told, of it or of its incident."""
+        return min((at for at in (self.own_ns, self.incident_ns) if at is not None), default=None)
+
+    @property
+    def told_resolved_ns(self) -> int | None:
+        """The end of what was told."""
+        return self.own_end_ns if self.own_ns is not None else self.incident_end_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,8 @@ class Ending:
 
     Attributes:
         expected: names of alerts that the scenario's fault should raise. moments: of those that fired after it began.
-        fired, notified: how many alerts fired since the fault began, and how many of them Alertmanager notified.
+        fired, notified: how many alerts fired since the fault began, and how many of them Alertmanager notified apart
+            from their incident. folded: the incidents that hold them.
         interrupted: somebody ended the demo before its time.
     """
 
@@ -96,6 +111,7 @@ class Ending:
     with_alertmanager: bool
     fired: int = 0
     notified: int = 0
+    folded: Sequence[Folded] = ()
     interrupted: bool = False
     otel: Otel | None = None
     trouble: Sequence[str] = field(default_factory=tuple)
@@ -157,21 +173,17 @@ def make_moments(plan: Plan, expected: Sequence[str], seen: Seen, notices: Notic
     for steps in seen.alerts.values():
         fired = first_firing(steps, plan.fault_start_ns)
         if fired is not None and fired.transition.alertname in expected:
-            found.append(_moments(fired, steps, notices))
+            found.append(_moments(fired, steps, seen, notices))
     return sorted(found, key=lambda m: m.fired_ns)
 
 
-def first_firing(steps: Sequence[Step], after_ns: int) -> Step | None:
-    """The first step to firing whose event time is after a moment."""
-    return next((s for s in steps if s.transition.state == "firing" and s.transition.at_ns > after_ns), None)
-
-
-def _moments(fired: Step, steps: Sequence[Step], notices: Notices | None) -> Moments:
+def _moments(fired: Step, steps: Sequence[Step], seen: Seen, notices: Notices | None) -> Moments:
     t = fired.transition
     after = [s for s in steps if s.transition.seq > t.seq and s.transition.state == "resolved"]
     resolved = after[0] if after else None
-    arrived_ns = notices.first(t, "firing", fired.published_ns) if notices else None
-    told_ns = notices.first(resolved.transition, "resolved", resolved.published_ns) if notices and resolved else None
+    own_ns = notices.first(t, "firing", fired.published_ns) if notices else None
+    own_end_ns = notices.first(resolved.transition, "resolved", resolved.published_ns) if notices and resolved else None
+    incident_ns, incident_end_ns = told_of_incident(fired, seen, notices)
     return Moments(
         name=t.alertname,
         who=who(t.identity),
@@ -179,9 +191,11 @@ def _moments(fired: Step, steps: Sequence[Step], notices: Notices | None) -> Mom
         figure=f"{t.annotations.get('value', '-')}, limit {t.annotations.get('threshold', '-')}",
         window_end_ns=t.at_ns,
         fired_ns=fired.published_ns,
-        arrived_ns=arrived_ns,
+        own_ns=own_ns,
         resolved_ns=resolved.published_ns if resolved else None,
-        told_resolved_ns=told_ns,
+        own_end_ns=own_end_ns,
+        incident_ns=incident_ns,
+        incident_end_ns=incident_end_ns,
     )
 
 
@@ -240,20 +254,31 @@ def _alert_lines(ending: Ending) -> list[str]:
     if not ending.expected:
         return [f"Alerts: {ending.fired} fired"]
     head = f"Alerts since {plan.scenario} began: {ending.fired} fired"
-    head += f", {ending.notified} notified by Alertmanager" if ending.with_alertmanager else "; no Alertmanager here"
+    head += _told(ending) if ending.with_alertmanager else "; no Alertmanager here"
+    incidents = [line for one in ending.folded[:MOST_INCIDENTS] for line in folded_lines(one, plan.fault_start_ns)]
     if best is None:
-        return [head, f"  none of the expected ones: {', '.join(ending.expected)}"]
+        return [head, *incidents, f"  none of the expected ones: {', '.join(ending.expected)}"]
     rows = [
         ("fault began", plan.fault_start_ns),
         ("window closed that made it fire", best.window_end_ns),
         ("fired on agents.alerts", best.fired_ns),
-        ("Alertmanager notified it", best.arrived_ns),
+        ("Alertmanager notified it" if best.own_ns else "Alertmanager notified its incident", best.arrived_ns),
         ("fault ended", plan.fault_end_ns),
         ("resolved on agents.alerts", best.resolved_ns),
         ("Alertmanager notified the end", best.told_resolved_ns),
     ]
     moments = [(name, number(_since(plan, at_ns), "s", 1).rjust(8)) for name, at_ns in rows]
-    return [head, f"  {best.name} of {best.who} ({best.severity}; {best.figure}):", *columns(moments, "    ")]
+    return [
+        head,
+        *incidents,
+        f"  {best.name} of {best.who} ({best.severity}; {best.figure}):",
+        *columns(moments, "    "),
+    ]
+
+
+def _told(ending: Ending) -> str:
+    told = ending.notified + sum(one.told_ns is not None for one in ending.folded)
+    return f"; Alertmanager notified {told} times of {ending.notified} alerts and {len(ending.folded)} incidents"
 
 
 def _since(plan: Plan, at_ns: int | None) -> float | None:

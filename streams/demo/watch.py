@@ -19,10 +19,12 @@ from streams import topics
 from streams.demo.figures import SIMULATED
 from streams.domain.alert import AlertTransition, decode_alert
 from streams.domain.anomaly import Anomaly, decode_anomaly
+from streams.domain.incident import Incident, decode_incident
 
 MS_NS: Final = 1_000_000
 MAX_ALERTS: Final = 2_000
 MAX_STEPS: Final = 40
+MAX_INCIDENTS: Final = 500
 RECENT: Final = 5
 SIMULATED_PRODUCER: Final = b'"producer":"sim-'
 PASSED_ON_PRODUCER: Final = b'"producer":"rekey/'
@@ -43,6 +45,7 @@ class Seen:
 
     Attributes:
         alerts: fingerprint -> its transitions, oldest first; the newest 40 of the newest 2,000 fingerprints.
+        incidents: id -> its newest record; the newest 500 ids.
         anomalies: how many, and the last few.
         traces: service -> assembled traces that it took part in; traces_total: all.
         others: topic -> events of programs that the demo did not start.
@@ -51,6 +54,7 @@ class Seen:
     """
 
     alerts: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    incidents: Mapping[str, Incident] = field(default_factory=dict)
     anomalies_total: int = 0
     anomalies: tuple[Anomaly, ...] = ()
     traces: Mapping[str, int] = field(default_factory=dict)
@@ -70,6 +74,7 @@ class Watch:
         self._brokers = brokers
         self._lock = threading.Lock()
         self._alerts: dict[str, deque[Step]] = {}
+        self._incidents: dict[str, Incident] = {}
         self._recent: deque[Anomaly] = deque(maxlen=RECENT)
         self._counts: Counter[str] = Counter()
         self._traces: Counter[str] = Counter()
@@ -98,6 +103,7 @@ class Watch:
         with self._lock:
             return Seen(
                 alerts={name: tuple(steps) for name, steps in self._alerts.items()},
+                incidents=dict(self._incidents),
                 anomalies_total=self._counts["anomalies"],
                 anomalies=tuple(self._recent),
                 traces=dict(self._traces),
@@ -116,6 +122,7 @@ class Watch:
     async def _read(self) -> None:
         take: dict[str, Callable[[ConsumerRecord], None]] = {
             topics.ALERTS: self._alert,
+            topics.INCIDENTS: self._incident,
             topics.ANOMALIES: self._anomaly,
             topics.TRACES: self._trace,
         }
@@ -159,6 +166,14 @@ class Watch:
         steps = self._alerts.setdefault(transition.fingerprint, deque(maxlen=MAX_STEPS))
         if not steps or transition.seq > steps[-1].transition.seq:  # a restarted worker may say it again
             steps.append(Step(transition, record.timestamp * MS_NS))
+
+    def _incident(self, record: ConsumerRecord) -> None:
+        incident = decode_incident(record.value)
+        if incident.incident_id not in self._incidents and len(self._incidents) >= MAX_INCIDENTS:
+            del self._incidents[next(iter(self._incidents))]
+        known = self._incidents.get(incident.incident_id)
+        if known is None or incident.revision > known.revision:
+            self._incidents[incident.incident_id] = incident
 
     def _anomaly(self, record: ConsumerRecord) -> None:
         self._recent.append(decode_anomaly(record.value))

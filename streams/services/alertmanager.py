@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -24,12 +25,14 @@ SILENT_RECEIVER: Final = "nobody"
 class AlertmanagerService(Service):
     """Alertmanager from the Debian package, configured from ``monitoring/alertmanager/alertmanager.yml``.
 
-    It notifies 1 s after the first alert of a group and 1 s after a change (the template waits longer, for people).
+    It notifies 1 s after a change of a group (the template waits longer, for people).
 
     Args:
         folder: work folder; silences and the notification log in ``data/``, which survive a restart (alerts do not).
         webhook_url: what every receiver of the template posts to; None = nobody is notified.
         port: its port; a free one by default.
+        divisor: what the template's waits for more alerts of a group are divided by, to whole seconds, at least 1 s;
+            None = 1 s everywhere. Alerts are folded into incidents in that time.
         configuration: the template.
 
     Attributes:
@@ -44,12 +47,14 @@ class AlertmanagerService(Service):
         *,
         webhook_url: str | None = None,
         port: int | None = None,
+        divisor: int | None = None,
         configuration: Path = template.MONITORING / "alertmanager" / "alertmanager.yml",
     ) -> None:
         super().__init__(folder)
         self.port = ports.free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self._webhook_url = webhook_url
+        self._divisor = divisor
         self._template = configuration
 
     def alerts(self) -> list[dict[str, Any]]:
@@ -70,7 +75,7 @@ class AlertmanagerService(Service):
 
     def _prepare(self) -> None:
         content = template.load(self._template)
-        _hurry(content["route"])
+        _hurry(content["route"], self._divisor)
         hooks = [{"url": self._webhook_url, "send_resolved": True}] if self._webhook_url else []
         content["receivers"] = [
             {"name": receiver["name"], "webhook_configs": hooks if receiver["name"] != SILENT_RECEIVER else []}
@@ -91,7 +96,14 @@ class AlertmanagerService(Service):
         return answers(f"{self.url}/-/ready")
 
 
-def _hurry(route: dict[str, Any]) -> None:
-    route |= {"group_wait": "1s", "group_interval": "1s"}
+def _hurry(route: dict[str, Any], divisor: int | None, inherited: str = "30s") -> None:
+    wait = route.get("group_wait", inherited)
+    route |= {"group_wait": f"{_divided(wait, divisor)}s", "group_interval": "1s"}
     for inner in route.get("routes", ()):
-        _hurry(inner)
+        _hurry(inner, divisor, wait)
+
+
+def _divided(wait: str, divisor: int | None) -> int:
+    """A wait of the template, in seconds or minutes, in whole seconds."""
+    seconds = int(wait[:-1]) * {"s": 1, "m": 60}[wait[-1]]
+    return 1 if divisor is None else math.ceil(seconds / divisor)

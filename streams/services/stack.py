@@ -33,6 +33,7 @@ class Stack:
         wanted: names of services, out of :data:`ALL`; "alertmanager" brings a webhook receiver with it.
         rule_files: Prometheus rules.
         kafka_port: the broker's port; a free one by default.
+        waits_divisor: how much shorter Alertmanager waits than the shipped configuration says; None = 1 s.
         installing: whether missing Debian packages are installed where that is possible.
 
     Attributes:
@@ -49,6 +50,7 @@ class Stack:
         wanted: frozenset[str] = ALL,
         rule_files: Sequence[Path] = (),
         kafka_port: int | None = None,
+        waits_divisor: int | None = None,
         installing: bool = True,
     ) -> None:
         if not wanted <= ALL or "kafka" not in wanted:
@@ -62,6 +64,7 @@ class Stack:
         self.kafka = KafkaService(folder / "kafka", cache_folder=cache_folder, port=kafka_port)
         self._wanted = wanted
         self._rule_files = rule_files
+        self._waits_divisor = waits_divisor
         self._installing = installing
 
     def addresses(self) -> dict[str, str]:
@@ -127,7 +130,9 @@ class Stack:
             return
         if "alertmanager" in self._wanted:
             self.webhook = WebhookReceiver()
-            self.alertmanager = AlertmanagerService(self.folder / "alertmanager", webhook_url=self.webhook.url)
+            self.alertmanager = AlertmanagerService(
+                self.folder / "alertmanager", webhook_url=self.webhook.url, divisor=self._waits_divisor
+            )
             if not self._possible(self.alertmanager.start):
                 self.alertmanager = None
         if "prometheus" in self._wanted:

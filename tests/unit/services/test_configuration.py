@@ -81,8 +81,11 @@ def test_prometheus_keeps_the_jobs_of_the_template_and_finds_targets_by_file(tmp
     assert (tmp_path / "targets.json").read_text() == '[{"targets": ["127.0.0.1:1"]}]'
 
 
-def test_alertmanager_keeps_the_routes_of_the_template_and_posts_to_the_webhook(tmp_path: Path) -> None:
-    AlertmanagerService(tmp_path, webhook_url="http://127.0.0.1:8/")._prepare()
+@pytest.mark.parametrize(("divisor", "waits"), [(None, {"1s"}), (8, {"2s", "4s", "8s"}), (60, {"1s"})])
+def test_alertmanager_keeps_the_routes_of_the_template_and_posts_to_the_webhook(
+    tmp_path: Path, divisor: int | None, waits: set[str]
+) -> None:
+    AlertmanagerService(tmp_path, webhook_url="http://127.0.0.1:8/", divisor=divisor)._prepare()
     written = yaml.safe_load((tmp_path / "alertmanager.yml").read_text())
     hook = {"url": "http://127.0.0.1:8/", "send_resolved": True}
     *somebody, nobody = written["receivers"]
@@ -91,7 +94,8 @@ def test_alertmanager_keeps_the_routes_of_the_template_and_posts_to_the_webhook(
     assert nobody == {"name": "nobody", "webhook_configs": []}
     routes = [written["route"], *written["route"]["routes"]]
     routes += [inner for route in routes[1:] for inner in route.get("routes", ())]
-    assert {route["group_wait"] for route in routes} == {"1s"}
+    assert {route["group_wait"] for route in routes} == waits
+    assert divisor != 8 or routes[0]["group_wait"] == "4s" == routes[3]["group_wait"], "a route inherits"
     assert written["inhibit_rules"]
 
 
