@@ -87,6 +87,16 @@ REGISTRY = "https://" + "py" + "pi.org/simple"
 
 
 BOARDS = "monitoring/grafana/dashboards"
+PLANTED_RUNBOOK = """
+```promql
+planted_total
+max by (planted_by) (up)
+```
+
+```sh
+streams plant
+```
+"""
 PLANTED_BOARD = """
 BOARDS = (BOARDS[0]._replace(rows=(("", (one("Planted", "stat", "agents_planted"),)),)), *BOARDS[1:])
 """
@@ -379,9 +389,12 @@ PLANTS = [
             "examples/kubernetes/streams.yml": "---\nkind: Job\nmetadata: {name: planted-job}\n",
             "monitoring/source/dashboards/agents.py": PLANTED_BOARD,
             "monitoring/runbooks/PlantedAlert.md": "# PlantedAlert\n",
-            "monitoring/runbooks/Watchdog.md": "\n```promql\nplanted_total\n```\n\n```sh\nstreams plant\n```\n",
+            "monitoring/runbooks/Watchdog.md": PLANTED_RUNBOOK,
         },
-        ("planted-file", "planted-job", "agents_planted", "PlantedAlert", "planted_total", "invalid choice: 'plant'"),
+        (
+            *("planted-file", "planted-job", "agents_planted", "PlantedAlert"),
+            *("planted_total", "planted_by", "invalid choice: 'plant'"),
+        ),
     ),
     Plant(
         "a setting in compose that the code does not have",

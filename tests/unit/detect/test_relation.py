@@ -72,6 +72,15 @@ def test_features_that_stand_still_or_say_the_same_are_no_trouble() -> None:
     assert np.isfinite([*wild[0][0], *wild[1]]).all()
 
 
+def test_what_two_features_agree_on_beyond_the_last_digits_is_no_yardstick() -> None:
+    values = np.random.default_rng(2).normal(5, 1, 5_000)
+    mean, spread = follow(np.stack((values, values), axis=1))
+    deviation = np.sqrt(spread[0, 0, 0])
+    strange = mean + np.array([[0.02, 0.0]]) * deviation
+    assert 0 < left(mean, spread, strange)[1] < 1, "the ridge: a fiftieth of a deviation is not far"
+    assert left(mean, spread, mean + np.array([[1.0, 0.0]]) * deviation)[1] > 10
+
+
 def test_a_spike_does_not_hide_how_features_hang_together() -> None:
     vectors = related(900)
     vectors[700, 1] = 1.0  # a thousand times what it ever was
