@@ -94,6 +94,7 @@ class Runtime:
         Where the state cannot be used, nothing is read or written any more and the worker ends.
         """
         self.ready = False
+        self.app.consumer.stand_still()
         await self._drop()
         try:
             await self._restore_all()
@@ -205,8 +206,8 @@ class Runtime:
         After a failure nothing is applied any more: a later checkpoint would cover the run that failed.
         """
         part, outbox = self.parts.get(tp), self._outboxes.get(tp)
-        if part is None or outbox is None or self.failure is not None or self._closing:
-            return  # revoked while the run waited, or the end has come; the next owner reads it again
+        if part is None or outbox is None or not self.ready or self.failure is not None or self._closing:
+            return  # revoked or being restored while the run waited, or the end has come: it is read again
         try:
             await self._look_for_gap(tp, part, int(records.offset[0]))
             before_ns = part.time_ns
@@ -216,6 +217,8 @@ class Runtime:
         except Exception as error:  # noqa: BLE001 - the counted boundary of a role
             await self._failed(error)
             return
+        if self.parts.get(tp) is not part:
+            return  # restored meanwhile: what it was restored from says where to go on
         self._next[tp] = int(records.offset[-1]) + 1
         self._level_ns[tp] = int(records.timestamp_ms[-1]) * 1_000_000
         self.last_progress = self._monotonic()

@@ -11,10 +11,11 @@ Offsets are not committed because an agent acknowledged: the operator says up to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -62,6 +63,7 @@ class RunConsumer(driver.Consumer):
         self._held: dict[TP, int] = {}
         self.delivered: dict[TP, int] = {}
         self.went_back: dict[TP, tuple[int, int]] = {}
+        self._stops = 0
 
     def _new_consumer_thread(self) -> RunThread:
         thread = RunThread(self, loop=self.loop, beacon=self.beacon)
@@ -80,6 +82,20 @@ class RunConsumer(driver.Consumer):
         """
         self.delivered = {tp: offset - 1 for tp, offset in offsets.items()}
         self.went_back.clear()
+
+    def stop_flow(self) -> None:
+        """Nothing is handed on until the flow resumes; what was fetched before that is fetched again."""
+        super().stop_flow()
+        self._stops += 1
+
+    def stand_still(self) -> None:
+        """As :meth:`stop_flow`, and what waits for agents is forgotten: a restore begins.
+
+        Faust stops the flow when partitions are taken away, but the resumption of the assignment before can come after
+        that (its seek waited for the brokers), and records would go into state that is being restored.
+        """
+        self.stop_flow()
+        self.transport.app.flow_control.clear()
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Only ends the tracking of an event; commits follow :meth:`hold`."""
@@ -103,13 +119,16 @@ class RunConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Seeks every partition to the record after the last one delivered, or to its resume offset."""
         await super().perform_seek()
+        for tp, offset in (await self._seek_delivered()).items():
+            self._committed_offset[tp] = None
+            self._read_offset[tp] = offset
+
+    async def _seek_delivered(self) -> dict[TP, int]:
         assigned = self.assignment()
         resume = {tp: offset + 1 for tp, offset in self.delivered.items() if tp in assigned}
         if resume:
             await self.seek_wait({TopicPartition(tp.topic, tp.partition): o for tp, o in resume.items()})
-        for tp, offset in resume.items():
-            self._committed_offset[tp] = None
-            self._read_offset[tp] = offset
+        return resume
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Reads runs for ever and hands each to the agents of its topic."""
@@ -122,24 +141,28 @@ class RunConsumer(driver.Consumer):
                 raise
 
     async def _deliver(self, fetcher: Any) -> None:
+        stops = self._stops
         records, active = await self._wait_next_records(1.0)
-        generation = self.app.consumer_generation_id
-        if records is None or self.should_stop:
-            return
-        if not self.flow_active:
-            await self.perform_seek()
+        if records is None or self.should_stop or not self.flow_active:
+            return  # each resumption seeks first
+        if stops != self._stops:  # and resumed meanwhile: nobody can tell whether they were fetched before its seek
+            with suppress(IllegalStateError):  # the group changes again
+                await self._seek_delivered()
             return
         whole = True
         for aio_tp, fetched in records.items():
             tp = TP(aio_tp.topic, aio_tp.partition)
             for run in fetched:
-                stale = not self.flow_active or generation != self.app.consumer_generation_id
-                if stale or (active is not None and tp not in active and tp not in self._buffered_partitions):
+                known = active is None or tp in active or tp in self._buffered_partitions
+                if self._stopped_since(stops) or not known:
                     whole = False
                     break
-                await self._deliver_run(tp, run)
-        if whole and self.flow_active and generation == self.app.consumer_generation_id:
+                await self._deliver_run(tp, run, stops)
+        if whole and not self._stopped_since(stops):
             self._pass_markers()
+
+    def _stopped_since(self, stops: int) -> bool:
+        return not self.flow_active or stops != self._stops
 
     def _pass_markers(self) -> None:
         """All that was fetched is delivered: what lies before the next fetch is nothing for readers.
@@ -151,7 +174,7 @@ class RunConsumer(driver.Consumer):
             if position is not None and position - 1 > delivered:
                 self.delivered[tp] = position - 1
 
-    async def _deliver_run(self, tp: TP, run: Block) -> None:
+    async def _deliver_run(self, tp: TP, run: Block, stops: int) -> None:
         expected = self._read_offset[tp]
         if expected is not None and run.offset[0] < expected:  # aiokafka began anew: the log had no such offset
             self.went_back[tp] = (expected, int(run.offset[0]))
@@ -159,7 +182,7 @@ class RunConsumer(driver.Consumer):
         if not len(fresh):
             return
         await self.wait_first(self.callback(self._run_message(tp, fresh)), self.suspend_flow.wait())
-        if self.flow_active:
+        if not self._stopped_since(stops):
             self.delivered[tp] = int(fresh.offset[-1])
             self._read_offset[tp] = self.delivered[tp] + 1
 

@@ -34,6 +34,9 @@ class Consumer:
     def assignment(self) -> set[TP]:
         return {PARTITION}
 
+    def stand_still(self) -> None:
+        """Nothing is handed on here."""
+
     async def earliest_offsets(self, *_: TP) -> dict[TP, int]:
         raise IllegalStateError("No current assignment for partition")
 
