@@ -58,6 +58,11 @@ def told_of_incident(fired: Step, seen: Seen, notices: Notices | None) -> tuple[
     return None, None
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and what it counts."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def folded_lines(one: Folded, since_ns: int) -> list[str]:
     """An incident for the summary, its cause first."""
     cause = one.incident.causes[0]

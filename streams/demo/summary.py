@@ -8,7 +8,7 @@ from typing import Final
 
 from streams import topics
 from streams.demo.figures import FATES, SIMULATED, Figures
-from streams.demo.folding import MOST_INCIDENTS, Folded, first_firing, folded_lines, told_of_incident
+from streams.demo.folding import MOST_INCIDENTS, Folded, counted, first_firing, folded_lines, told_of_incident
 from streams.demo.notices import Notices
 from streams.demo.plan import SECOND_NS, Plan, Report
 from streams.demo.screen import number
@@ -277,8 +277,8 @@ def _alert_lines(ending: Ending) -> list[str]:
 
 
 def _told(ending: Ending) -> str:
-    told = ending.notified + sum(one.told_ns is not None for one in ending.folded)
-    return f"; Alertmanager notified {told} times of {ending.notified} alerts and {len(ending.folded)} incidents"
+    told = sum(one.told_ns is not None for one in ending.folded)
+    return f"; Alertmanager notified {counted(told, 'incident')} and {counted(ending.notified, 'single alert')}"
 
 
 def _since(plan: Plan, at_ns: int | None) -> float | None:

@@ -4,6 +4,7 @@ in a real browser."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -266,7 +267,7 @@ def shot(page: Page, tmp_path: Path, name: str) -> None:
 
 
 def test_from_the_incident_to_its_cause_to_a_trace(page: Page, tmp_path: Path) -> None:
-    page.get_by_text("1 open incidents").wait_for()
+    page.get_by_text("1 open incident", exact=True).wait_for()
     page.get_by_text("Likely cause: dependency contoso").wait_for()
     shot(page, tmp_path, "incidents")
     page.keyboard.press("j")
@@ -283,7 +284,7 @@ def test_from_the_incident_to_its_cause_to_a_trace(page: Page, tmp_path: Path) -
 
 
 def test_from_an_agent_to_its_traces_and_why_a_deployment_failed(page: Page, tmp_path: Path) -> None:
-    page.get_by_text("open incidents").wait_for()
+    page.get_by_text(re.compile("[0-9] open incident")).wait_for()
     page.keyboard.press("6")
     page.get_by_role("row", name="planner-1").wait_for()
     page.keyboard.press("j")
@@ -303,7 +304,7 @@ def test_from_an_agent_to_its_traces_and_why_a_deployment_failed(page: Page, tmp
 
 
 def test_from_an_agent_to_its_logs_to_the_trace_they_belong_to(page: Page, tmp_path: Path) -> None:
-    page.get_by_text("open incidents").wait_for()
+    page.get_by_text(re.compile("[0-9] open incident")).wait_for()
     page.goto(page.url.split("#")[0] + "#/agent/planner-1")
     page.get_by_text("its logs").click()
     page.get_by_role("row", name="call 0 failed").wait_for()
@@ -340,14 +341,14 @@ def test_from_an_agent_to_its_logs_to_the_trace_they_belong_to(page: Page, tmp_p
     ],
 )
 def test_views_by_key(page: Page, tmp_path: Path, key: str, says: str) -> None:
-    page.get_by_text("open incidents").wait_for()
+    page.get_by_text(re.compile("[0-9] open incident")).wait_for()
     page.keyboard.press(key)
     page.locator("main").get_by_text(says).first.wait_for(state="attached")
     shot(page, tmp_path, f"view{key}")
 
 
 def test_an_operator_takes_on_takes_out_merges_and_resolves(page: Page, pipeline: Pipeline, tmp_path: Path) -> None:
-    page.get_by_text("open incidents").wait_for()
+    page.get_by_text(re.compile("[0-9] open incident")).wait_for()
     digit = "1" if (page.viewport_size or {"width": 0})["width"] > 1000 else "2"
     name, stranger = digit * 16, f"b{digit}" * 8
     fires = Member(f"a{digit}" * 8, "AgentErrorsHigh", "high", "planning", "a1", 5, 0, "")

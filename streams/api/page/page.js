@@ -60,7 +60,7 @@ async function incidents() {
     word(incident.status === "open" ? incident.severity : incident.status), make("strong", {}, incident.title),
     incident.causes.length ? make("p", { class: "cause" }, `Likely cause: ${incident.causes[0].kind} ${incident.causes[0].place}`) : "",
     make("span", { class: "dim" }, `${incident.members.length} alerts of ${incident.services.length} services, began ${ago(incident.opened_at_ns)}${incident.environment ? `, ${incident.environment}` : ""}`));
-  return [make("h1", {}, open.incidents.length ? `${open.incidents.length} open incidents` : "No open incident"),
+  return [make("h1", {}, ["No open incident", "1 open incident"][open.incidents.length] ?? `${open.incidents.length} open incidents`),
     ...open.incidents.map(card), make("h2", {}, "Resolved"), ...(past.incidents.length ? past.incidents.map(card) : [empty("none")])];
 }
 

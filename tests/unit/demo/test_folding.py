@@ -61,7 +61,7 @@ def test_an_alert_has_arrived_with_its_incident() -> None:
     done = ending(notices, SEEN, fired=2, folded=folded)
     assert done.exit_code == 0
     text = "\n".join(report_lines(done))
-    assert "2 fired; Alertmanager notified 1 times of 0 alerts and 1 incidents" in text
+    assert "2 fired; Alertmanager notified 1 incident and 0 single alerts" in text
     assert "Incident of 2 alerts, notified after 24.0 s; 0 of them were notified apart from it" in text
     assert "cause: dependency northwind (0.95): its calls failed first (0.60); three depend on it (0.35)" in text
     assert [line.split()[-2:] for line in text.splitlines() if "notified its incident" in line] == [["24.0", "s"]]
