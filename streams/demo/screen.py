@@ -149,11 +149,12 @@ def names(rows: Sequence[AlertRow]) -> str:
 
 
 def told(rows: Sequence[AlertRow]) -> str:
-    """How many of a group Alertmanager has notified; "" where there is nothing to notify."""
-    known = [row.notified for row in rows if row.notified is not None]
-    if not known:
-        return ""
-    return "notified" if all(known) else f"{sum(known)}/{len(known)} notified"
+    """How many of a group Alertmanager has notified, and how many it need not; "" where there is nothing to notify."""
+    known = [row for row in rows if row.notified is not None]
+    notified, folded = sum(bool(row.notified) for row in known), sum(row.folded and not row.notified for row in known)
+    parts = [(notified, "notified")] if notified or not folded else []
+    parts += [(folded, "folded")] if folded else []
+    return ", ".join(word if count == len(known) else f"{count}/{len(known)} {word}" for count, word in parts if known)
 
 
 def _addresses(addresses: Mapping[str, str]) -> RenderableType:

@@ -228,7 +228,6 @@ class Stage:
         return {
             "STREAMS_BROKERS": self.stack.kafka.bootstrap,
             "STREAMS_HTTP_PORT": str(self.http_port),
-            "STREAMS_INCIDENT_MARKERS": "off",  # the demo shows each alert with its notification
             "STREAMS_ALERTMANAGER_URLS": alertmanager.url if alertmanager else "",
             "STREAMS_PANE_SECONDS": str(PANE_SECONDS),
             "STREAMS_WINDOW_SECONDS": f"{PANE_SECONDS},60,300",
@@ -236,6 +235,7 @@ class Stage:
             "STREAMS_IDLE_SECONDS": str(IDLE_SECONDS),
             "STREAMS_DETECTOR_WARMUP_WINDOWS": str(WARMUP_WINDOWS),
             "STREAMS_THRESHOLDS_PATH": str(self.thresholds),
+            "STREAMS_GATES_PATH": str(MONITORING / "gates.yml"),
         }
 
 

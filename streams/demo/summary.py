@@ -73,7 +73,7 @@ class Moments:
     @property
     def arrived_ns(self) -> int | None:
         """When an operator was told, of it or of its incident."""
-        return min((at for at in (self.own_ns, self.incident_ns) if at is not None), default=None)
+        return self.incident_ns if self.own_ns is None else self.own_ns
 
     @property
     def told_resolved_ns(self) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from streams import topics
@@ -26,6 +26,7 @@ class AlertRow:
         key: its fingerprint. who: agent, else service. figure: value and limit.
         age_seconds: since it is what it is, in event time.
         notified: whether Alertmanager notified this state; None where there is no Alertmanager, or nothing to notify.
+        folded: whether its incident speaks for it.
     """
 
     key: str
@@ -36,6 +37,7 @@ class AlertRow:
     figure: str
     age_seconds: float
     notified: bool | None
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,13 @@ def rate(figures: Sequence[Figures], names: Sequence[str]) -> float | None:
 def alert_rows(seen: Seen, notices: Notices | None, since_ns: int, now_ns: int) -> list[AlertRow]:
     """Alerts that are open, or fired and were resolved since a moment; the worst first."""
     found = []
+    folded = {m.fingerprint for incident in seen.incidents.values() for m in incident.members if m.suppressed}
     for steps in seen.alerts.values():
         last = steps[-1]
         t = last.transition
         if t.state != "resolved" or (t.previous == "firing" and t.at_ns >= since_ns):
-            found.append((_order(last), _row(last, notices, now_ns)))
+            row = _row(last, notices, now_ns)
+            found.append((_order(last), replace(row, folded=t.fingerprint in folded)))
     return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 

@@ -13,6 +13,12 @@ _WHAT: Final = "environment, service_name, service_version"
 """Labels of a deployment."""
 _CALLED: Final = "{{service_name}} {{service_version}}"
 
+
+def _deployment(metric: str) -> str:
+    """With one label for what goes where, so that a table is narrow."""
+    return f'label_join({metric}, "deployment", " ", "service_name", "service_version", "environment")'
+
+
 INCIDENTS: Final = Board(
     "agents-incidents",
     "Incidents and Alerts",
@@ -203,13 +209,12 @@ DEPLOYMENTS: Final = Board(
                 one("Verdicts", "table", "max by (service_name, environment, service_version, profile) "
                     "(streams_deployment_verdict)", width=10, rare=True, verdict=True,
                     about="What the gates last said of the newest deployment of each service."),
-                one("Gates", "table", f"label_join(max by ({_WHAT}, gate) (streams_gate_status), "
-                    '"deployment", " ", "service_name", "service_version", "environment")', width=14, rare=True,
-                    verdict=True, matrix=("deployment", "gate"),
+                one("Gates", "table", f"max by (deployment, gate) ({_deployment('streams_gate_status')})", width=14,
+                    rare=True, verdict=True, matrix=("deployment", "gate"),
                     about="Each gate of those verdicts. The reasons in words: the deployment on the operator's page."),
                 many("Candidate beside baseline", "table",
-                    (f"max by ({_WHAT}, gate, unit) (streams_gate_candidate)", "candidate"),
-                    (f"max by ({_WHAT}, gate, unit) (streams_gate_baseline)", "baseline"),
+                    (f"max by (deployment, gate, unit) ({_deployment('streams_gate_candidate')})", "candidate"),
+                    (f"max by (deployment, gate, unit) ({_deployment('streams_gate_baseline')})", "baseline"),
                     unit="none", width=12, rare=True,
                     about="The baseline ran at the same time, or was pinned; a gate against a fixed limit has none."),
                 one("Effect of the change", "bargauge", f"max by ({_WHAT}, gate) (streams_gate_effect_ratio)",

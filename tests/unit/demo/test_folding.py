@@ -10,6 +10,7 @@ from streams.demo.folding import folded_lines, make_folded
 from streams.demo.notices import Notices
 from streams.demo.plan import SECOND_NS
 from streams.demo.summary import report_lines
+from streams.demo.view import alert_rows
 from streams.demo.watch import Seen
 from streams.domain.alert import AlertTransition
 from streams.domain.incident import Cause, Incident, Member
@@ -75,6 +76,16 @@ def test_an_alert_has_arrived_with_its_incident() -> None:
 )
 def test_what_is_not_of_its_incident_is_no_arrival(posts: tuple[tuple[str, str, float], ...]) -> None:
     assert ending(told(*posts), SEEN).exit_code == 1
+
+
+def test_a_row_says_that_it_is_folded() -> None:
+    rows = alert_rows(SEEN, told(), scenes.START_NS, scenes.FAULT_NS + 50 * SECOND_NS)
+    assert {row.who: (row.notified, row.folded) for row in rows} == {
+        "researcher-1": (False, True),
+        "planner-1": (False, True),
+    }
+    alone = Seen(alerts=SEEN.alerts, incidents={"00ff": replace(INCIDENT, members=())})
+    assert not any(row.folded for row in alert_rows(alone, told(), scenes.START_NS, scenes.FAULT_NS))
 
 
 def test_what_was_told_apart_is_counted_and_is_its_own_arrival() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from streams.demo import screen
 from streams.demo.figures import Figures
 from streams.demo.notices import Notices
 from streams.demo.plan import SECOND_NS
+from streams.demo.screen import told
 from streams.demo.view import AlertRow, View, alert_rows, rate, source_rows, story
 from streams.publish.delivery import alert_labels
 
@@ -150,3 +152,19 @@ def test_notified_is_what_alertmanager_said_last() -> None:
 
 def test_figures_of_an_empty_scrape_are_shown() -> None:
     assert "lag -" in "\n".join(drawn(scenes.view(figures=Figures(0.0)), 120, 40))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([(None, False)], ""),
+        ([(True, False), (None, False)], "notified"),
+        ([(False, False), (True, False)], "1/2 notified"),
+        ([(False, True), (False, True)], "folded"),
+        ([(True, True), (False, True), (False, False)], "1/3 notified, 1/3 folded"),
+        ([(False, False)], "0/1 notified"),
+    ],
+)
+def test_what_was_notified_and_what_need_not_be(rows: list[tuple[bool | None, bool]], says: str) -> None:
+    (alert,) = scenes.view().alerts
+    assert told([replace(alert, notified=known, folded=folded) for known, folded in rows]) == says
