@@ -280,10 +280,9 @@ def close_sketches(slot, directory, tag, following, pool, start, bucket, weight)
         for k in range(found):
             for j in range(BLOCK):
                 n = pool[rows[k], j]
-                if n != 0:
-                    bucket[at] = blocks[k] * BLOCK + j - BUCKET_OFFSET
-                    weight[at] = n
-                    at += 1
+                bucket[at] = blocks[k] * BLOCK + j - BUCKET_OFFSET  # written over where the counter is 0: no branch
+                weight[at] = n
+                at += n != 0
     start[slot.shape[0]] = at
     return at
 

@@ -182,6 +182,7 @@ class WindowOperator:
         ):
             pane = self._pane(start, int(offset[samples.record[begin]]))
             pane.add_samples(samples.slot, samples.value, index, number, begin, end + 1, squares)
+            self._blocks = max(self._blocks, pane.blocks)
 
     def _add_histograms(self, columns: Columns, fate: U8) -> None:
         found = histograms(columns.aggregates, fate, self.cumulatives, columns.offset)

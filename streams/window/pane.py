@@ -21,6 +21,7 @@ I32 = NDArray[np.int32]
 _VALUE_OF: Final = bucket_value(np.arange(-kernel.BUCKET_OFFSET, kernel.BUCKET_OFFSET, dtype=np.int32))
 _QUANTILES: Final = np.array(QUANTILES)
 _SMALLEST_POOL: Final = 32
+_SMALLEST_SLOTS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,13 @@ class Pane:
         """Room for slots 0..slots - 1 and, to begin with, so many sketch blocks."""
         self.first_offset: int | None = None
         blocks = max(blocks, _SMALLEST_POOL)
-        self._slots = 0
-        self._stats = np.zeros((0, kernel.STATS))
-        self._directory = np.zeros((0, kernel.FAN), np.int32)
+        self._slots = max(slots, _SMALLEST_SLOTS)
+        self._stats = np.zeros((self._slots, kernel.STATS))
+        self._directory = np.zeros((self._slots, kernel.FAN), np.int32)
         self._tag = np.zeros(blocks, np.int32)
         self._following = np.zeros(blocks, np.int32)
         self._pool = np.zeros((blocks, kernel.BLOCK), np.int64)
         self._used = np.zeros(1, np.int64)
-        self.reserve(slots)
 
     @property
     def blocks(self) -> int:
@@ -123,7 +123,7 @@ class Pane:
     def reserve(self, slots: int) -> None:
         """Makes room for slots 0..slots - 1."""
         if slots > self._slots:
-            self._slots = max(slots, self._slots + self._slots // 2, 16)
+            self._slots = max(slots, self._slots + self._slots // 2)
             self._stats = _grown(self._stats, self._slots)
             self._directory = _grown(self._directory, self._slots)
 

@@ -4,12 +4,13 @@ Numbers may arrive out of order (a spilled batch is sent again after newer ones)
 the highest number and the set of those missing below it. It is remembered twice: as of the applied offset, by which
 batches are decided, and as of the held-back offset, which a checkpoint keeps: when a worker replays the log from there,
 the same batches must look new again. Numbers seen in between wait in ``_recent`` until the held-back offset passes them
-(:meth:`SequenceFilter.settle`). What a batch is depends on the log before it alone, not on when checkpoints were made.
+(:meth:`SequenceFilter.settle`), as stretches of numbers that follow each other: mostly one per producer. What a batch
+is depends on the log before it alone, not on when checkpoints were made.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -55,6 +56,15 @@ class Seen:
             self.missing.difference_update(oldest)
             self.floor = max(self.floor, oldest[-1] + 1)
 
+    def add_all(self, first: int, count: int) -> None:
+        """Takes so many numbers that follow each other; at least one."""
+        self.add(first)
+        if self.high == first:
+            self.high = first + count - 1
+            return
+        for seq in range(first + 1, first + count):
+            self.add(seq)
+
     def verdict(self, seq: int) -> Verdict:
         """What a number is to this state."""
         if seq > self.high or seq in self.missing:
@@ -68,17 +78,28 @@ class Seen:
 
 
 @dataclass(slots=True)
+class Stretch:
+    """Batches of one producer from the held-back offset on: numbers from ``first`` on, and their offsets."""
+
+    producer: str
+    first: int
+    offsets: list[int]
+
+
+@dataclass(slots=True)
 class Producer:
     """State of one producer.
 
     Attributes:
         kept: as of the held-back offset. applied: as of the applied offset.
         dropped_total: the largest count of its own drops that the producer reported (as of the applied offset).
+        stretch: its newest one, None where none waits.
     """
 
     kept: Seen = field(default_factory=Seen)
     applied: Seen = field(default_factory=Seen)
     dropped_total: int = 0
+    stretch: Stretch | None = None
 
 
 class SequenceFilter:
@@ -88,7 +109,7 @@ class SequenceFilter:
         self.producers: dict[str, Producer] = {}
         self.forgotten = 0
         self.forgotten_dropped = 0
-        self._recent: deque[tuple[int, str, int]] = deque()
+        self._recent: list[Stretch] = []
 
     def check(self, producer: str, seq: int, offset: int, dropped_total: int) -> Verdict:
         """Decides a batch and remembers it.
@@ -107,9 +128,15 @@ class SequenceFilter:
             state.dropped_total = dropped_total
         applied = state.applied
         verdict: Verdict = "new" if seq == applied.high + 1 else applied.verdict(seq)
-        if verdict == "new":
-            applied.add(seq)
-            self._recent.append((offset, producer, seq))
+        if verdict != "new":
+            return verdict
+        applied.add(seq)
+        stretch = state.stretch
+        if stretch is not None and seq == stretch.first + len(stretch.offsets):
+            stretch.offsets.append(offset)
+        else:
+            state.stretch = Stretch(producer, seq, [offset])
+            self._recent.append(state.stretch)
         return verdict
 
     def _forget(self, producer: str) -> None:
@@ -118,11 +145,19 @@ class SequenceFilter:
 
     def settle(self, held_offset: int) -> None:
         """Moves what was seen before the held-back offset into the kept state."""
-        while self._recent and self._recent[0][0] < held_offset:
-            _, producer, seq = self._recent.popleft()
-            state = self.producers.get(producer)
-            if state is not None:
-                state.kept.add(seq)
+        self._recent = [stretch for stretch in self._recent if self._waits(stretch, held_offset)]
+
+    def _waits(self, stretch: Stretch, held_offset: int) -> bool:
+        """Moves what was seen before that offset; whether something is left."""
+        passed = bisect_left(stretch.offsets, held_offset)
+        state = self.producers.get(stretch.producer)
+        if state is not None and passed:
+            state.kept.add_all(stretch.first, passed)
+        stretch.first += passed
+        del stretch.offsets[:passed]
+        if state is not None and not stretch.offsets and state.stretch is stretch:
+            state.stretch = None
+        return bool(stretch.offsets)
 
     @property
     def dropped_total(self) -> int:
