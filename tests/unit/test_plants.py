@@ -87,16 +87,7 @@ REGISTRY = "https://" + "py" + "pi.org/simple"
 
 
 BOARDS = "monitoring/grafana/dashboards"
-PLANTED_RUNBOOK = """
-```promql
-planted_total
-max by (planted_by) (up)
-```
-
-```sh
-streams plant
-```
-"""
+PLANTED_RUNBOOK = "\n```promql\nplanted_total\nmax by (planted_by) (up)\n```\n\n```sh\nstreams plant\n```\n"
 PLANTED_BOARD = """
 BOARDS = (BOARDS[0]._replace(rows=(("", (one("Planted", "stat", "agents_planted"),)),)), *BOARDS[1:])
 """
