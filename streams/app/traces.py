@@ -139,12 +139,12 @@ class TracesPart:
         tick = np.zeros(len(block), np.bool_)
         tick[[tick.record for tick in run.ticks]] = True
         found = self.operator.apply(run.rows, run.bodies, offset, arrival_ns, tick)
-        self._count(found, offset[run.rows["record"]] > self._counted)
+        first_new = int(np.searchsorted(run.rows["record"], np.searchsorted(offset, self._counted, side="right")))
+        self._count(found.fate[first_new:])
         batches = self._blocks.take(run.rows, self._gen_ai(run, len(block)), found, offset, arrival_ns)
         results = [_red(batch) for batch in (*batches, *self._blocks.exemplars())]
         results += self._results(found, offset)
-        new = run.rows[offset[run.rows["record"]] > self._counted]
-        hung = self.hung.take(new, self.operator.tables, arrival_ns, self.operator.clock_ns)
+        hung = self.hung.take(run.rows[first_new:], self.operator.tables, arrival_ns, self.operator.clock_ns)
         results += [_red(batch) for known in hung for batch in self._patterns.hung(known)]
         results += self._tell(run, arrival_ns)
         results += self._reject(run.rejected, block, now_ns)
@@ -187,8 +187,8 @@ class TracesPart:
         of_spans: NDArray[np.bool_] = foreign[run.rows["record"]]
         return of_spans
 
-    def _count(self, found: TraceResult, new: NDArray[np.bool_]) -> None:
-        counts = np.bincount(found.fate[new], minlength=len(FATES))
+    def _count(self, fates: NDArray[np.uint8]) -> None:
+        counts = np.bincount(fates, minlength=len(FATES))
         for fate, count in zip(FATES, counts.tolist(), strict=False):
             if count:
                 self.counts["aggregated" if fate == ASSEMBLED else fate] += count
