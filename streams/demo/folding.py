@@ -54,7 +54,7 @@ def told_of_incident(fired: Step, seen: Seen, notices: Notices | None) -> tuple[
             continue
         began_ns = notices.first_of_incident(incident.incident_id, "firing", fired.transition.starts_at_ns)
         if began_ns is not None:
-            return began_ns, notices.first_of_incident(incident.incident_id, "resolved", began_ns)
+            return began_ns, notices.end_of_incident(incident.incident_id, began_ns)
     return None, None
 
 

@@ -54,6 +54,16 @@ class Notices:
         later = (n for n in self._notices if n.status == status and n.seen_ns > after_ns)
         return next((n.seen_ns for n in later if wanted <= {*n.labels}), None)
 
+    def end_of_incident(self, incident_id: str, began_ns: int) -> int | None:
+        """When the end of an incident was notified, after its last beginning.
+
+        One that becomes more severe ends under its former labels and begins under others.
+        """
+        last_ns = began_ns
+        while (again_ns := self.first_of_incident(incident_id, "firing", last_ns)) is not None:
+            last_ns = again_ns
+        return self.first_of_incident(incident_id, "resolved", last_ns)
+
     def told(self, transition: AlertTransition) -> bool:
         """Whether the last notification about an alert said what the transition says.
 

@@ -57,7 +57,8 @@ def told(*posts: tuple[str, str, float]) -> Notices:
 
 
 def test_an_alert_has_arrived_with_its_incident() -> None:
-    notices = told(("00ff", "firing", 24.0), ("00ff", "resolved", 60.0))
+    severer = (("00ff", "resolved", 26.0), ("00ff", "firing", 27.0))
+    notices = told(("00ff", "firing", 24.0), *severer, ("00ff", "resolved", 60.0))
     folded = make_folded(scenes.FAULT_NS, SEEN, notices)
     done = ending(notices, SEEN, fired=2, folded=folded)
     assert done.exit_code == 0
