@@ -243,7 +243,7 @@ class Roles:
 
     def _reload(self, thresholds: Thresholds) -> None:
         self._thresholds = thresholds
-        for part in [part for runtime in self.runtimes for part in list(runtime.parts.values())]:
+        for part in self._parts():
             if isinstance(part, AlertsPart):
                 part.reload(Users(thresholds.capacity))
             elif isinstance(part, CapacityPart):
@@ -288,7 +288,7 @@ class Roles:
             self._publisher.forget(_owner(part.topic, part.partition))
 
     def _show_firing(self) -> None:
-        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        parts = self._parts()
         active = [t for part in parts if isinstance(part, AlertsPart) for t in part.correlate.active()]
         for severity in SEVERITIES:
             firing = sum(1 for t in active if t.state == "firing" and t.severity == severity)
@@ -307,19 +307,22 @@ class Roles:
         for service, environment, known_version, began_ns in (d for part in parts for d in part.deployed.newest()):
             self._health.deployment_started.labels(environment, service, known_version).set(began_ns / 1e9)
 
+    def _parts(self) -> list[Part]:
+        return [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+
     def capacities(self) -> list[Capacity]:
         """What is used of what has a limit, as values, where this worker adds it up. As :meth:`progress`."""
-        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        parts = self._parts()
         return [c for part in parts if isinstance(part, CapacityPart) for c in part.operator.capacities()]
 
     def verdicts(self) -> list[DeploymentVerdict]:
         """What gates last said of the newest deployments, where this worker keeps incidents. As :meth:`progress`."""
-        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        parts = self._parts()
         return [one for part in parts if isinstance(part, IncidentsPart) for one in part.deployed.verdicts()]
 
     def expected(self) -> list[Expected]:
         """What is expected of the series that this worker judges, as values. As :meth:`progress`."""
-        parts = [part for runtime in self.runtimes for part in list(runtime.parts.values())]
+        parts = self._parts()
         bands = [bands for part in parts if isinstance(part, AlertsPart) for bands in part.bands.values()]
         return [one for operator in bands for one in operator.expected()]
 

@@ -38,7 +38,7 @@ def _folded(incident: Incident, after_ns: int, seen: Seen, notices: Notices | No
         return None
     if notices is None:
         return Folded(incident, 0, None)
-    apart = sum(notices.first(step.transition, "firing", step.published_ns) is not None for step in fired)
+    apart = sum(told_apart(step, notices) for step in fired)
     return Folded(incident, apart, notices.first_of_incident(incident.incident_id, "firing", after_ns))
 
 
@@ -47,10 +47,17 @@ def first_firing(steps: Sequence[Step], after_ns: int) -> Step | None:
     return next((s for s in steps if s.transition.state == "firing" and s.transition.at_ns > after_ns), None)
 
 
+def told_apart(fired: Step, notices: Notices | None) -> bool:
+    """Whether Alertmanager notified an alert itself."""
+    return notices is not None and notices.first(fired.transition, "firing", fired.published_ns) is not None
+
+
 def told_of_incident(fired: Step, seen: Seen, notices: Notices | None) -> tuple[int | None, int | None]:
     """When Alertmanager first told of an incident that holds an alert, and of its end."""
-    for incident in seen.incidents.values() if notices else ():
-        if notices is None or all(m.fingerprint != fired.transition.fingerprint for m in incident.members):
+    if notices is None:
+        return None, None
+    for incident in seen.incidents.values():
+        if all(m.fingerprint != fired.transition.fingerprint for m in incident.members):
             continue
         began_ns = notices.first_of_incident(incident.incident_id, "firing", fired.transition.starts_at_ns)
         if began_ns is not None:

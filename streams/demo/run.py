@@ -23,7 +23,7 @@ from streams.demo.screen import SEND
 from streams.demo.show import Show, addresses
 from streams.demo.stage import Stage
 from streams.demo.summary import Ending, Otel
-from streams.demo.watch import Step, Watch
+from streams.demo.watch import Watch
 from streams.errors import ServiceUnavailable
 from streams.services.process import ChildProcess, wait_until
 from streams.settings import Settings
@@ -170,7 +170,7 @@ class Demo:
             expected=expected,
             with_alertmanager=show.notices is not None and self._stage.stack.alertmanager is not None,
             fired=len(fired),
-            notified=sum(_notified(show, f) for f in fired),
+            notified=sum(folding.told_apart(f, show.notices) for f in fired),
             folded=folding.make_folded(plan.fault_start_ns, seen, show.notices),
             interrupted=interrupted,
             otel=self._otel(watch, show),
@@ -247,10 +247,6 @@ class Demo:
 def _read(show: Show, history: History) -> bool:
     figures = show.look()
     return figures is not None and figures.events(SIMULATED) >= history.events_total and (figures.lag or 0) < 100
-
-
-def _notified(show: Show, fired: Step) -> bool:
-    return show.notices is not None and show.notices.first(fired.transition, "firing", fired.published_ns) is not None
 
 
 def _text(child: ChildProcess | None) -> str:

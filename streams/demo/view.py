@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from streams import topics
@@ -130,8 +130,7 @@ def alert_rows(seen: Seen, notices: Notices | None, since_ns: int, now_ns: int) 
         last = steps[-1]
         t = last.transition
         if t.state != "resolved" or (t.previous == "firing" and t.at_ns >= since_ns):
-            row = _row(last, notices, now_ns)
-            found.append((_order(last), replace(row, folded=t.fingerprint in folded)))
+            found.append((_order(last), _row(last, notices, now_ns, folded=t.fingerprint in folded)))
     return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -140,7 +139,7 @@ def _order(step: Step) -> tuple[int, int, int, str]:
     return ORDER[t.state], SEVERITIES.index(t.severity), -t.at_ns, t.fingerprint
 
 
-def _row(step: Step, notices: Notices | None, now_ns: int) -> AlertRow:
+def _row(step: Step, notices: Notices | None, now_ns: int, *, folded: bool) -> AlertRow:
     t = step.transition
     notified = None
     if notices is not None and t.state != "pending" and (t.state == "firing" or t.previous == "firing"):
@@ -148,7 +147,9 @@ def _row(step: Step, notices: Notices | None, now_ns: int) -> AlertRow:
     value, limit = t.annotations.get("value", f"{t.value:g}"), t.annotations.get("threshold", f"{t.threshold:g}")
     age_seconds = max(0.0, (now_ns - t.at_ns) / SECOND_NS)
     figure = f"{value} (limit {limit})"
-    return AlertRow(t.fingerprint, t.alertname, t.severity, who(t.identity), t.state, figure, age_seconds, notified)
+    return AlertRow(
+        t.fingerprint, t.alertname, t.severity, who(t.identity), t.state, figure, age_seconds, notified, folded
+    )
 
 
 def anomaly_line(anomaly: Anomaly) -> str:

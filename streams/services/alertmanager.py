@@ -98,12 +98,12 @@ class AlertmanagerService(Service):
 
 def _hurry(route: dict[str, Any], divisor: int | None, inherited: str = "30s") -> None:
     wait = route.get("group_wait", inherited)
-    route |= {"group_wait": f"{_divided(wait, divisor)}s", "group_interval": "1s"}
+    seconds = 1 if divisor is None else math.ceil(_seconds(wait) / divisor)
+    route |= {"group_wait": f"{seconds}s", "group_interval": "1s"}
     for inner in route.get("routes", ()):
         _hurry(inner, divisor, wait)
 
 
-def _divided(wait: str, divisor: int | None) -> int:
-    """A wait of the template, in seconds or minutes, in whole seconds."""
-    seconds = int(wait[:-1]) * {"s": 1, "m": 60}[wait[-1]]
-    return 1 if divisor is None else math.ceil(seconds / divisor)
+def _seconds(wait: str) -> int:
+    """A wait of the template: whole seconds or minutes."""
+    return int(wait[:-1]) * {"s": 1, "m": 60}[wait[-1]]

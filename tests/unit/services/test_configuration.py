@@ -154,3 +154,10 @@ def test_a_stack_needs_a_broker_and_knows_its_services(tmp_path: Path) -> None:
     for wanted in ({"prometheus"}, {"kafka", "grafana"}):
         with pytest.raises(ValueError, match="wanted must hold kafka"):
             Stack(tmp_path, cache_folder=tmp_path, wanted=frozenset(wanted))
+
+
+def test_a_wait_of_another_unit_is_no_matter_where_all_wait_for_a_second(tmp_path: Path) -> None:
+    template = tmp_path / "template.yml"
+    template.write_text("route: {receiver: nobody, group_wait: 1m30s}\nreceivers: [{name: nobody}]\n")
+    AlertmanagerService(tmp_path, configuration=template)._prepare()
+    assert yaml.safe_load((tmp_path / "alertmanager.yml").read_text())["route"]["group_wait"] == "1s"
