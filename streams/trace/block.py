@@ -15,6 +15,8 @@ BLOCK_RECORDS: Final = 512
 BLOCK_NS: Final = 250_000_000
 """A block ends before a record whose offset is a multiple of so many, or whose append time lies in another quarter of a
 second: few batches under load, and little delay without."""
+EXEMPLARS_NS: Final = 1_000_000_000
+"""Exemplars are given out at most this often: they are no events, and what a crash loses of them is not missed."""
 
 
 class Begin(NamedTuple):
@@ -44,10 +46,7 @@ class Blocks:
         self._from_offset = 0
         self._opened = Begin(0, 0)
         self.begin: Begin | None = None
-        self._exemplars: list[RedBatch] = []
-        self._rows: list[NDArray[Any]] = []
-        self._gen_ai: list[NDArray[np.bool_]] = []
-        self._calls: list[NDArray[Any]] = []
+        self._clock_ns = self._exemplars_due_ns = 0
 
     def resume(self, offset: int) -> None:
         """Records before this offset are out already."""
@@ -55,28 +54,29 @@ class Blocks:
 
     @property
     def rows(self) -> list[NDArray[Any]]:
-        """The spans that wait."""
-        return self._rows
+        """The rows of decode that wait: none, samples need less of a span (:attr:`texts`)."""
+        return []
 
     @property
     def texts(self) -> list[tuple[NDArray[Any], str]]:
-        """The calls that wait, with the names of their columns that hold numbers of texts."""
-        return [(calls, name) for calls in self._calls for name in ("client", "server", "environment")]
+        """What waits, with the names of its columns that hold numbers of texts."""
+        return self._red.texts
 
     def _end(self) -> list[RedBatch]:
         """The batches of the block that waits."""
         if self.begin is None:
             return []
-        self._red.add_spans(_joined(self._rows), _joined(self._gen_ai))
-        self._red.add_calls(_joined(self._calls))
-        self.begin, self._rows, self._gen_ai, self._calls = None, [], [], []
-        self._exemplars += self._red.exemplars()
+        self.begin = None
         return self._red.batches(self._source)
 
     def exemplars(self) -> list[RedBatch]:
-        """Takes the exemplars of the blocks that ended."""
-        taken, self._exemplars = self._exemplars, []
-        return taken
+        """Takes the exemplars of the blocks that ended: at most once in :data:`EXEMPLARS_NS` of append time."""
+        if self._clock_ns < self._exemplars_due_ns:
+            return []
+        found = self._red.exemplars()
+        if found:
+            self._exemplars_due_ns = self._clock_ns + EXEMPLARS_NS
+        return found
 
     def take(
         self,
@@ -109,18 +109,7 @@ class Blocks:
             calls = found.calls[calls_at[i] : calls_at[i + 1]]
             if len(chosen) or len(calls):
                 self.begin = self._opened
-                self._rows.append(_chosen(rows, chosen))
-                self._gen_ai.append(_chosen(gen_ai, chosen))
-                self._calls.append(calls.copy())
+                self._red.add_spans(rows, gen_ai, chosen)
+                self._red.add_calls(calls)
+        self._clock_ns = int(arrival_ns[-1])
         return batches
-
-
-def _chosen(rows: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
-    """A copy of the rows at ascending places: at once where they follow each other."""
-    if len(places) and places[-1] - places[0] + 1 == len(places):
-        return rows[places[0] : places[-1] + 1].copy()
-    return rows[places]
-
-
-def _joined(pieces: list[NDArray[Any]]) -> NDArray[Any]:
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

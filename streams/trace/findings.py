@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-import numpy as np
-
-from agents_emitter.events import SeriesDefinition
+from agents_emitter.events import SeriesDefinition, encode_metric_batch, encode_metric_head
 from streams.domain.trace import TraceRecord
 from streams.trace.hung import Announced
 from streams.trace.marks import Marked
 from streams.trace.names import OTHER, Vocabulary
-from streams.trace.samples import RedBatch, Samples
+from streams.trace.samples import RedBatch, producer_of
 
 LOOPS: Final = "agents.tool.loops"
 HUNG: Final = "agents.sessions.hung"
@@ -56,10 +54,19 @@ class PatternSamples:
     ) -> list[RedBatch]:
         admitted = tuple(sorted((label, self._words.admit(label, text) or OTHER) for label, text in labels.items()))
         resource = (("service.name", service), *(((_ENVIRONMENT, environment),) if environment else ()))
-        samples = Samples()
-        number = samples.number(SeriesDefinition(name, "1", "counter", admitted))
-        samples.add(np.array([number]), np.array([time_ns]), np.array([float(value)]))
-        return samples.batches(service, tuple(sorted(resource)), f"{name}/{self._source}", self._numbers)
+        producer = producer_of(f"{name}/{self._source}", service, tuple(sorted(resource)))
+        head = encode_metric_head(dict(sorted(resource)), [SeriesDefinition(name, "1", "counter", admitted)], producer)
+        batch = encode_metric_batch(
+            head,
+            seq=self._numbers[producer],
+            dropped_total=0,
+            base_time_unix_nano=time_ns,
+            index=[0],
+            offset_ns=[0],
+            value=[float(value)],
+        )
+        self._numbers[producer] += 1
+        return [RedBatch(service, batch)]
 
 
 def _owner(record: TraceRecord) -> tuple[str, str]:

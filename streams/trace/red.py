@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -25,9 +24,12 @@ from streams.domain import conventions
 from streams.domain.spanrows import EXECUTE_TOOL, INVOKE_AGENT, LAST_MODEL_OPERATION, SpanTables, service_of
 from streams.trace import measure
 from streams.trace.graph import CONNECTIONS
-from streams.trace.group import groups, groups_of
+from streams.trace.keys import Keys
 from streams.trace.names import MAX_NAME_CHARACTERS, OTHER, Vocabulary, template
-from streams.trace.samples import Labels, RedBatch, Samples
+from streams.trace.redwire import Flat
+from streams.trace.samples import Labels, Owners, RedBatch
+from streams.trace.store import NONE
+from streams.trace.take import CALL
 
 SPAN_CALLS: Final = "traces.span.metrics.calls"
 SPAN_DURATION: Final = "traces.span.metrics.duration"
@@ -94,108 +96,149 @@ class Red:
 
     def __init__(self, tables: SpanTables, names: Names) -> None:
         self._tables, self._names = tables, names
-        self._owners: dict[Labels, Samples] = {}
-        self._graph: dict[tuple[str, str], Samples] = {}
-        self._labels: dict[tuple[int, ...], Any] = {}
+        self._services, self._clients = Owners(), Owners()
+        self._spans = Waiting(measure.MEASURED)
+        self._calls = Waiting(CALL)
+        self._span_keys = Keys(measure.SPAN_KEY, 3, self._name_span)
+        self._gen_ai_keys = Keys(measure.GEN_AI_KEY, 3, self._name_gen_ai)
+        self._call_keys = Keys(measure.CALL_KEY, 1 + measure.CALL_PARTS, self._name_call)
+        self._slowest = np.zeros(0, measure.EXAMPLE)
         self._kept = np.zeros(0, np.int64)
         self._generation = tables.generation
 
-    def _known(self) -> dict[tuple[int, ...], Any]:
-        """Labels by keys that begin with a number of their own for each kind of key."""
-        if self._generation != self._tables.generation:
-            self._labels.clear()
-            self._kept = np.zeros(0, np.int64)
-            self._generation = self._tables.generation
-        return self._labels
+    @property
+    def texts(self) -> list[tuple[NDArray[Any], str]]:
+        """What waits, with the names of its columns that hold numbers of texts."""
+        waiting = [(self._spans.rows, name) for name in measure.MEASURED_TEXTS]
+        return waiting + [(self._calls.rows, name) for name in ("client", "server", "environment")]
 
-    def _own(self, resource: NDArray[np.int32]) -> None:
-        """Finds what the metrics keep of each resource, by number: few, for they name no instance."""
-        self._known()
-        if len(self._kept) < len(self._tables.resources):
-            more = np.full(len(self._tables.resources) - len(self._kept), -1, np.int64)
-            self._kept = np.concatenate([self._kept, more])
-        found = self._kept[resource]
-        if (found < 0).any():
-            for number in np.unique(resource[found < 0]).tolist():
-                labels = self._resource_labels(self._tables.resources.maps[number])
-                self._owners.setdefault(labels, Samples())
-                self._kept[number] = list(self._owners).index(labels)
+    def _forget(self) -> None:
+        """Forgets keys: they are of other texts now."""
+        self._gather_exemplars()
+        for keys in (self._span_keys, self._gen_ai_keys, self._call_keys):
+            keys.clear()
+        self._kept = np.zeros(0, np.int64)
+        self._generation = self._tables.generation
 
-    def add_spans(self, rows: NDArray[Any], gen_ai: NDArray[np.bool_]) -> None:
-        """The metrics of spans: calls and duration by span name, kind and status.
+    def add_spans(self, rows: NDArray[Any], gen_ai: NDArray[np.bool_], places: NDArray[np.int64]) -> None:
+        """Spans whose calls and duration are metrics, by span name, kind and status.
 
         Args:
             rows: SPAN[n]; announcements (phase start) give nothing.
             gen_ai: bool[n], those whose duration and tokens as model call, agent or tool count too. False for spans
                 whose agents measure ``gen_ai.*`` themselves (those of ``agents_emitter`` do): the same calls would be
                 counted twice.
+            places: which of them.
         """
-        ended = rows["phase"] == 0
-        if not ended.all():
-            rows, gen_ai = rows[ended], gen_ai[ended]
-        if not len(rows):
-            return
-        self._own(rows["resource"])
-        keys = np.empty((len(rows), measure.SPAN_KEY), np.int64)
-        measure.span_keys(rows, self._kept, keys)
-        group, _, found_keys = groups_of(keys)
-        owners = list(self._owners.items())
-        found = [self._span_series(*owners[number], number, *key) for number, *key in found_keys]
-        self._examples(rows, group, found)
-        flat = measure.make_flat(5 * len(rows))
-        series = np.array([numbers for _, *numbers in found])
-        owner = np.array([key[0] for key in found_keys])
-        count = measure.measure_spans(rows, group, series, owner, flat)
-        count = self._add_gen_ai(rows, gen_ai, flat, count)
-        self._share_out(flat, count)
+        if self._generation != self._tables.generation:
+            self._forget()
+        out, resources, count = self._spans.room(len(places)), self._tables.resources.rows, self._spans.count
+        while (after := measure.take_spans(rows, places, gen_ai, self._kept, resources, out, count)) < 0:
+            self._own(rows[places])
+        self._spans.count = after
 
-    def _share_out(self, flat: measure.Flat, count: int) -> None:
-        """Gives every owner its samples of so many, in their order."""
-        owners = list(self._owners.values())
-        begin, order = np.empty(len(owners) + 1, np.int64), np.empty(count, np.int64)
-        measure.by_number(flat.owner[:count], begin, order)
-        sorted_ = measure.make_flat(count)
-        measure.gather(flat, order, sorted_)
-        for samples, (first, last) in zip(owners, pairwise(begin.tolist()), strict=True):
-            if last > first:
-                of = slice(first, last)
-                samples.add(sorted_.series[of], sorted_.time_ns[of], sorted_.value[of])
+    def _own(self, rows: NDArray[Any]) -> None:
+        """Finds what the metrics keep of each resource, by number: few, for they name no instance."""
+        if len(self._kept) < len(self._tables.resources):
+            more = np.full(len(self._tables.resources) - len(self._kept), NONE, np.int64)
+            self._kept = np.concatenate([self._kept, more])
+        used = np.unique(rows["resource"][rows["phase"] == 0])
+        for number in used[self._kept[used] < 0].tolist():
+            labels = self._resource_labels(self._tables.resources.maps[number])
+            self._kept[number] = self._services.number(labels[0][1], labels)
 
-    def _examples(self, rows: NDArray[Any], group: NDArray[np.int64], found: list[tuple[Samples, int, int]]) -> None:
-        """The slowest span of each group as its exemplar: whoever looks at a slow bucket wants that trace."""
-        slowest = np.empty(len(found), np.int64)
-        measure.slowest(rows, group, slowest)
-        chosen = rows[slowest]
-        seconds = (chosen["end_ns"] - chosen["start_ns"]) / measure.NANOSECONDS
-        ids = zip(*(chosen[name].tolist() for name in ("trace_high", "trace_low", "span", "end_ns")), strict=True)
-        for (samples, _, duration), value, (high, low, span, end_ns) in zip(found, seconds.tolist(), ids, strict=True):
-            samples.example(duration, value, end_ns, (high, low), span)
+    def add_calls(self, calls: NDArray[Any]) -> None:
+        """Completed calls (CALL[k]), whose metrics are the service graph."""
+        self._calls.add(calls)
 
-    def _places(self, group: NDArray[np.int64], owners: list[Samples]) -> list[tuple[Samples, NDArray[np.int64]]]:
-        """The rows of each owner of groups."""
-        distinct = list({id(owner): owner for owner in owners}.values())
-        if len(distinct) == 1:
-            return [(distinct[0], np.arange(len(group)))]
-        number = {id(owner): i for i, owner in enumerate(distinct)}
-        owner_of = np.array([number[id(owner)] for owner in owners])[group]
-        order = np.argsort(owner_of, kind="stable")
-        cuts = np.searchsorted(owner_of[order], np.arange(1, len(distinct)))
-        return list(zip(distinct, np.split(order, cuts), strict=True))
+    def batches(self, source: str) -> list[RedBatch]:
+        """Takes everything that was added, as batches ordered by resource, spans first.
 
-    def _span_series(
-        self, labels: Labels, samples: Samples, number: int, name: int, named: int, kind: int, status: int
-    ) -> tuple[Samples, int, int]:
-        known, key = self._known(), (0, number, name, named, kind, status)
-        found: tuple[Samples, int, int] | None = known.get(key)
-        if found is None:
-            text = self._tables.texts.text(name)
-            # GenAI spans are named after operation and model, tool or agent: few, and digits in them are versions.
-            shown = self._names.span.admit(labels[0][1], text[:MAX_NAME_CHARACTERS] if named else template(text))
-            own = (("span.kind", SPAN_KINDS[kind]), ("span.name", shown), ("status.code", STATUS_CODES[status]))
-            calls = samples.number(SeriesDefinition(SPAN_CALLS, "1", "counter", own))
-            duration = samples.number(SeriesDefinition(SPAN_DURATION, "s", "histogram", own))
-            found = known[key] = (samples, calls, duration)
+        Args:
+            source: topic and partition of the source: ``agents.spans/3``.
+        """
+        if self._generation != self._tables.generation:
+            self._forget()
+        found = [*self._of_spans(f"red/{source}"), *self._of_calls(f"graph/{source}")]
+        if sum(map(len, (self._span_keys, self._gen_ai_keys, self._call_keys))) > REMEMBERED:  # nothing waits now
+            self._forget()
+            self._services.clear()
+            self._clients.clear()
         return found
+
+    def _of_spans(self, prefix: str) -> list[RedBatch]:
+        rows = self._spans.take()
+        if not len(rows):
+            return []
+        keys = np.empty((len(rows), measure.SPAN_KEY), np.int64)
+        measure.span_keys(rows, keys)
+        group = self._span_keys.find(keys)
+        self._keep_slowest(rows, group)
+        begin = self._measure(rows, group, self._services.flat(5 * len(rows)))
+        return self._services.batches(prefix, begin, self._names.numbers)
+
+    def _measure(self, rows: NDArray[Any], group: NDArray[np.int32], flat: Flat) -> NDArray[np.int64]:
+        """Fills in the samples of spans; returns where those of each owner begin."""
+        keys, places = np.empty((len(rows), measure.GEN_AI_KEY), np.int64), np.empty(len(rows), np.int64)
+        count = measure.gen_ai_keys(rows, places, keys)
+        of, appeared, places = self._gen_ai_keys.find(keys[:count]), np.empty(count, np.int32), places[:count]
+        groups = measure.number_anew(of, np.full(len(self._gen_ai_keys), NONE, np.int32), appeared)
+        series = self._gen_ai_keys.values[appeared[:groups]]
+        first, order = np.empty(groups + 1, np.int64), np.empty(count, np.int64)
+        measure.by_number(of, first, order)
+        begin = np.empty(len(self._services.by_number) + 1, np.int64)
+        measure.count_spans(rows, places, of, series, begin)
+        at = begin[:-1].copy()
+        measure.measure_spans(rows, group, self._span_keys.values, at, flat)
+        measure.measure_gen_ai(rows, places, order, first, series, at, flat)
+        return begin
+
+    def _of_calls(self, prefix: str) -> list[RedBatch]:
+        calls = self._calls.take()
+        if not len(calls):
+            return []
+        keys = np.empty((len(calls), measure.CALL_KEY), np.int64)
+        measure.call_keys(calls, keys)
+        group = self._call_keys.find(keys)
+        owners = len(self._clients.by_number)
+        begin, at = np.empty(owners + 1, np.int64), np.empty(owners, np.int64)
+        flat = self._clients.flat(measure.CALL_PARTS * len(calls))
+        measure.measure_calls(calls, group, self._call_keys.values, begin, at, flat)
+        return self._clients.batches(prefix, begin, self._names.numbers)
+
+    def _keep_slowest(self, rows: NDArray[Any], group: NDArray[np.int32]) -> None:
+        """The slowest span of each group is its exemplar: whoever looks at a slow bucket wants that trace."""
+        if len(self._slowest) < len(self._span_keys):
+            more = np.zeros(2 * len(self._span_keys) - len(self._slowest), measure.EXAMPLE)
+            more["seconds"] = -np.inf
+            self._slowest = np.concatenate([self._slowest, more])
+        measure.keep_slowest(rows, group, self._slowest)
+
+    def _gather_exemplars(self) -> None:
+        """Gives its exemplar to each series; several groups may share one."""
+        used = np.flatnonzero(self._slowest["seconds"] > -np.inf)
+        series = self._span_keys.values[used].tolist()
+        for (owner, _, duration), (seconds, end_ns, high, low, span) in zip(
+            series, self._slowest[used].tolist(), strict=True
+        ):
+            self._services.by_number[owner].example(duration, seconds, end_ns, (high, low), span)
+        self._slowest["seconds"] = -np.inf
+
+    def exemplars(self) -> list[RedBatch]:
+        """Takes the exemplars since they were taken last."""
+        self._gather_exemplars()
+        return self._services.exemplars()
+
+    def _name_span(self, *key: int) -> tuple[int, int, int]:
+        """Numbers of the owner and the series of calls and duration."""
+        owner, name, named, kind, status = measure.span_key(*key)
+        samples, text = self._services.by_number[owner], self._tables.texts.text(name)
+        # GenAI spans are named after operation and model, tool or agent: few, and digits in them are versions.
+        service, short = samples.key, text[:MAX_NAME_CHARACTERS] if named else template(text)
+        shown = self._names.span.admit(service, short)
+        own = (("span.kind", SPAN_KINDS[kind]), ("span.name", shown), ("status.code", STATUS_CODES[status]))
+        calls = samples.number(SeriesDefinition(SPAN_CALLS, "1", "counter", own))
+        return owner, calls, samples.number(SeriesDefinition(SPAN_DURATION, "s", "histogram", own))
 
     def _resource_labels(self, resource: Mapping[str, Any]) -> Labels:
         kept = [("service.name", self._names.service.admit("", service_of(resource)))]
@@ -205,35 +248,15 @@ class Red:
                 kept.append((key, self._names.word.admit(key, str(value))))
         return tuple(kept)
 
-    def _add_gen_ai(self, rows: NDArray[Any], gen_ai: NDArray[np.bool_], flat: measure.Flat, first: int) -> int:
-        """Adds samples from ``first`` on; returns where they end."""
-        keys, places = np.empty((len(rows), measure.GEN_AI_KEY), np.int64), np.empty(len(rows), np.int64)
-        resources = self._tables.resources.rows
-        chosen = measure.gen_ai_keys(rows, gen_ai, self._kept, resources, places, keys)
-        if not chosen:
-            return first
-        group, _, found_keys = groups_of(keys[:chosen])
-        owners = list(self._owners.values())
-        series = np.array([self._gen_ai_series(owners[key[0]], *key) for key in found_keys])
-        begin, order = np.empty(len(series) + 1, np.int64), np.empty(chosen, np.int64)
-        measure.by_number(group, begin, order)
-        owner = np.array([key[0] for key in found_keys])
-        return int(measure.measure_gen_ai(rows, places, order, begin, series, owner, flat, first))
-
-    def _gen_ai_series(self, samples: Samples, *key: int) -> tuple[int, int, int]:
-        """Numbers of the series of duration, input and output tokens; -1: none."""
-        known = self._known()
-        found: tuple[int, int, int] | None = known.get((3, *key))
-        if found is None:
-            _, agent, served, operation, provider, model, tool, error = key
-            duration = self._duration(agent, served, operation, provider, model, tool, error)
-            tokens = [-1, -1]
-            if operation <= LAST_MODEL_OPERATION:
-                by = self._model(operation, provider, model)
-                tokens = [samples.number(self._token_series(by, kind)) for kind in ("input", "output")]
-            number = -1 if duration is None else samples.number(duration)
-            found = known[(3, *key)] = (number, tokens[0], tokens[1])
-        return found
+    def _name_gen_ai(self, *key: int) -> tuple[int, int, int]:
+        """Numbers of the series of duration, input and output tokens; NONE where there is none."""
+        owner, agent, operation, provider, model, tool, served, error = measure.gen_ai_key(*key)
+        samples, tokens = self._services.by_number[owner], [NONE, NONE]
+        duration = self._duration(agent, served, operation, provider, model, tool, error)
+        if operation <= LAST_MODEL_OPERATION:
+            by = self._model(operation, provider, model)
+            tokens = [samples.number(self._token_series(by, kind)) for kind in ("input", "output")]
+        return NONE if duration is None else samples.number(duration), tokens[0], tokens[1]
 
     def _duration(
         self, agent: int, served: int, operation: int, provider: int, model: int, tool: int, error: int
@@ -266,40 +289,14 @@ class Red:
         labels = ((label, self._names.word.admit(label, value)) for label, value in pairs if value)
         return SeriesDefinition(name, unit, kind, tuple(sorted(labels)))
 
-    def add_calls(self, calls: NDArray[Any]) -> None:
-        """The service graph metrics of completed calls (CALL[k]). Servers have a vocabulary of their own."""
-        if not len(calls):
-            return
-        group, _, keys = groups([calls[name] for name in ("client", "environment", "server", "connection")])
-        found = [self._call_series(*key) for key in keys]
-        index = np.array([numbers for _, numbers in found])
-        for samples, at in self._places(group, [samples for samples, _ in found]):
-            of, own = index[group[at]], calls[at]
-            parts = (
-                (np.ones(len(at), np.bool_), np.ones(len(at))),
-                (own["failed"] == 1, np.ones(len(at))),
-                (own["server_ns"] >= 0, own["server_ns"] / measure.NANOSECONDS),
-                (own["client_ns"] >= 0, own["client_ns"] / measure.NANOSECONDS),
-            )
-            for number, (chosen, value) in enumerate(parts):
-                samples.add(of[chosen, number], own["time_ns"][chosen], value[chosen])
-
-    def _call_series(self, *key: int) -> tuple[Samples, list[int]]:
-        known = self._known()
-        found: tuple[Samples, list[int]] | None = known.get((2, *key))
-        if found is None:
-            owner, series = self._name_call(*key)
-            samples = self._graph.setdefault(owner, Samples())
-            found = known[(2, *key)] = (samples, [samples.number(one) for one in series])
-        return found
-
-    def _name_call(
-        self, client: int, environment: int, server: int, connection: int
-    ) -> tuple[tuple[str, str], tuple[SeriesDefinition, ...]]:
+    def _name_call(self, *key: int) -> tuple[int, ...]:
+        """Numbers of the owner and of the series of each part. Servers have a vocabulary of their own."""
+        client, environment, server, connection = measure.call_key(*key)
         text, names = self._tables.texts.text, self._names
         caller = names.service.admit("", text(client))
         place = names.word.admit("environment", text(environment)) if environment else ""
         called = names.word.admit("server", text(server)) if server else OTHER
+        owner = self._clients.number(caller, (("deployment.environment.name", place),) if place else ())
         labels = (("client", caller), ("connection_type", CONNECTIONS[connection]), ("server", called))
         series = (
             SeriesDefinition(GRAPH_REQUEST, "1", "counter", labels),
@@ -307,28 +304,38 @@ class Red:
             SeriesDefinition(GRAPH_SERVER, "s", "histogram", labels),
             SeriesDefinition(GRAPH_CLIENT, "s", "histogram", labels),
         )
-        return (caller, place), series
+        return owner, *map(self._clients.by_number[owner].number, series)
 
-    def exemplars(self) -> list[RedBatch]:
-        """Takes the exemplars of what was added: before :meth:`batches`, which may forget whose they are."""
-        return [one for labels in sorted(self._owners) for one in self._owners[labels].exemplars(labels[0][1], labels)]
 
-    def batches(self, source: str) -> list[RedBatch]:
-        """Takes everything that was added, as batches ordered by resource, spans first.
+class Waiting:
+    """Rows of a block that wait for its end, in memory that is kept: as much as the largest block needed.
 
-        Args:
-            source: topic and partition of the source: ``agents.spans/3``.
-        """
-        numbers = self._names.numbers
-        found = [
-            batch
-            for labels in sorted(self._owners)
-            for batch in self._owners[labels].batches(labels[0][1], labels, f"red/{source}", numbers)
-        ]
-        for client, environment in sorted(self._graph):
-            resource = (("deployment.environment.name", environment),) if environment else ()
-            found += self._graph[client, environment].batches(client, resource, f"graph/{source}", numbers)
-        if len(self._labels) > REMEMBERED:  # nothing waits now
-            self._owners, self._graph, self._kept = {}, {}, np.zeros(0, np.int64)
-            self._labels.clear()
-        return found
+    Attributes:
+        count: how many wait.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._rows, self.count = np.zeros(256, dtype), 0
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """Those that wait, in place."""
+        return self._rows[: self.count]
+
+    def room(self, more: int) -> NDArray[Any]:
+        """The whole memory, with room for so many more."""
+        if self.count + more > len(self._rows):
+            larger = np.zeros(2 * (self.count + more), self._rows.dtype)
+            larger[: self.count] = self.rows
+            self._rows = larger
+        return self._rows
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Copies rows to the end."""
+        self.room(len(rows))[self.count : self.count + len(rows)] = rows
+        self.count += len(rows)
+
+    def take(self) -> NDArray[Any]:
+        """Those that wait, until the next ones come."""
+        taken, self.count = self.rows, 0
+        return taken

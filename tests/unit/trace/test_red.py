@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pytest
 
 from agents_emitter.events import SeriesDefinition, encode_metric_batch, encode_metric_head
 from streams.domain.span import Span
@@ -17,6 +18,7 @@ from streams.domain.trace import Call
 from streams.trace import red
 from streams.trace.names import OTHER, Vocabulary, template
 from streams.trace.red import Names, Red
+from streams.trace.redwire import put_base64
 from streams.trace.samples import RedBatch
 from tests.unit.trace.drawing import CLIENT, EPOCH, INTERNAL, MS, SERVER, span
 from tests.unit.trace.drawn import call_rows, wired
@@ -38,7 +40,7 @@ def batches(spans: Sequence[Span], gen_ai: bool = True, names: Names | None = No
     tables = SpanTables()
     red = Red(tables, names or Names())
     rows, _ = rows_of([wired(one) for one in spans], tables)
-    red.add_spans(rows, np.full(len(spans), gen_ai))
+    red.add_spans(rows, np.full(len(spans), gen_ai), np.arange(len(spans)))
     return red.batches("agents.spans/3")
 
 
@@ -233,10 +235,45 @@ def test_the_slowest_span_of_each_series_is_its_exemplar() -> None:
     made = Red(tables, Names())
     spans = [span(f"{i:016x}", 0, ms, name="plan", trace=f"{i:032x}") for i, ms in enumerate((10, 30, 20), 1)]
     found, _ = rows_of([wired(one) for one in spans], tables)
-    made.add_spans(found, np.zeros(3, bool))
+    made.add_spans(found, np.zeros(3, bool), np.arange(3))
+    made.batches("agents.spans/3")
     (record,) = made.exemplars()
     (row,) = orjson.loads(record.value)["exemplars"]
     assert (row["name"], row["labels"]["span.name"], row["value"]) == (red.SPAN_DURATION, "plan", 0.03)
     assert (row["trace_id"], row["span_id"]) == (f"{2:032x}", f"{2:016x}")
     assert row["time_unix_nano"] == EPOCH + 30 * MS
     assert made.exemplars() == []
+
+
+def test_what_waits_keeps_its_names_when_texts_are_renumbered() -> None:
+    invoke = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "researcher"}
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "web_search", "error.type": "TimeoutError"}
+    failed = span("b", 1, 4, "a", service="tools", attributes=tool, error="x")
+    spans = [CHAT, span("a", 0, 5, kind=CLIENT, attributes=invoke), failed]
+    found = []
+    for forget in (False, True):
+        tables = SpanTables()
+        for number in range(50):
+            tables.texts.number(f"in the way {number}")
+        made = Red(tables, Names())
+        for _ in range(2):
+            drawn, _ = rows_of([wired(one) for one in spans], tables)
+            made.add_spans(drawn, np.ones(3, bool), np.arange(3))
+            made.add_calls(call_rows([call(1), call(2, "research", environment="prod")], tables))
+            if forget:
+                tables.keep([], made.texts)
+        taken = made.batches("agents.spans/3")
+        tables.keep([], made.texts)  # what is forgotten now has its exemplar already
+        drawn, _ = rows_of([wired(span("c", 0, 1))], tables)
+        made.add_spans(drawn, np.ones(1, bool), np.arange(1))
+        found.append([*taken, *made.batches("agents.spans/3"), *made.exemplars()])
+    assert found[0] == found[1]
+    assert sum(len(rows(batch)) for batch in found[0] if b'"count"' in batch.value) == 2 * 17 + 2
+    assert sum(len(orjson.loads(batch.value).get("exemplars", ())) for batch in found[0]) == 4
+
+
+@pytest.mark.parametrize("size", range(20))
+def test_base64_is_that_of_the_standard_library(size: int) -> None:
+    raw, out = np.random.default_rng(size).integers(0, 256, size + 2, np.uint8), np.zeros(64, np.uint8)
+    end = put_base64(out, 3, raw, 1, 1 + size)
+    assert out[3:end].tobytes() == base64.b64encode(raw[1 : 1 + size].tobytes())
