@@ -178,7 +178,9 @@ def test_traces(seed: int, lengths: list[int], crashes: list[int], depth: int) -
     crashed.run(forever(lengths), depth)
     assert last_revisions(crashed) == last_revisions(calm)
     samples = [{r.value for r in line.topics[topics.RED] if r.key} for line in (crashed, calm)]
-    assert samples[0] == samples[1]
+    exemplars = [{value for value in of if events.EXEMPLAR_SCHEMA.encode() in value[:100]} for of in samples]
+    assert samples[0] - exemplars[0] == samples[1] - exemplars[1]
+    assert all(exemplars)  # not the same ones: a crash may lose those of a second
     assert any(b"agents.sessions.hung" in (value or b"") for value in samples[1])
     assert crashed.part.progress(0, 0) == calm.part.progress(0, 0)
     assert dead_letters(crashed) == dead_letters(calm)
