@@ -241,32 +241,32 @@ def measure_gen_ai(rows: Any, places: Any, order: Any, begin: Any, series: Any, 
 
 
 @kernel
-def _call_value(call: Any, part: int) -> float:
-    """What a call gives: one; one where it failed; seconds of the server, of the client. Negative: nothing."""
-    if part == 0 or (part == 1 and call.failed == 1):
-        return 1.0
-    if part == 2 and call.server_ns >= 0:
-        return float(call.server_ns / NANOSECONDS)
-    if part == 3 and call.client_ns >= 0:
-        return float(call.client_ns / NANOSECONDS)
-    return -1.0
+def count_calls(calls: Any, group: Any, series: Any, begin: Any) -> None:
+    """Where each part of each owner begins, int64[owners * CALL_PARTS + 1]; the rest as of :func:`measure_calls`."""
+    _clear(begin)
+    for i in range(calls.shape[0]):
+        call, at = calls[i], series[group[i], 0] * CALL_PARTS + 1
+        begin[at] += 1
+        begin[at + 1] += np.int64(call.failed == 1)
+        begin[at + 2] += np.int64(call.server_ns >= 0)
+        begin[at + 3] += np.int64(call.client_ns >= 0)
+    _add_up(begin)
 
 
 @kernel
-def measure_calls(calls: Any, group: Any, series: Any, begin: Any, at: Any, out: Flat) -> None:
-    """One part of all calls after the other; ``series`` int32[groups, 1 + CALL_PARTS]: owner, and of each part.
+def measure_calls(calls: Any, group: Any, series: Any, at: Any, out: Flat) -> None:
+    """Of each call one; one where it failed; seconds of the server, of the client.
 
-    ``begin`` int64[owners + 1], ``at`` int64[owners]: where each owner's samples begin, and end.
+    ``series`` int32[groups, 1 + CALL_PARTS]: owner, and of each part; ``at`` int64[owners * CALL_PARTS]: where the next
+    sample of each part stands; it is moved on.
     """
-    _clear(begin)
     for i in range(calls.shape[0]):
-        for part in range(CALL_PARTS):
-            begin[series[group[i], 0] + 1] += np.int64(_call_value(calls[i], part) >= 0)
-    _add_up(begin)
-    for owner in range(at.shape[0]):
-        at[owner] = begin[owner]
-    for part in range(CALL_PARTS):
-        for i in range(calls.shape[0]):
-            value, owner = _call_value(calls[i], part), series[group[i], 0]
-            if value >= 0:
-                at[owner] = _put(out, at[owner], series[group[i], 1 + part], calls[i].time_ns, value)
+        call, g = calls[i], group[i]
+        part = series[g, 0] * CALL_PARTS
+        at[part] = _put(out, at[part], series[g, 1], call.time_ns, 1.0)
+        if call.failed == 1:
+            at[part + 1] = _put(out, at[part + 1], series[g, 2], call.time_ns, 1.0)
+        if call.server_ns >= 0:
+            at[part + 2] = _put(out, at[part + 2], series[g, 3], call.time_ns, float(call.server_ns / NANOSECONDS))
+        if call.client_ns >= 0:
+            at[part + 3] = _put(out, at[part + 3], series[g, 4], call.time_ns, float(call.client_ns / NANOSECONDS))

@@ -200,11 +200,11 @@ class Red:
         keys = np.empty((len(calls), measure.CALL_KEY), np.int64)
         measure.call_keys(calls, keys)
         group = self._call_keys.find(keys)
-        owners = len(self._clients.by_number)
-        begin, at = np.empty(owners + 1, np.int64), np.empty(owners, np.int64)
+        begin = np.empty(measure.CALL_PARTS * len(self._clients.by_number) + 1, np.int64)
         flat = self._clients.flat(measure.CALL_PARTS * len(calls))
-        measure.measure_calls(calls, group, self._call_keys.values, begin, at, flat)
-        return self._clients.batches(prefix, begin, self._names.numbers)
+        measure.count_calls(calls, group, self._call_keys.values, begin)
+        measure.measure_calls(calls, group, self._call_keys.values, begin[:-1].copy(), flat)
+        return self._clients.batches(prefix, begin[:: measure.CALL_PARTS], self._names.numbers)
 
     def _keep_slowest(self, rows: NDArray[Any], group: NDArray[np.int32]) -> None:
         """The slowest span of each group is its exemplar: whoever looks at a slow bucket wants that trace."""
@@ -331,8 +331,9 @@ class Waiting:
         return self._rows
 
     def add(self, rows: NDArray[Any]) -> None:
-        """Copies rows to the end."""
-        self.room(len(rows))[self.count : self.count + len(rows)] = rows
+        """Copies rows (contiguous) to the end, as bytes: NumPy would copy them field by field."""
+        to = self.room(len(rows))[self.count : self.count + len(rows)]
+        to.view(np.uint8)[:] = rows.view(np.uint8)
         self.count += len(rows)
 
     def take(self) -> NDArray[Any]:
