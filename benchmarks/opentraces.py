@@ -16,6 +16,7 @@ import psutil
 
 from agents_emitter.events import encode_span_batch
 from streams import topics
+from streams.app.sink import singly
 from streams.app.traces import TracesPart
 from streams.domain.block import Block, LogRecord
 from streams.domain.trace import decode_trace
@@ -55,7 +56,7 @@ def measure(traces: int) -> dict[str, object]:
     for first in range(0, traces, RUN_RECORDS):
         run = Block.of([record(n) for n in range(first, min(first + RUN_RECORDS, traces))])
         for step in part.process(run, START_NS):
-            for output in step.results:
+            for output in singly(step.results):
                 if output.topic == topics.TRACES:
                     spans["published"] += decode_trace(output.value or b"").span_count
         if (first + RUN_RECORDS) % (traces // 10) < RUN_RECORDS:

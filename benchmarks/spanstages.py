@@ -30,7 +30,7 @@ from streams import topics
 from streams.app.fetch import BlockRecords, RawRecords
 from streams.app.garbage import settle
 from streams.app.sendbatch import Content, SendBatch, encode_batch
-from streams.app.sink import Sink
+from streams.app.sink import Sink, singly
 from streams.app.traces import TracesPart
 from streams.app.warmup import warm_up_spans
 from streams.domain.block import Block
@@ -151,7 +151,7 @@ def measure(spans: int, partitions: int) -> dict[str, Any]:
         for block in meter.run("fetch", _blocks, fetched):
             now_ns = int(block.timestamp_ms[-1]) * 1_000_000
             for step in meter.run("process", parts[fetched.partition].process, block, now_ns):
-                for output in step.results:
+                for output in singly(step.results):
                     digest.update(repr(output).encode())
                 meter.run("send", loop.run_until_complete, sink.deliver([*step.results, *step.checkpoint]))
     loop.close()

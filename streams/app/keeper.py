@@ -10,7 +10,7 @@ import orjson
 from streams import topics
 from streams.app.blob import BlobWriter, Snapshot
 from streams.app.outbox import Step
-from streams.app.sink import Output
+from streams.app.sink import Many, Output
 from streams.domain.source import Seat, Source, SourceLog, take_seat
 from streams.domain.upgrade import upgraded
 from streams.errors import StateDamaged
@@ -68,7 +68,12 @@ class Keeper:
             return None
 
     def step(
-        self, results: Sequence[Output], body: Mapping[str, Any], applied: int, source: Source, done: Callable[[], None]
+        self,
+        results: Sequence[Output | Many],
+        body: Mapping[str, Any],
+        applied: int,
+        source: Source,
+        done: Callable[[], None],
     ) -> Step:
         """Results, then the body as of ``applied``, then ``done``."""
         value = orjson.dumps({"v": BODY_FORMAT, **body})

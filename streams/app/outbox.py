@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from streams.app.sink import Output, Sink
+from streams.app.sink import Many, Output, Sink
 
 Send = Callable[[Any, Collection[str], int], AbstractContextManager[object]]
 """Entered for a delivery: what caused it, its topics, how many records."""
@@ -25,7 +25,7 @@ def untraced(*_: object) -> AbstractContextManager[object]:
 class Step:
     """Outputs of one stretch of the log: results, then (when the broker has them) the checkpoint, then ``done``."""
 
-    results: Sequence[Output] = ()
+    results: Sequence[Output | Many] = ()
     checkpoint: Sequence[Output] = ()
     done: Callable[[Sequence[int]], None] = field(default=lambda _: None)
 

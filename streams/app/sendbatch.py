@@ -6,7 +6,7 @@ The format: https://kafka.apache.org/documentation/#recordbatch
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import cramjam
@@ -14,8 +14,10 @@ import numpy as np
 from aiokafka.record.util import calc_crc32c
 from numpy.typing import NDArray
 
+from streams.domain.bundle import Bundle
 from streams.domain.jsonbytes import put_bytes
 from streams.domain.kernel import kernel
+from streams.domain.keys import places_of
 
 MAX_BYTES: Final = 262_144
 """Of keys and values of a batch before compression; a record that is larger has a batch of its own."""
@@ -43,9 +45,13 @@ class Content(NamedTuple):
 class SendBatch:
     """A batch that is whole (in the place of aiokafka's BatchBuilder, for ``AIOKafkaProducer.send_batch``)."""
 
-    def __init__(self, records: Sequence[Content], time_ms: int) -> None:
-        self._records = len(records)
-        self._raw = encode_batch(records, time_ms)
+    def __init__(self, raw: bytes, records: int) -> None:
+        self._raw, self._records = raw, records
+
+    @classmethod
+    def of(cls, records: Sequence[Content], time_ms: int) -> SendBatch:
+        """A batch of at least one record."""
+        return cls(encode_batch(records, time_ms), len(records))
 
     def append(self, **_: Any) -> None:
         """It takes nothing more."""
@@ -86,11 +92,50 @@ def encode_batch(records: Sequence[Content], time_ms: int) -> bytes:
     text = np.frombuffer(b"".join(filter(None, pieces)), np.uint8)
     places = np.cumsum([0, *np.maximum(sizes[:2], 0).sum(axis=1)])
     out = np.empty(len(text) + _RECORD_BYTES * len(records), np.uint8)
-    raw = cramjam.zstd.compress(out[: write_records(text, sizes, places, out)].data, level=LEVEL)
-    rest = _HEAD_FROM_CRC.pack(_ZSTD, len(records) - 1, time_ms, time_ms, -1, -1, -1, len(records))
+    return _whole(out[: write_records(text, sizes, places, out)], len(records), time_ms)
+
+
+def _whole(written: NDArray[np.uint8], records: int, time_ms: int) -> bytes:
+    """The batch of so many written records."""
+    raw = cramjam.zstd.compress(written.data, level=LEVEL)
+    rest = _HEAD_FROM_CRC.pack(_ZSTD, records - 1, time_ms, time_ms, -1, -1, -1, records)
     rest += memoryview(raw)
     length = _HEAD.size - _HEAD_FROM_CRC.size - _NOT_COUNTED + len(rest)
     return struct.pack(">qiibI", 0, length, 0, 2, calc_crc32c(rest)) + rest
+
+
+Piece = tuple[Bundle, NDArray[np.int64]]
+"""Chosen records of a bundle: int64[n], their places, ascending."""
+
+
+def by_partition(bundles: Iterable[Bundle], partitions: int) -> dict[int, list[Piece]]:
+    """The records of each partition, by their keys."""
+    found: dict[int, list[Piece]] = {}
+    for bundle in bundles:
+        places = places_of(bundle.keys, partitions)
+        for partition in np.unique(places).tolist():
+            found.setdefault(partition, []).append((bundle, np.flatnonzero(places == partition)))
+    return found
+
+
+def batches_of(pieces: Iterable[Piece], time_ms: int) -> Iterator[SendBatch]:
+    """Batches of at least one record, in order, as full as they get."""
+    out = np.empty(MAX_BYTES, np.uint8)
+    at = count = 0
+    for bundle, chosen in pieces:
+        first = 0
+        while first < len(chosen):
+            at, until = write_chosen(bundle.keys, bundle.text, bundle.ends, chosen, first, out, at, count)
+            count, first = count + until - first, until
+            if first == len(chosen):
+                break
+            if count:
+                yield SendBatch(_whole(out[:at], count, time_ms), count)
+            else:
+                out = np.empty(bundle.sizes[chosen[first]] + bundle.keys.shape[1] + _RECORD_BYTES, np.uint8)
+            at = count = 0
+    if count:
+        yield SendBatch(_whole(out[:at], count, time_ms), count)
 
 
 def _headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
@@ -161,3 +206,36 @@ def write_records(
                 at = put_bytes(out, at, text, places[part], places[part] + size)
                 places[part] += size
     return at
+
+
+@kernel
+def write_chosen(
+    keys: NDArray[np.uint8],
+    text: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    first: int,
+    out: NDArray[np.uint8],
+    at: int,
+    before: int,
+) -> tuple[int, int]:
+    """Writes the chosen records of a bundle from ``first`` on, from ``at`` on, after ``before`` others of the batch.
+
+    Returns:
+        The position after them, and the place in ``chosen`` of the first for which there was no room.
+    """
+    width = keys.shape[1]
+    for place in range(first, chosen.shape[0]):
+        i, r = chosen[place], before + place - first
+        size = ends[i + 1] - ends[i]
+        if at + width + size + _RECORD_BYTES > out.shape[0]:
+            return at, place
+        at = _put(out, at, 3 + _room(r) + _room(width) + width + _room(size) + size)
+        out[at], out[at + 1] = 0, 0  # attributes; milliseconds after the batch's time
+        at = _put(out, _put(out, at + 2, r), width)
+        for k in range(width):
+            out[at + k] = keys[i, k]
+        at = put_bytes(out, _put(out, at + width, size), text, ends[i], ends[i + 1])
+        out[at] = 0  # no headers
+        at += 1
+    return at, chosen.shape[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from aiokafka import ConsumerRecord
@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError
 
 from agents_emitter.redaction import Redactor
 from streams import topics
-from streams.app.sendbatch import Content, SendBatch, fitting
+from streams.app.sendbatch import Content, Piece, SendBatch, batches_of, by_partition, fitting
 from streams.domain.block import LogRecord
+from streams.domain.bundle import Bundle
 from streams.domain.keys import partitions_of
 from streams.errors import PublishRefused
 from streams.publish.deadletter import dead_letter
@@ -30,6 +31,35 @@ class Output(NamedTuple):
     value: bytes | None
     partition: int | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def largest_bytes(self) -> int:
+        """Of its value."""
+        return len(self.value or b"")
+
+
+class Many(NamedTuple):
+    """Records of one topic, each to the partition of its key.
+
+    In one delivery a topic has either these or single outputs: they do not keep their order to each other.
+    """
+
+    topic: str
+    bundle: Bundle
+
+    @property
+    def largest_bytes(self) -> int:
+        """Of its largest value."""
+        return int(self.bundle.sizes.max(initial=0))
+
+
+def singly(outputs: Iterable[Output | Many]) -> Iterator[Output]:
+    """The same, each record an output of its own."""
+    for output in outputs:
+        if isinstance(output, Many):
+            yield from (Output(output.topic, key, value) for key, value in output.bundle)
+        else:
+            yield output
 
 
 class Sink:
@@ -52,24 +82,28 @@ class Sink:
         self._redactor = redactor
         self._retried = retried
 
-    async def deliver(self, outputs: Iterable[Output]) -> list[int]:
+    async def deliver(self, outputs: Iterable[Output | Many]) -> list[int]:
         """Returns when the broker has acknowledged every record; tries for ever while it does not answer.
 
         Returns:
-            The offset each record got.
+            The offset each single output got, in their order.
 
         Raises:
             PublishRefused: a record is larger than the broker takes: sending it again cannot help.
         """
-        pending = [self._redacted(one) if one.topic == topics.DEAD_LETTERS else one for one in outputs]
-        for output in pending:
-            size = len(output.value or b"")
+        singles, bundles = [], dict[str, list[Bundle]]()
+        for output in outputs:
+            size = output.largest_bytes
             if size > self._max_bytes:
                 raise PublishRefused(f"a record of {size} bytes for {output.topic} exceeds {self._max_bytes}")
+            if isinstance(output, Many):
+                bundles.setdefault(output.topic, []).append(output.bundle)
+            else:
+                singles.append(self._redacted(output) if output.topic == topics.DEAD_LETTERS else output)
         attempt = 0
         while True:
             try:
-                return await self._send(pending)
+                return await self._send(singles, bundles)
             except (TimeoutError, KafkaError):
                 self._retried()
                 await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
@@ -83,7 +117,7 @@ class Sink:
             headers=tuple((name, record(value) if name == "detail" else value) for name, value in letter.headers),
         )
 
-    async def _send(self, outputs: list[Output]) -> list[int]:
+    async def _send(self, outputs: list[Output], bundles: dict[str, list[Bundle]]) -> list[int]:
         """Writes the batches itself: a record then costs no call, no future and no hash of its own."""
         producer = self._app.producer._ensure_producer()
         groups: dict[tuple[str, int], list[int]] = {}
@@ -91,6 +125,10 @@ class Sink:
             groups.setdefault(place, []).append(at)
         offsets = [0] * len(outputs)
         sent = [self._send_group(producer, place, outputs, at, offsets) for place, at in groups.items()]
+        for topic, found in bundles.items():
+            partitions = len(await producer.partitions_for(topic))
+            chosen = by_partition(found, partitions).items()
+            sent += [self._send_pieces(producer, (topic, partition), pieces) for partition, pieces in chosen]
         failures = [e for e in await asyncio.gather(*sent, return_exceptions=True) if isinstance(e, BaseException)]
         for failure in failures:
             raise failure
@@ -121,7 +159,7 @@ class Sink:
             while first < len(chosen):
                 taken = chosen[first : fitting(sizes, first)]
                 records = [Content(outputs[at].key, outputs[at].value, outputs[at].headers) for at in taken]
-                batch = SendBatch(records, self._clock_ns() // MS_NS)
+                batch = SendBatch.of(records, self._clock_ns() // MS_NS)
                 sent.append((await producer.send_batch(batch, place[0], partition=place[1]), taken))
                 first += len(taken)
         finally:
@@ -131,6 +169,18 @@ class Sink:
                 raise metadata
             for i, at in enumerate(taken_at):
                 offsets[at] = metadata.offset + i
+
+    async def _send_pieces(self, producer: Any, place: tuple[str, int], pieces: Sequence[Piece]) -> None:
+        """Sends chosen records of bundles to one partition, in order."""
+        sent: list[Any] = []
+        try:
+            for batch in batches_of(pieces, self._clock_ns() // MS_NS):
+                sent.append(await producer.send_batch(batch, place[0], partition=place[1]))
+        finally:
+            done = await asyncio.gather(*sent, return_exceptions=True)
+        for outcome in done:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
 
 def dead_letter_output(record: ConsumerRecord | LogRecord, reason: str, detail: str, topic: str, now_ns: int) -> Output:

@@ -19,9 +19,10 @@ from streams.app.keeper import Keeper
 from streams.app.outbox import Step
 from streams.app.part import Restored
 from streams.app.rekey import PRODUCER_PREFIX
-from streams.app.sink import Output, dead_letter_output
+from streams.app.sink import Many, Output, dead_letter_output
 from streams.decode.spans import SpanDecoder, SpanRun
 from streams.domain.block import Block
+from streams.domain.bundle import Bundle
 from streams.domain.columns import Rejected
 from streams.domain.finding import encode_edges
 from streams.domain.source import Source, SourceLog, first_seat
@@ -33,7 +34,7 @@ from streams.trace.block import Blocks
 from streams.trace.findings import PatternSamples
 from streams.trace.graph import edges
 from streams.trace.hung import HungWatch
-from streams.trace.marks import Marked, marked
+from streams.trace.marks import marked
 from streams.trace.pace import Pace
 from streams.trace.red import Names, Red
 from streams.trace.samples import RedBatch
@@ -142,7 +143,7 @@ class TracesPart:
         first_new = int(np.searchsorted(run.rows["record"], np.searchsorted(offset, self._counted, side="right")))
         self._count(found.fate[first_new:])
         batches = self._blocks.take(run.rows, self._gen_ai(run, len(block)), found, offset, arrival_ns)
-        results = [_red(batch) for batch in (*batches, *self._blocks.exemplars())]
+        results: list[Output | Many] = [_red(batch) for batch in (*batches, *self._blocks.exemplars())]
         results += self._results(found, offset)
         hung = self.hung.take(run.rows[first_new:], self.operator.tables, arrival_ns, self.operator.clock_ns)
         results += [_red(batch) for known in hung for batch in self._patterns.hung(known)]
@@ -193,25 +194,32 @@ class TracesPart:
             if count:
                 self.counts["aggregated" if fate == ASSEMBLED else fate] += count
 
-    def _results(self, found: TraceResult, offset: NDArray[np.int64]) -> list[Output]:
+    def _results(self, found: TraceResult, offset: NDArray[np.int64]) -> list[Output | Many]:
         self.health.open_traces.labels(self.topic, str(self.partition)).set(self.operator.open_traces)
         for outcome, count in found.left.items():
             self.health.traces_closed.labels(outcome).inc(count)
         self.health.orphan_spans.inc(found.orphans)
-        outputs = []
-        for (key, value), repeated in zip(found.traces, found.repeated.tolist(), strict=True):
-            trace = marked(value) if repeated else Marked(value)
-            if self.assembled is not None:
-                self.assembled(trace.value)
-            outputs.append(Output(topics.TRACES, key, trace.value))
-            if trace.loops:
-                outputs += [_red(batch) for batch in self._patterns.loops(trace)]
+        outputs: list[Output | Many] = []
+        first = 0
+        for bundle in found.bundles:
+            outputs += self._records(bundle, found.repeated[first : first + len(bundle)])
+            first += len(bundle)
         new = found.calls[offset[found.calls["record"]] > self._counted]
         found_edges = edges(new, self.operator.tables.texts)
         outputs += [Output(topics.EDGES, edge.key.encode(), encode_edge(edge)) for edge in found_edges]
         if found_edges:  # all of a run in one record, for the incidents
             outputs.append(Output(topics.FINDINGS, self.topic.encode(), encode_edges(found_edges)))
         return outputs
+
+    def _records(self, bundle: Bundle, repeated: NDArray[np.bool_]) -> list[Output | Many]:
+        """Records of traces with their loops, and the samples of these."""
+        trace = {place: marked(bundle[place][1]) for place in np.flatnonzero(repeated).tolist()}
+        bundle = bundle.with_values({place: found.value for place, found in trace.items() if found.loops})
+        if self.assembled is not None:
+            for _, value in bundle:
+                self.assembled(value)
+        loops = [batch for found in trace.values() if found.loops for batch in self._patterns.loops(found)]
+        return [Many(topics.TRACES, bundle), *(_red(batch) for batch in loops)]
 
     def _reject(self, rejected: Sequence[Rejected], records: Sequence[ConsumerRecord], now_ns: int) -> list[Output]:
         outputs = []
@@ -224,7 +232,7 @@ class TracesPart:
                 outputs.append(dead_letter_output(record, item.reason, item.detail, self.topic, now_ns))
         return outputs
 
-    def _checkpointed(self, results: list[Output]) -> Step:
+    def _checkpointed(self, results: list[Output | Many]) -> Step:
         mark = self._mark()
         body = {
             "mark": list(mark),

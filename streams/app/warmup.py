@@ -17,7 +17,8 @@ from streams import topics
 from streams.app.fetch import BlockRecords, RawRecords
 from streams.app.metrics import MetricsPartition
 from streams.app.rekey import RekeyPart
-from streams.app.sendbatch import Content, encode_batch
+from streams.app.sendbatch import Content, batches_of, by_partition, encode_batch
+from streams.app.sink import Many
 from streams.app.traces import TracesPart
 from streams.decode.warm import warm_up as warm_up_decode
 from streams.detect.operator import DetectOperator
@@ -92,7 +93,10 @@ def warm_up_spans() -> int:
     traces.process(_fetched([_otlp_spans(), _span_batch(), _many_spans(), events.encode_tick(_START_NS)]), 0)
     for hours in (1, 2, 3):  # the traces leave, the block of their metrics ends, what is remembered is forgotten
         tick = events.encode_tick(_START_NS)
-        traces.process(_fetched([tick], _APPEND_MS + hours * _HOUR_MS), hours * _HOUR_MS * 1_000_000)
+        steps = traces.process(_fetched([tick], _APPEND_MS + hours * _HOUR_MS), hours * _HOUR_MS * 1_000_000)
+        bundles = [output.bundle for step in steps for output in step.results if isinstance(output, Many)]
+        for pieces in by_partition(bundles, 2).values():
+            list(batches_of(pieces, _APPEND_MS))
     return traces.counts.total() + rekey.counts.total()
 
 

@@ -57,7 +57,20 @@ def partitions_of(keys: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
     return out
 
 
+def places_of(keys: NDArray[np.uint8], partitions: int) -> NDArray[np.int64]:
+    """The partition of each of n keys of one width, uint8[n, w]: int64[n]."""
+    out = np.empty(len(keys), np.int64)
+    _fill(keys.reshape(-1), np.arange(len(keys) + 1) * keys.shape[1], partitions, out)
+    return out
+
+
 def trace_keys(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> list[bytes]:
     """Trace ids as they are written: 32 hexadecimal digits each."""
-    ids = np.stack([high, low], axis=1).astype(">u8").tobytes().hex().encode()
+    ids = written_ids(high, low).tobytes()
     return [ids[at : at + 32] for at in range(0, len(ids), 32)]
+
+
+def written_ids(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """The same as uint8[n, 32]."""
+    ids = np.stack([high, low], axis=1).astype(">u8").tobytes().hex().encode()
+    return np.frombuffer(ids, np.uint8).reshape(-1, 32)

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.domain.keys import trace_keys
+from streams.domain.bundle import Bundle
+from streams.domain.keys import written_ids
 from streams.domain.spanrows import SpanTables
 from streams.domain.trace import MAX_TRACE_BYTES, decode_trace, encode_trace
 from streams.trace import take
@@ -88,17 +88,17 @@ class TraceResult:
     """What a run of records led to.
 
     Attributes:
-        traces: trace id and record of ``agents.traces``, in the order in which they became due.
+        bundles: trace ids and records of ``agents.traces``, in the order in which they became due.
         repeated: bool[k], records that may have loops (:func:`streams.trace.marks.marked`); the others have none.
         fate: uint8[n] of ``streams.trace.take``, of every row, also of those that a checkpoint had counted.
         calls: CALL[k], completed calls between services, in the order of the log, also of such records.
         before_ns: int64[r], the clock before each record.
-        left: records by reason; the sum is the number of ``traces``.
+        left: records by reason; the sum is their number.
         orphans: in these records. unpaired: spans that turned out to be one side of a call only, counted when their
             trace first leaves.
     """
 
-    traces: list[tuple[bytes, bytes]]
+    bundles: list[Bundle]
     repeated: NDArray[np.bool_]
     fate: NDArray[np.uint8]
     calls: NDArray[Any]
@@ -260,11 +260,11 @@ class TraceOperator:
         take_run(run, self._store)
         due = run.published[: state[PUBLISHED]]
         repeated = np.zeros(len(due), np.bool_)
-        traces, orphans, alone = self._publish(due, repeated)
+        bundles, orphans, alone = self._publish(due, repeated)
         calls = run.calls[: state[CALLS]]
-        return TraceResult(traces, repeated, run.fate, calls, run.before_ns, _left(due), orphans, alone)
+        return TraceResult(bundles, repeated, run.fate, calls, run.before_ns, _left(due), orphans, alone)
 
-    def _publish(self, due: NDArray[Any], repeated: NDArray[np.bool_]) -> tuple[list[tuple[bytes, bytes]], int, int]:
+    def _publish(self, due: NDArray[Any], repeated: NDArray[np.bool_]) -> tuple[list[Bundle], int, int]:
         """Records of publications, their orphans and what stayed alone in them; fills ``repeated`` of each."""
         if not len(due):
             return [], 0, 0
@@ -272,22 +272,29 @@ class TraceOperator:
         resources, texts = self.tables.resources, self.tables.texts
         ends, figures = np.zeros(len(due) + 1, np.int64), np.zeros(2, np.int64)
         number = np.empty(len(resources), np.int32)
-        values: list[bytes] = []
-        while len(values) < len(due):
-            first = len(values)
-            ends[first] = 0  # the page is used again
+        traces = self._store.traces[due["trace"]]
+        keys = written_ids(traces["high"], traces["low"])
+        found: list[Bundle] = []
+        first = 0
+        while first < len(due):
+            ends[first] = 0
             page = Page(self._out, number, resources.rows, resources.json, texts.arrays)
             until = render_all(self._store, self._forest, page, due, first, ends, figures)
             if until == first:
                 self._out = np.empty(2 * len(self._out), np.uint8)
+                continue
             repeats(self._out, ends[first : until + 1], repeated[first:until])
-            places, raw = ends[first : until + 1].tolist(), memoryview(self._out.data)
-            values += [_fitted(bytes(raw[begin:end])) for begin, end in pairwise(places)]
-        if len(self._out) > PAGE_BYTES:
-            self._out = np.empty(PAGE_BYTES, np.uint8)
-        traces = self._store.traces[due["trace"]]
-        keys = trace_keys(traces["high"], traces["low"])
-        return list(zip(keys, values, strict=True)), int(figures[0]), int(figures[1])
+            found.append(_fitted(Bundle(keys[first:until], self._page(ends[until]), ends[first : until + 1].copy())))
+            first = until
+        return found, int(figures[0]), int(figures[1])
+
+    def _page(self, used: int) -> NDArray[np.uint8]:
+        """What was written: the page itself where it is full (there is another one then), else a copy."""
+        page = self._out
+        if 2 * used < len(page) == PAGE_BYTES:
+            return page[:used].copy()
+        self._out = np.empty(PAGE_BYTES, np.uint8)
+        return page[:used]
 
     def _widen(self, due: NDArray[Any]) -> None:
         most = int(max(due["spans"].max(), due["announced"].max()))
@@ -303,6 +310,7 @@ def _left(due: NDArray[Any]) -> Counter[str]:
     return +found
 
 
-def _fitted(value: bytes) -> bytes:
-    """A record that the topic takes: one that is too large loses detail."""
-    return value if len(value) <= MAX_TRACE_BYTES else encode_trace(decode_trace(value))
+def _fitted(bundle: Bundle) -> Bundle:
+    """Records that the topic takes: one that is too large loses detail."""
+    large = np.flatnonzero(bundle.sizes > MAX_TRACE_BYTES).tolist()
+    return bundle.with_values({place: encode_trace(decode_trace(bundle[place][1])) for place in large})

@@ -16,6 +16,7 @@ from agents_emitter.events import METRIC_SCHEMA
 from agents_emitter.simulator import Emission, simulate
 from agents_emitter.simulator.reading import samples
 from streams import topics
+from streams.app.sink import singly
 from streams.app.traces import TracesPart
 from streams.domain.trace import TraceRecord, decode_trace
 from streams.trace import red
@@ -166,7 +167,7 @@ def reference(log: list[Record]) -> tuple[dict[bytes, TraceRecord], set[bytes]]:
         operator = TraceOperator(quiet_seconds=SETTINGS["trace_quiet_seconds"])
         part = TracesPart(topics.SPANS, partition, operator)
         for step in part.process([r for r in log if r.partition == partition], 0):
-            records += [Record(o.topic, 0, 0, 0, o.key, o.value) for o in step.results]
+            records += [Record(o.topic, 0, 0, 0, o.key, o.value) for o in singly(step.results)]
     return last_revisions(records), {r.value for r in records if r.topic == topics.RED and r.key}
 
 

@@ -18,7 +18,7 @@ from streams import topics
 from streams.app.metrics import MetricsPartition
 from streams.app.outbox import Step
 from streams.app.rekey import RekeyPart
-from streams.app.sink import Output
+from streams.app.sink import Output, singly
 from streams.app.traces import TracesPart
 from streams.decode.reasons import REASONS
 from streams.decode.run import HeadCache, decode_run
@@ -113,7 +113,7 @@ def any_of(valid: Sequence[bytes]) -> st.SearchStrategy[list[bytes | None]]:
 
 def dead_letters(steps: Sequence[Step]) -> list[DeadLetter]:
     """What a part gave to the dead-letter topic."""
-    outputs = (output for step in steps for output in step.results if output.topic == topics.DEAD_LETTERS)
+    outputs = (output for step in steps for output in singly(step.results) if output.topic == topics.DEAD_LETTERS)
     records = (Record(o.value, 0, 0, o.key, 0, o.topic, o.headers) for o in outputs)
     return [read_dead_letter(record) for record in records]
 
@@ -186,4 +186,4 @@ def test_every_record_of_the_traces_role_has_a_fate(values: list[bytes | None]) 
 
 
 def results_for(steps: Sequence[Step], topic: str) -> list[Output]:
-    return [output for step in steps for output in step.results if output.topic == topic]
+    return [output for step in steps for output in singly(step.results) if output.topic == topic]

@@ -14,7 +14,7 @@ from streams import topics
 from streams.app.blob import choose
 from streams.app.outbox import Step
 from streams.app.part import Part
-from streams.app.sink import Output
+from streams.app.sink import Output, singly
 from streams.domain.source import SourceLog
 
 
@@ -103,7 +103,7 @@ class Line:
         return state
 
     def _deliver(self, step: Step) -> None:
-        offsets = [self._append(output) for output in step.results]
+        offsets = [self._append(output) for output in singly(step.results)]
         for output in step.checkpoint:
             self._append(output)
         self._die_in_time()

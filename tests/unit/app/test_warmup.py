@@ -21,6 +21,8 @@ SPANS = """
 from benchmarks.data import otlp_spans, span_batches
 from streams import topics
 from streams.app.rekey import RekeyPart
+from streams.app.sendbatch import batches_of, by_partition
+from streams.app.sink import Many
 from streams.app.traces import TracesPart
 from streams.trace.assembly import TraceOperator
 
@@ -29,7 +31,13 @@ before = compiled()
 part = TracesPart(topics.SPANS, 0, TraceOperator())
 keyed = [r.value for r in otlp_spans(3000, topic=topics.SPANS)]
 part.process(warmup._fetched([*keyed, *[r.value for r in span_batches(3000)]]), 10**18)
-part.process(warmup._fetched([b'{"v":1,"schema":"agents.tick/1","time_unix_nano":1}'], 2 * 10**12 + 10**8), 2 * 10**18)
+tick = b'{"v":1,"schema":"agents.tick/1","time_unix_nano":1}'
+steps = part.process(warmup._fetched([tick], 2 * 10**12 + 10**8), 2 * 10**18)
+bundles = [output.bundle for step in steps for output in step.results if isinstance(output, Many)]
+assert len(bundles) > 1
+changed = bundles[0].with_values({0: b"x"})
+for pieces in by_partition([changed, *bundles], 4).values():
+    list(batches_of(pieces, 0))
 RekeyPart(topics.OTLP_SPANS, 0, 4).process(warmup._fetched([r.value for r in otlp_spans(3000)]), 0)
 assert part.counts["aggregated"] > 3000 and not part.operator.open_traces, part.counts
 """

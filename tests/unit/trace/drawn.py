@@ -113,7 +113,7 @@ class Assembler:
         )
         fresh = [s for s, f, is_new in zip(spans, found.fresh, new, strict=False) if f and is_new]
         calls = [self._call(call, int(offset[call["record"]])) for call in found.calls if new[call["record"]]]
-        traces = [drawn(decode_trace(value)) for _, value in found.traces]
+        traces = [drawn(decode_trace(value)) for bundle in found.bundles for _, value in bundle]
         return Outcome(traces, fresh, calls, fates, found.left, found.unpaired)
 
     def _call(self, call: Any, offset: int) -> Call:
@@ -154,7 +154,7 @@ def trace_record(
     operator = filled(spans, announced)
     trace = operator._store.traces[0]
     due = np.array([(0, trace["spans"], trace["announced"], revision, dropped_spans, 0)], PUBLICATION)
-    ((_, value),), _, _ = operator._publish(due, np.zeros(1, np.bool_))
+    (((_, value),),), _, _ = operator._publish(due, np.zeros(1, np.bool_))
     found = drawn(decode_trace(value))
     return replace(found, trace_id=trace_id, spans=tuple(replace(s, trace_id=trace_id) for s in found.spans))
 

@@ -67,7 +67,7 @@ def assemble(log: list[Record]) -> tuple[Total, Counter[str]]:
             samples[batch.key] += orjson.loads(batch.value)["count"]
         for call in found.calls[found.calls["connection"] == CONNECTIONS.index("unset")]:
             total.pairs[text(int(call["client"])), text(int(call["server"]))] += 1
-        total.traces += [decode_trace(value) for _, value in found.traces]
+        total.traces += [decode_trace(value) for bundle in found.bundles for _, value in bundle]
         total.fates += Counter(FATES[fate] for fate in found.fate.tolist())
         total.unpaired += found.unpaired
     return total, samples
