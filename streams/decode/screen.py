@@ -271,12 +271,12 @@ def suspects(buf: Any, bounds: Any, found: Any) -> None:
     """Says which records must be read the slow way.
 
     Args:
-        buf: uint8[b], all records one after the other.
-        bounds: int64[r + 1], record i is ``buf[bounds[i]:bounds[i + 1]]``.
+        buf: uint8[b], where all records are.
+        bounds: int64[2, r], where each begins and ends.
         found: bool[r], filled here.
     """
     for record in range(found.shape[0]):
-        found[record] = _suspicious(buf, bounds[record], bounds[record + 1])
+        found[record] = _suspicious(buf, bounds[0, record], bounds[1, record])
 
 
 @kernel
@@ -292,8 +292,8 @@ def acquit(buf: Any, bounds: Any, tried: Any, found: Any) -> None:
         found: bool[r], changed here.
     """
     for record in range(found.shape[0]):
-        if found[record] and tried[record] == 0 and buf[bounds[record]] == _RESOURCE_SPANS:
-            found[record] = _suspicious_request(buf, bounds[record], bounds[record + 1])
+        if found[record] and tried[record] == 0 and buf[bounds[0, record]] == _RESOURCE_SPANS:
+            found[record] = _suspicious_request(buf, bounds[0, record], bounds[1, record])
 
 
 _RESOURCE_SPANS, _SCOPE_SPANS, _SPAN = 10, 18, 18

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,15 +13,18 @@ from streams.decode.spankeys import KNOWN
 from streams.decode.spantarget import GROW, OK, Target
 from streams.decode.spanwire import read_request
 from streams.domain import conventions
+from streams.domain.block import Block
 from streams.domain.jsonbytes import same_bytes
 from streams.domain.kernel import kernel
+from streams.domain.room import longer, reserved
 from streams.domain.spanrows import SPAN, SpanTables
 from streams.domain.texts import hash_of
 
 FAST: Final = 0
 SLOW: Final = 1
-_ROWS: Final = 1_024
-_BYTES: Final = 65_536
+_ROWS: Final = 65_536
+_BYTES: Final = 64 * 1_048_576
+"""Room at first: more than a run of usual records takes, and used only as far as it is filled."""
 
 
 @kernel
@@ -35,7 +37,7 @@ def _read(buf: Any, bounds: Any, first: int, ways: Any, target: Target, before: 
     for record in range(first, ways.shape[0]):
         if ways[record] == SLOW:
             continue
-        begin, end = bounds[record], bounds[record + 1]
+        begin, end = bounds[0, record], bounds[1, record]
         for i in range(4):
             before[i] = filled[i]
         if buf[begin] == 123:
@@ -60,11 +62,11 @@ def _distinct(buf: Any, bounds: Any, blocks: Any, table: Any, group: Any, first:
     """
     mask, count = table.shape[0] - 1, 0
     for i in range(blocks.shape[0]):
-        begin, size, is_json = blocks[i, 1], blocks[i, 2] - blocks[i, 1], buf[bounds[blocks[i, 0]]] == 123
+        begin, size, is_json = blocks[i, 1], blocks[i, 2] - blocks[i, 1], buf[bounds[0, blocks[i, 0]]] == 123
         at = np.int64(hash_of(buf, begin, begin + size) >> np.uint64(20)) & mask
         while table[at] >= 0:
             known = first[table[at]]
-            alike = blocks[known, 2] - blocks[known, 1] == size and (buf[bounds[blocks[known, 0]]] == 123) == is_json
+            alike = blocks[known, 2] - blocks[known, 1] == size and (buf[bounds[0, blocks[known, 0]]] == 123) == is_json
             if alike and same_bytes(buf, blocks[known, 1], buf, begin, size):
                 break
             at = (at + 1) & mask
@@ -89,9 +91,9 @@ class RunReader:
     def __init__(self, tables: SpanTables) -> None:
         self.tables = tables
         self.buf = np.zeros(0, np.uint8)
-        self.bounds = np.zeros(1, np.int64)
-        self._rows: NDArray[Any] = np.empty(_ROWS, SPAN)
-        self._bodies = np.empty(_BYTES, np.uint8)
+        self.bounds = np.zeros((2, 0), np.int64)
+        self._rows = reserved(_ROWS, SPAN)
+        self._bodies = reserved(_BYTES, np.dtype(np.uint8))
         self._blocks = np.empty((256, 3), np.int64)
         self._heads = np.empty((256, 4), np.int64)
         self._filled = np.zeros(4, np.int64)
@@ -126,24 +128,23 @@ class RunReader:
         count = _distinct(self.buf, self.bounds, self.blocks, table, group, first)
         return group, self.blocks[first[:count]]
 
-    def read(self, values: Sequence[bytes], ways: NDArray[np.uint8]) -> None:
+    def read(self, block: Block, ways: NDArray[np.uint8]) -> None:
         """Reads the records that ``ways`` says are :data:`FAST`; marks those that must go the other way.
 
         Those in which redaction may find something must: :attr:`suspect`, bool[r].
         """
-        self.buf = np.frombuffer(b"".join(values), np.uint8)
-        self.bounds = np.zeros(len(values) + 1, np.int64)
-        np.cumsum([len(value) for value in values], out=self.bounds[1:])
-        self.suspect = np.empty(len(values), np.bool_)
+        self.buf = block.text
+        self.bounds = np.stack([block.start, block.end])  # a record without a value is empty: -1 to -1
+        self.suspect = np.empty(len(block), np.bool_)
         suspects(self.buf, self.bounds, self.suspect)
         acquit(self.buf, self.bounds, ways, self.suspect)
         ways[self.suspect] = SLOW
         self._filled[:] = 0
         at, asked = 0, 0
-        while (stopped := _read(self.buf, self.bounds, at, ways, self._target(), np.zeros(4, np.int64))) < len(values):
+        while (stopped := _read(self.buf, self.bounds, at, ways, self._target(), np.zeros(4, np.int64))) < len(block):
             asked = asked + 1 if stopped == at else 1
             at = stopped
-            self._make_room(len(values[at]), asked)
+            self._make_room(int(block.end[at] - block.start[at]), asked)
 
     def _target(self) -> Target:
         other = self.tables.texts.number(conventions.OTHER_ERROR)
@@ -163,9 +164,9 @@ class RunReader:
         if asked > 1 or not any(full):
             self.tables.texts.grow()
         if asked > 1 or full[0]:
-            self._rows = _longer(self._rows, size // 44 + 1)
+            self._rows = longer(self._rows, rows, size // 44 + 1)
         if asked > 1 or full[1]:
-            self._bodies = _longer(self._bodies, 8 * size + 65_536)
+            self._bodies = longer(self._bodies, used, 8 * size + 65_536)
         if asked > 1 or full[2]:
             self._blocks = _longer(self._blocks, size // 64 + 64)
         if full[3]:

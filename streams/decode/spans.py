@@ -25,13 +25,14 @@ from streams.decode.run import known_schema
 from streams.decode.span import SpanReader, from_protobuf
 from streams.decode.spanrun import FAST, SLOW, RunReader, set_resources
 from streams.decode.ticks import tick
+from streams.domain.block import Block
 from streams.domain.columns import BatchId, Record, Rejected, Tick
 from streams.domain.span import Span
 from streams.domain.spanrows import SpanTables, rows_of, span_of
 
 SPAN_HINTS: Final = frozenset({topics.SPANS, topics.OTLP_SPANS})
 _CACHE_OVERHEAD_BYTES: Final = 200
-_NOT_PROTOBUF: Final = frozenset(bytes([byte]) for byte in b" \t\n\r\x0b\x0c{[")
+_NOT_PROTOBUF: Final = np.frombuffer(b" \t\n\r\x0b\x0c{[", np.uint8)
 """What follows the first byte where the record may be JSON after white space: it is tried as that first."""
 
 
@@ -110,17 +111,17 @@ class SpanDecoder:
             The spans and every other fate by name. For every record spans plus rejected events equal the events in it.
             Never raises for what is in a record.
         """
-        values = [record.value for record in records]
-        ways = np.fromiter((_way(value, hint) for value in values), np.uint8, len(values))
-        self._reader.read([value or b"" for value in values], ways)
+        block = Block.of(records)
+        ways = _ways(block, hint)
+        self._reader.read(block, ways)
         self._name_resources(ways)
         gather = Gather()
         found = self._read_spans(ways, gather)
         found.settle(ways)
         for position in np.flatnonzero(ways == SLOW).tolist():
             redactor = self._redactor if self._reader.suspect[position] else None
-            found.read(position, records[position].value, hint, redactor)
-        return self._run(len(records), ways, found, gather)
+            found.read(position, block.value(position), hint, redactor)
+        return self._run(len(block), ways, found, gather)
 
     def _name_resources(self, ways: NDArray[np.uint8]) -> None:
         """Numbers of resources instead of blocks."""
@@ -132,7 +133,7 @@ class SpanDecoder:
         group, blocks = reader.resources()
         numbers = np.zeros(len(blocks), np.int32)
         for at, (record, begin, end) in enumerate(blocks.tolist()):
-            key = (int(reader.buf[reader.bounds[record]]) == 123, reader.buf[begin:end].tobytes())
+            key = (int(reader.buf[reader.bounds[0, record]]) == 123, reader.buf[begin:end].tobytes())
             number = self._resources[key]
             numbers[at] = self._name_resource(*key) if number is None else number
         if (numbers < 0).any():
@@ -280,13 +281,19 @@ def _redacted(span: Span, redactor: Redactor) -> Span:
     )
 
 
-def _way(raw: bytes | None, hint: str) -> int:
-    """Which records compiled code may try: JSON objects, and protobuf that cannot be JSON on a topic of spans."""
-    if not raw or len(raw) > reasons.MAX_RECORD_BYTES:
-        return SLOW
-    if raw[0] == 123:
-        return FAST
-    return FAST if raw[0] == 10 and hint in SPAN_HINTS and raw[1:2] not in _NOT_PROTOBUF else SLOW
+def _ways(block: Block, hint: str) -> NDArray[np.uint8]:
+    """uint8[r], which records compiled code may try: JSON objects, protobuf that cannot be JSON on a topic of spans."""
+    size = block.end - block.start
+    tried = (size > 0) & (size <= reasons.MAX_RECORD_BYTES)
+    first = np.zeros(len(block), np.uint8)
+    first[tried] = block.text[block.start[tried]]
+    fast = first == 123
+    if hint in SPAN_HINTS:
+        second = np.full(len(block), 32, np.uint8)
+        longer = tried & (size > 1)
+        second[longer] = block.text[block.start[longer] + 1]
+        fast |= (first == 10) & ~np.isin(second, _NOT_PROTOBUF)
+    return np.where(fast, np.uint8(FAST), np.uint8(SLOW))
 
 
 def _decode(position: int, raw: bytes | None, hint: str, reader: SpanReader, run: _Slow) -> None:

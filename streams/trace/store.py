@@ -12,7 +12,6 @@ too. Open and remembered traces each form a list in the order of their last arri
 
 from __future__ import annotations
 
-import mmap
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from streams.domain.jsonbytes import put_bytes
 from streams.domain.kernel import kernel
+from streams.domain.room import longer, reserved
 from streams.domain.spanrows import SPAN
 
 NONE: Final = -1
@@ -74,27 +74,14 @@ def empty_store() -> Store:
     state = np.zeros(STATE, np.int64)
     state[[OPEN_AT + FIRST, OPEN_AT + LAST, REMEMBERED_AT + FIRST, REMEMBERED_AT + LAST]] = NONE
     return Store(
-        _reserved(_FIRST_ROWS, SPAN),
-        _reserved(_FIRST_ROWS // 8, TRACE),
-        _reserved(_FIRST_BYTES, np.dtype(np.uint8)),
+        reserved(_FIRST_ROWS, SPAN),
+        reserved(_FIRST_ROWS // 8, TRACE),
+        reserved(_FIRST_BYTES, np.dtype(np.uint8)),
         _table(256),
         _table(1024),
         _table(1024),
         state,
     )
-
-
-def _reserved(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Memory of its own in pages of the usual size.
-
-    NumPy asks the kernel for huge pages. They are cleared when they are first written, mostly far from any cache and on
-    a virtual machine often without memory of the host behind them, while small pages that another process has just
-    given back are at hand: measured on one, a span costs 6.9 in place of 8.4 us from record to outputs.
-    """
-    memory = mmap.mmap(-1, size * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, dtype)
 
 
 def _table(entries: int) -> NDArray[np.int32]:
@@ -110,7 +97,7 @@ def with_room(store: Store, rows: int, traces: int, size_bytes: int) -> Store:
     for name, used, more in (("rows", ROWS, rows), ("traces", TRACES, traces), ("bodies", BYTES, size_bytes)):
         array = getattr(store, name)
         if state[used] + more > len(array):
-            store = store._replace(**{name: _longer(array, more)})
+            store = store._replace(**{name: longer(array, int(state[used]), more)})
     if 2 * (state[ROWS] + rows) > len(store.by_span):
         entries = 2 * int(state[ROWS] + rows)
         store = store._replace(by_span=_table(entries), by_parent=_table(entries))
@@ -119,13 +106,6 @@ def with_room(store: Store, rows: int, traces: int, size_bytes: int) -> Store:
         store = store._replace(by_trace=_table(2 * int(state[TRACES] + traces)))
         _index_traces(store)
     return store
-
-
-def _longer(array: NDArray[Any], more: int) -> NDArray[Any]:
-    """A copy with as much room again and more; what is not used yet is not touched."""
-    grown = _reserved(2 * len(array) + more, array.dtype)
-    grown[: len(array)] = array
-    return grown
 
 
 def _index(store: Store) -> None:

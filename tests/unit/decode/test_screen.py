@@ -21,7 +21,8 @@ from tests.unit.decode.runs import NOW_NS, Row, patient
 
 
 def suspected(*raws: bytes) -> list[bool]:
-    bounds = np.cumsum([0, *(len(raw) for raw in raws)])
+    edges = np.cumsum([0, *(len(raw) for raw in raws)])
+    bounds = np.stack([edges[:-1], edges[1:]])
     found = np.zeros(len(raws), np.bool_)
     suspects(np.frombuffer(b"".join(raws), np.uint8), bounds, found)
     return [bool(one) for one in found]

@@ -137,7 +137,7 @@ def both(records: list[bytes]) -> tuple[SpanRun, SpanRun]:
     rows = [Row(value, None, offset) for offset, value in enumerate(records)]
     compiled = SpanDecoder(SpanTables()).decode(rows, hint=HINT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_way", lambda _raw, _hint: SLOW)
+        patch.setattr(module, "_ways", lambda block, _hint: np.full(len(block), SLOW, np.uint8))
         slow = SpanDecoder(SpanTables()).decode(rows, hint=HINT)
     return compiled, slow
 
