@@ -48,7 +48,7 @@ from streams.decode.spantarget import (
     put_tail,
 )
 from streams.domain.jsonbytes import put_bytes, put_integer, put_word, read_id
-from streams.domain.kernel import kernel
+from streams.domain.kernel import kernel, large_kernel
 from streams.domain.texts import FULL, intern_text
 
 _HEAD: Final = np.frombuffer(b'{"v":1,"schema":"agents.span/1","resource":', np.uint8)
@@ -97,7 +97,7 @@ def _attributes(buf: Any, at: int, end: int, known: Any, out: Any, to: int, owne
     return 0, RECORD
 
 
-@kernel
+@large_kernel
 def _event(  # noqa: C901 - one field each
     buf: Any, at: int, end: int, known: Any, out: Any, to: int
 ) -> tuple[int, int]:
@@ -290,7 +290,7 @@ def _plain_field(buf: Any, at: int, end: int, row: Any, field: int) -> int:  # n
     return after
 
 
-@kernel
+@large_kernel
 def _span(buf: Any, at: int, end: int, target: Target, row: Any) -> tuple[int, int]:  # noqa: C901 - one field each
     """One span; the position after it, and the outcome."""
     row.trace_high = row.trace_low = row.span = row.parent = 0

@@ -36,7 +36,7 @@ from streams.decode.spantarget import (
 )
 from streams.decode.wire import read_field, read_fixed64, read_varint
 from streams.domain.jsonbytes import put_integer, put_text, put_word
-from streams.domain.kernel import kernel
+from streams.domain.kernel import kernel, large_kernel
 
 _ATTRIBUTE_TAG: Final = 74
 _EVENT_TAG: Final = 90
@@ -84,7 +84,7 @@ def _status(buf: Any, a: int, b: int, known: Any, row: Any, out: Any, at: int) -
     return at + 2
 
 
-@kernel
+@large_kernel
 def _lists(  # noqa: C901, PLR0912 - one list each
     buf: Any, a: int, b: int, known: Any, row: Any, out: Any, at: int
 ) -> int:
@@ -131,7 +131,7 @@ def _lists(  # noqa: C901, PLR0912 - one list each
     return at
 
 
-@kernel
+@large_kernel
 def _fields(buf: Any, a: int, b: int, row: Any) -> tuple[int, int, int]:  # noqa: C901, PLR0912 - one field each
     """Ids, times and kind into the row; the outcome and the range of the name."""
     name = name_end = a
