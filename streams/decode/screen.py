@@ -57,7 +57,7 @@ WORDS: Final[dict[int, tuple[str, ...]]] = {
     BEGUN: ("sk-", "sg.", "hf_", "npm_", "pypi-"),
 }
 
-_AT, _DOT, _HYPHEN, _SPACE, _COLON, _SLASH = 64, 46, 45, 32, 58, 47
+_AT, _DOT, _HYPHEN, _SPACE, _COLON, _SLASH, _BACKSLASH, _U = 64, 46, 45, 32, 58, 47, 92, 117
 _LEAST_DIGITS, _MOST_DIGITS = 13, 19
 _OTHER: Final = 15
 _SEARCHED_BYTES: Final = 256
@@ -121,7 +121,8 @@ def _places(words: list[tuple[bytes, int]], classes: NDArray[np.uint8]) -> NDArr
 
     Bit i: the three are those from place i on of a word. Of each word the ones that common names have least are taken:
     its first three stand in one of sixteen places of usual spans (``gen``, ``inp``). The highest bit: an ``@``, or a
-    digit of a card's begin behind no letter or digit. A word with another one in it that is enough is left out.
+    digit of a card's begin behind no letter or digit, or behind an escape of JSON. A word with another one in it that
+    is enough is left out.
     """
     found = np.zeros((32, 32, 32), np.uint16)
     common = _common(classes)
@@ -136,6 +137,8 @@ def _places(words: list[tuple[bytes, int]], classes: NDArray[np.uint8]) -> NDArr
     found[:, :, classes[_AT]] |= other
     alone = [number for number in range(32) if not 1 <= number <= 28]
     found[:, alone, classes[ord("2")]] |= other
+    found[classes[_BACKSLASH], classes[list(b"bfnrt")], classes[ord("2")]] |= other
+    found[classes[_BACKSLASH], classes[_U], :] |= other
     return found.reshape(-1)
 
 
@@ -199,9 +202,19 @@ def _ends_user(buf: Any, begin: int, at: int) -> bool:
 
 
 @kernel
+def _stands_first(buf: Any, begin: int, first: int) -> bool:
+    """Whether no letter or digit stands before; those of an escape of JSON (a new line, any character) are none."""
+    if first == begin or not (_is_letter(buf[first - 1]) or _is_digit(buf[first - 1])):
+        return True
+    if first - 2 >= begin and buf[first - 2] == _BACKSLASH:
+        return True
+    return first - 6 >= begin and buf[first - 6] == _BACKSLASH and buf[first - 5] == _U
+
+
+@kernel
 def _begins_card(buf: Any, begin: int, first: int, end: int) -> bool:
     """Whether digits in groups, from here to one group's end, have a card's length and checksum."""
-    if first > begin and (_is_letter(buf[first - 1]) or _is_digit(buf[first - 1])):
+    if not _stands_first(buf, begin, first):
         return False
     even = odd = digits = 0  # sums with every second digit doubled, for an even and an odd number of digits
     at = first
@@ -236,7 +249,7 @@ def _begins_word(buf: Any, begin: int, first: int, end: int) -> bool:
         kind = _KINDS[state]
         if kind & ANY or (kind & ENDED and (at + 1 == end or not _goes_on(buf[at + 1]))):
             return True
-        if kind & BEGUN and (first == begin or not (_is_letter(buf[first - 1]) or _is_digit(buf[first - 1]))):
+        if kind & BEGUN and _stands_first(buf, begin, first):
             return True
     return False
 
@@ -263,7 +276,9 @@ def _is_found(buf: Any, begin: int, at: int, end: int, offsets: int) -> bool:
         if rest & 1 and _begins_word(buf, begin, first, end):
             return True
         first, rest = first - 1, rest >> 1
-    return 50 <= byte <= 54 and _begins_card(buf, begin, at, end)
+    if at >= begin + 2 and buf[at - 2] == _BACKSLASH and buf[at - 1] == _U:  # the digits behind an escape
+        at += 4
+    return at < end and 50 <= buf[at] <= 54 and _begins_card(buf, begin, at, end)
 
 
 @kernel

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import orjson
 import pytest
@@ -49,7 +51,15 @@ def test_what_redaction_changes_is_suspected(text: str) -> None:
     redactor = Redactor()
     if redactor.text(text) != text:
         assert suspected(text.encode()) == [True]
-        assert suspected(orjson.dumps({"a": text})) == [True]
+        assert suspected(orjson.dumps({"a": text}), json.dumps({"a": text}).encode()) == [True, True]
+
+
+@pytest.mark.parametrize("before", ["\n", "\t", "\r", "\b", "\f", "x\n", "1\r\n", "\x1f", "\u2028", "x\u200b\u200b"])
+@pytest.mark.parametrize("secret", ["4111 1111 1111 1111", "sk-abcdefghijklmnopqrstuvwx", "hf_" + "abcdefgh" * 4])
+def test_an_escape_is_no_letter_before_a_secret(before: str, secret: str) -> None:
+    text = before + secret
+    assert secret not in Redactor().text(text)
+    assert suspected(orjson.dumps({"a": text}), json.dumps({"a": text}).encode()) == [True, True]
 
 
 @pytest.mark.parametrize("word", [word for words in screen.WORDS.values() for word in words])
