@@ -133,7 +133,7 @@ class TracesPart:
     def process(self, records: Sequence[ConsumerRecord], now_ns: int) -> Sequence[Step]:
         """Applies a run of records."""
         block = Block.of(records)
-        self.operator.tidy(self._blocks.rows, self._blocks.texts)
+        self.operator.tidy(self._blocks.texts)
         run = self._decoder.decode(block, hint=self.topic)
         self._note_drops(run)
         offset, arrival_ns = block.offset, block.timestamp_ms * MS_NS

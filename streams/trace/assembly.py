@@ -211,13 +211,13 @@ class TraceOperator:
         self._limits[take.HELD_OFFSET] = mark.held_offset
         self._store.state[CLOCK] = mark.held_clock_ns
 
-    def tidy(self, rows: Sequence[NDArray[Any]] = (), others: Sequence[tuple[NDArray[Any], str]] = ()) -> None:
+    def tidy(self, others: Sequence[tuple[NDArray[Any], str]] = ()) -> None:
         """Forgets texts and resources that no span refers to, when there are many. Call it between runs only.
 
-        Rows of an earlier run are not renumbered, but those that the caller still has (see :meth:`SpanTables.keep`).
+        Rows of an earlier run are not renumbered. ``others``: what else holds texts (see :meth:`SpanTables.keep`).
         """
         if self.tables.outgrown:
-            self.tables.keep([self._store.rows[: self._store.state[ROWS]], *rows], others)
+            self.tables.keep([self._store.rows[: self._store.state[ROWS]]], others)
 
     def apply(
         self,

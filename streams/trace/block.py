@@ -53,11 +53,6 @@ class Blocks:
         self._from_offset = offset
 
     @property
-    def rows(self) -> list[NDArray[Any]]:
-        """The rows of decode that wait: none, samples need less of a span (:attr:`texts`)."""
-        return []
-
-    @property
     def texts(self) -> list[tuple[NDArray[Any], str]]:
         """What waits, with the names of its columns that hold numbers of texts."""
         return self._red.texts
