@@ -28,7 +28,7 @@ from streams.settings import Settings
 PARTITIONS: Final = 4
 START_SECONDS: Final = 120.0
 TOP_UP_SECONDS: Final = 4.0
-REACH_SECONDS: Final = 24.0
+REACH_SECONDS: Final = 28.0
 ROOT: Final = Path(__file__).parents[2]
 WORKERS: Final[Mapping[str, object]] = {
     "partitions": PARTITIONS,
@@ -135,15 +135,25 @@ class Arena:
             self.do(action)
 
     def reach(self) -> None:
-        """Crashes once more, at the first passage, at each point that the schedule wanted and no life came to."""
+        """Crashes once more, at the first passage, at each point that the schedule wanted and no life came to.
+
+        The others leave meanwhile: a life that begins anew is given nothing while two others can hold all partitions.
+        When they come back, partitions are taken away from it.
+        """
         for point, name in zip(self._unreached(), itertools.cycle(SLOTS), strict=False):
             self.history.note(f"worker.crash {point}:1 (more)", name)
             self.slots.kill(name, 0.0, f"{point}:1")
-            self.slots.want(GUEST)  # a join takes partitions away, a member that leaves gives some
-            time.sleep(REACH_SECONDS / 2)
-            self.slots.leave(GUEST)
-            with contextlib.suppress(TimeoutError):
-                wait(lambda point=point: point not in self._unreached(), REACH_SECONDS, f"{point} is reached")
+            others = [other for other in SLOTS if other != name]
+            for other in others:
+                self.slots.leave(other)
+            self._reached(point)
+            self.slots.want(*others)
+            self._reached(point)
+
+    def _reached(self, point: str) -> None:
+        """Waits until it is, for half of what a life has to come to its point."""
+        with contextlib.suppress(TimeoutError):
+            wait(lambda: point not in self._unreached(), REACH_SECONDS / 2, f"{point} is reached")
 
     def _unreached(self) -> list[str]:
         found = self.slots.points

@@ -47,11 +47,12 @@ def _around(trap: Trap, before: str, function: Callable[..., Any], after: str) -
 def _deliver(trap: Trap, function: Callable[..., Any]) -> Callable[..., Any]:
     from streams import topics
     from streams.app.outbox import is_core
+    from streams.app.sink import Output
 
     def kind(outputs: list[Any]) -> str:
         if not outputs:
             return "nothing"
-        if all(output.key is None for output in outputs):
+        if all(isinstance(output, Output) and output.key is None for output in outputs):
             return "tick"
         if outputs[0].topic != topics.STATE:
             return "results"
