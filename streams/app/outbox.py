@@ -93,7 +93,7 @@ class Outbox:
                 if self._allowed is not None:
                     await self._allowed()
                 outputs = (*step.results, *step.checkpoint)
-                with self._send(cause, [output.topic for output in outputs], len(outputs)):
+                with self._send(cause, [output.topic for output in outputs], sum(output.records for output in outputs)):
                     offsets = await self._sink.deliver(step.results)
                     for _, records in groupby(step.checkpoint, key=is_core):  # chunks, then the core that counts them
                         await self._sink.deliver(records)

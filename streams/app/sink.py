@@ -37,6 +37,11 @@ class Output(NamedTuple):
         """Of its value."""
         return len(self.value or b"")
 
+    @property
+    def records(self) -> int:
+        """How many it stands for."""
+        return 1
+
 
 class Many(NamedTuple):
     """Records of one topic, each to the partition of its key.
@@ -51,6 +56,11 @@ class Many(NamedTuple):
     def largest_bytes(self) -> int:
         """Of its largest value."""
         return int(self.bundle.sizes.max(initial=0))
+
+    @property
+    def records(self) -> int:
+        """How many it stands for."""
+        return len(self.bundle)
 
 
 def singly(outputs: Iterable[Output | Many]) -> Iterator[Output]:
@@ -123,12 +133,13 @@ class Sink:
         groups: dict[tuple[str, int], list[int]] = {}
         for at, place in enumerate(await self._places(producer, outputs)):
             groups.setdefault(place, []).append(at)
+        pieces: dict[tuple[str, int], list[Piece]] = {}
+        for topic, found in bundles.items():
+            chosen = by_partition(found, len(await producer.partitions_for(topic)))
+            pieces |= {(topic, partition): piece for partition, piece in chosen.items()}
         offsets = [0] * len(outputs)
         sent = [self._send_group(producer, place, outputs, at, offsets) for place, at in groups.items()]
-        for topic, found in bundles.items():
-            partitions = len(await producer.partitions_for(topic))
-            chosen = by_partition(found, partitions).items()
-            sent += [self._send_pieces(producer, (topic, partition), pieces) for partition, pieces in chosen]
+        sent += [self._send_pieces(producer, place, piece) for place, piece in pieces.items()]
         failures = [e for e in await asyncio.gather(*sent, return_exceptions=True) if isinstance(e, BaseException)]
         for failure in failures:
             raise failure

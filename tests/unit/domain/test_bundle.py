@@ -37,4 +37,4 @@ def test_outputs_one_by_one() -> None:
     single = Output("other", b"k", b"v", 3)
     outputs = [Many("traces", bundle()), single]
     assert list(singly(outputs)) == [*(Output("traces", key, value) for key, value in RECORDS), single]
-    assert [output.largest_bytes for output in outputs] == [5, 1]
+    assert [(output.largest_bytes, output.records) for output in outputs] == [(5, 3), (1, 1)]
