@@ -20,7 +20,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 from numpy.typing import NDArray
 
-from streams.app.recordbatch import MAGIC, Header, block_of, read_batch, read_header
+from streams.app.recordbatch import MAGIC, Header, Room, block_of, read_batch, read_header
 from streams.domain.block import Block
 
 RUN_BYTES: Final = 4_194_304
@@ -58,7 +58,7 @@ class BlockRecords:
         """The arguments are aiokafka's. Nothing is deserialized; what aborted transactions wrote is read too."""
         self._tp, self._buffer, self._check_crcs = tp, records.buffer, check_crcs
         self._older = (aborted_transactions, key_deserializer, value_deserializer, isolation_level)
-        self._at = 0
+        self._at, self._room = 0, Room()
         self.next_fetch_offset = fetch_offset
         self.exhausted = False
 
@@ -93,7 +93,9 @@ class BlockRecords:
     def _batch(self, head: Header, *, first: bool) -> tuple[Any, NDArray[np.int64]] | None:
         """Takes a batch; None where there is nothing in it for readers, or nothing that can be read."""
         try:
-            batch = None if head.control else read_batch(self._tp, self._buffer, head, check_crc=self._check_crcs)
+            batch = None
+            if not head.control:
+                batch = read_batch(self._tp, self._buffer, head, self._room, check_crc=self._check_crcs)
         except KafkaError:
             self.exhausted = True
             if first:

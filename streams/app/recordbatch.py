@@ -30,8 +30,29 @@ _DECODE: Final[Mapping[int, Callable[[Any], Any]]] = {
     1: codec.gzip_decode,
     2: codec.snappy_decode,
     3: codec.lz4_decode,
-    4: cramjam.zstd.decompress,  # as aiokafka's, without a copy
 }
+_ZSTD: Final = 4
+_ROOM_BYTES: Final = 1_048_576
+
+
+class Room:
+    """Memory in which one batch after the other is decompressed, by one thread.
+
+    Without it cramjam grows new memory for each, as zstd does not say how much it will be: twice the time.
+    """
+
+    def __init__(self) -> None:
+        self._out = np.empty(_ROOM_BYTES, np.uint8)
+
+    def decompress(self, data: memoryview) -> Any:
+        """A batch of zstd; one that does not fit makes the room larger for those that follow."""
+        try:
+            size = cramjam.zstd.decompress_into(data, self._out.data)
+        except cramjam.DecompressionError:
+            found = cramjam.zstd.decompress(data)  # raises where it was not for the room
+            self._out = np.empty(2 * len(found), np.uint8)
+            return found
+        return self._out[:size].tobytes()
 
 
 class Header(NamedTuple):
@@ -73,7 +94,9 @@ def read_header(buffer: bytes, begin: int) -> Header | None:
     return Header(begin, end, base, magic, crc, attributes, delta, first, last, count)
 
 
-def read_batch(tp: TopicPartition, buffer: bytes, head: Header, *, check_crc: bool) -> tuple[Any, NDArray[np.int64]]:
+def read_batch(
+    tp: TopicPartition, buffer: bytes, head: Header, room: Room, *, check_crc: bool
+) -> tuple[Any, NDArray[np.int64]]:
     """The records of one batch.
 
     Returns:
@@ -85,7 +108,7 @@ def read_batch(tp: TopicPartition, buffer: bytes, head: Header, *, check_crc: bo
     """
     if check_crc and calc_crc32c(memoryview(buffer)[head.begin + _CRC_FROM : head.end]) != head.crc:
         raise CorruptRecordException(f"the checksum of the batch at {_name(tp, head)} is wrong")
-    data = _decompressed(memoryview(buffer)[head.begin + _HEADER.size : head.end], head.attributes & 7)
+    data = _decompressed(memoryview(buffer)[head.begin + _HEADER.size : head.end], head.attributes & 7, room)
     text = np.frombuffer(data, np.uint8)
     if head.records < 0 or head.records * _SMALLEST_RECORD > len(text):
         raise CorruptRecordException(f"the batch at {_name(tp, head)} claims {head.records} records")
@@ -111,9 +134,11 @@ def _name(tp: TopicPartition, head: Header) -> str:
     return f"{tp.topic}/{tp.partition}/{head.base_offset}"
 
 
-def _decompressed(data: memoryview, kind: int) -> Any:
+def _decompressed(data: memoryview, kind: int, room: Room) -> Any:
     if kind == 0:
         return data
+    if kind == _ZSTD:
+        return room.decompress(data)
     decode = _DECODE.get(kind)
     if decode is None:
         raise UnsupportedCodecError(f"compression {kind} is unknown")

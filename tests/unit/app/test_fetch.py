@@ -60,6 +60,14 @@ def test_the_same_records_as_aiokafka(codec: int) -> None:
     assert records.next_fetch_offset == 25
 
 
+def test_a_batch_that_is_larger_than_the_room_is_read_like_the_others() -> None:
+    large = [(b"k", b"abc" * 700_000)]
+    buffer = batch(codec=4) + batch(5, codec=4, records=large) + batch(6, codec=4) + batch(11, codec=4, records=large)
+    found, records = ours(buffer)
+    assert found == theirs(buffer)
+    assert (len(found), records.next_fetch_offset) == (12, 12)
+
+
 def test_append_time_counts_where_the_broker_stamps() -> None:
     buffer = batch(attributes=8)
     found, _ = ours(buffer)
