@@ -176,6 +176,14 @@ def _room(value: int) -> int:
 
 
 @kernel
+def _put_begin(out: Any, at: int, r: int, length: int) -> int:
+    """What stands before key, value and headers of record ``r``, which have so many bytes with their own lengths."""
+    at = _put(out, at, 2 + _room(r) + length)
+    out[at], out[at + 1] = 0, 0  # attributes; milliseconds after the batch's time
+    return _put(out, at + 2, r)
+
+
+@kernel
 def write_records(
     text: NDArray[np.uint8], sizes: NDArray[np.int64], places: NDArray[np.int64], out: NDArray[np.uint8]
 ) -> int:
@@ -192,12 +200,10 @@ def write_records(
     """
     at = 0
     for r in range(sizes.shape[1]):
-        length = 2 + _room(r) + _room(sizes[0, r]) + _room(sizes[1, r])
+        length = _room(sizes[0, r]) + _room(sizes[1, r])
         for part in range(3):
             length += max(sizes[part, r], 0)
-        at = _put(out, at, length)
-        out[at], out[at + 1] = 0, 0  # attributes; milliseconds after the batch's time
-        at = _put(out, at + 2, r)
+        at = _put_begin(out, at, r, length)
         for part in range(3):
             size = sizes[part, r]
             if part < 2:
@@ -230,9 +236,7 @@ def write_chosen(
         size = ends[i + 1] - ends[i]
         if at + width + size + _RECORD_BYTES > out.shape[0]:
             return at, place
-        at = _put(out, at, 3 + _room(r) + _room(width) + width + _room(size) + size)
-        out[at], out[at + 1] = 0, 0  # attributes; milliseconds after the batch's time
-        at = _put(out, _put(out, at + 2, r), width)
+        at = _put(out, _put_begin(out, at, r, _room(width) + width + _room(size) + size + 1), width)
         for k in range(width):
             out[at + k] = keys[i, k]
         at = put_bytes(out, _put(out, at + width, size), text, ends[i], ends[i + 1])

@@ -25,7 +25,7 @@ from streams.domain.trace import (
     CONNECTION_VIRTUAL,
     Edge,
 )
-from streams.trace.group import groups
+from streams.trace.keys import Keys
 
 NANOSECONDS: Final = 1e9
 CONNECTIONS: Final = (CONNECTION_UNSET, CONNECTION_MESSAGING, CONNECTION_DATABASE, CONNECTION_VIRTUAL)
@@ -36,8 +36,10 @@ def edges(calls: NDArray[Any], texts: Texts) -> list[Edge]:
     """Calls summed by client, server and connection type, sorted."""
     if not len(calls):
         return []
-    group, _, keys = groups([calls["client"], calls["server"], calls["connection"]])
-    count = len(keys)
+    ends = [calls["client"], calls["server"], calls["connection"]]
+    known = Keys(3, 3, lambda *key: key)
+    group = known.find(np.stack(ends, axis=1).astype(np.int64))
+    keys, count = known.values[: len(known)].tolist(), len(known)
     seconds = np.where(calls["client_ns"] >= 0, calls["client_ns"], calls["server_ns"]) / NANOSECONDS
     most, earliest = np.zeros(count), np.full(count, np.iinfo(np.int64).max)
     latest = np.zeros(count, np.int64)
