@@ -55,6 +55,7 @@ async def consume(
     while not runtime.ready:  # noqa: ASYNC110 - the poll ends with the first record
         await asyncio.sleep(0.001)
     settle()
+    print("CONSUME", file=sys.stderr, flush=True)  # for a profiler to begin
     cpu, wall = time.process_time(), time.perf_counter()
     while (seen := sum(p.operator.fates.total for p in parts(runtime))) < expected:  # noqa: ASYNC110
         await asyncio.sleep(0.05)

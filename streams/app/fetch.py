@@ -25,6 +25,9 @@ from streams.domain.block import Block
 
 RUN_BYTES: Final = 4_194_304
 """A block is closed when it reaches this many bytes: bounds how long the event loop is held, and memory."""
+_LIKELY_RATIO: Final = 8
+"""Of compression, for the first guess at a block's memory; pages that are not touched cost nothing."""
+_BATCH_BYTES: Final = 1_048_576
 
 
 class RawRecords:
@@ -58,7 +61,7 @@ class BlockRecords:
         """The arguments are aiokafka's. Nothing is deserialized; what aborted transactions wrote is read too."""
         self._tp, self._buffer, self._check_crcs = tp, records.buffer, check_crcs
         self._older = (aborted_transactions, key_deserializer, value_deserializer, isolation_level)
-        self._at, self._room = 0, Room()
+        self._at = 0
         self.next_fetch_offset = fetch_offset
         self.exhausted = False
 
@@ -67,18 +70,17 @@ class BlockRecords:
 
     def __next__(self) -> Block:
         first_offset = self.next_fetch_offset
-        batches: list[tuple[Any, NDArray[np.int64]]] = []
-        size = 0
-        while size < RUN_BYTES and (head := self._header(first=not batches)) is not None:
+        batches: list[NDArray[np.int64]] = []
+        room = Room(min(_LIKELY_RATIO * (len(self._buffer) - self._at), RUN_BYTES + _BATCH_BYTES))
+        while room.used < RUN_BYTES and (head := self._header(first=not batches)) is not None:
             if head.magic < MAGIC:
                 return self._older_format()
-            batch = self._batch(head, first=not batches)
+            batch = self._batch(head, room, first=not batches)
             if batch is not None:
                 batches.append(batch)
-                size += len(batch[0])
         if not batches:
             raise StopIteration
-        block = block_of(self._tp, batches)
+        block = block_of(self._tp, room, batches)
         return block[block.until(first_offset - 1) :] if block.offset[0] < first_offset else block
 
     def _header(self, *, first: bool) -> Header | None:
@@ -90,12 +92,12 @@ class BlockRecords:
             return None
         return head
 
-    def _batch(self, head: Header, *, first: bool) -> tuple[Any, NDArray[np.int64]] | None:
+    def _batch(self, head: Header, room: Room, *, first: bool) -> NDArray[np.int64] | None:
         """Takes a batch; None where there is nothing in it for readers, or nothing that can be read."""
         try:
             batch = None
             if not head.control:
-                batch = read_batch(self._tp, self._buffer, head, self._room, check_crc=self._check_crcs)
+                batch = read_batch(self._tp, self._buffer, head, room, check_crc=self._check_crcs)
         except KafkaError:
             self.exhausted = True
             if first:

@@ -9,16 +9,16 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import cramjam
 import numpy as np
 from aiokafka import codec
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
-from numba import njit
 from numpy.typing import NDArray
+from zstandard import ZstdDecompressor, ZstdError
 
 from streams.domain.block import Block
+from streams.domain.kernel import kernel, large_kernel
 
 MAGIC: Final = 2
 LENGTH_BYTES: Final = 12
@@ -32,27 +32,62 @@ _DECODE: Final[Mapping[int, Callable[[Any], Any]]] = {
     3: codec.lz4_decode,
 }
 _ZSTD: Final = 4
-_ROOM_BYTES: Final = 1_048_576
 
 
 class Room:
-    """Memory in which one batch after the other is decompressed, by one thread.
+    """Memory in which the batches of one block lie behind each other; their text is written to it at once.
 
-    Without it cramjam grows new memory for each, as zstd does not say how much it will be: twice the time.
+    Libraries that give new memory for each batch cost a copy of all of it, and zstd does not say how much it will be.
     """
 
-    def __init__(self) -> None:
-        self._out = np.empty(_ROOM_BYTES, np.uint8)
+    def __init__(self, size_bytes: int) -> None:
+        """So much to begin with; it grows to twice the size where that is not enough."""
+        self._out = np.empty(max(size_bytes, 1), np.uint8)
+        self._unzip = ZstdDecompressor()
+        self.used = 0
 
-    def decompress(self, data: memoryview) -> Any:
-        """A batch of zstd; one that does not fit makes the room larger for those that follow."""
+    @property
+    def text(self) -> NDArray[np.uint8]:
+        """What was written and kept."""
+        return self._out[: self.used]
+
+    def write(self, data: memoryview, kind: int) -> NDArray[np.uint8]:
+        """Writes a batch of this compression behind what is kept; returns both. It is kept where ``used`` says so.
+
+        Raises:
+            UnsupportedCodecError: the compression is unknown.
+            CorruptRecordException: it is none of this kind.
+        """
+        if kind == _ZSTD:
+            return self._write_zstd(data)
+        if kind and kind not in _DECODE:
+            raise UnsupportedCodecError(f"compression {kind} is unknown")
+        raw = _DECODE[kind](data) if kind else data
+        end = self.used + len(raw)
+        while end > len(self._out):
+            self._grow(self.used)
+        self._out[self.used : end] = np.frombuffer(raw, np.uint8)
+        return self._out[:end]
+
+    def _write_zstd(self, data: memoryview) -> NDArray[np.uint8]:
+        end = self.used
         try:
-            size = cramjam.zstd.decompress_into(data, self._out.data)
-        except cramjam.DecompressionError:
-            found = cramjam.zstd.decompress(data)  # raises where it was not for the room
-            self._out = np.empty(2 * len(found), np.uint8)
-            return found
-        return self._out[:size].tobytes()
+            with self._unzip.stream_reader(data, read_across_frames=True) as reader:
+                while True:
+                    if end == len(self._out):
+                        self._grow(end)
+                    size = reader.readinto(self._out[end:].data)
+                    if not size:
+                        break
+                    end += size
+        except ZstdError as error:
+            raise CorruptRecordException(f"a batch of zstd that cannot be read: {error}") from error
+        return self._out[:end]
+
+    def _grow(self, kept: int) -> None:
+        larger = np.empty(2 * len(self._out), np.uint8)
+        larger[:kept] = self._out[:kept]
+        self._out = larger
 
 
 class Header(NamedTuple):
@@ -94,13 +129,8 @@ def read_header(buffer: bytes, begin: int) -> Header | None:
     return Header(begin, end, base, magic, crc, attributes, delta, first, last, count)
 
 
-def read_batch(
-    tp: TopicPartition, buffer: bytes, head: Header, room: Room, *, check_crc: bool
-) -> tuple[Any, NDArray[np.int64]]:
-    """The records of one batch.
-
-    Returns:
-        The batch's bytes without its head, not compressed (a buffer), and the rows of :func:`read_records`.
+def read_batch(tp: TopicPartition, buffer: bytes, head: Header, room: Room, *, check_crc: bool) -> NDArray[np.int64]:
+    """The records of one batch, as :func:`read_records` has them; their text is in the room.
 
     Raises:
         CorruptRecordException: the checksum is wrong or the records do not fill the batch.
@@ -108,44 +138,27 @@ def read_batch(
     """
     if check_crc and calc_crc32c(memoryview(buffer)[head.begin + _CRC_FROM : head.end]) != head.crc:
         raise CorruptRecordException(f"the checksum of the batch at {_name(tp, head)} is wrong")
-    data = _decompressed(memoryview(buffer)[head.begin + _HEADER.size : head.end], head.attributes & 7, room)
-    text = np.frombuffer(data, np.uint8)
-    if head.records < 0 or head.records * _SMALLEST_RECORD > len(text):
+    text = room.write(memoryview(buffer)[head.begin + _HEADER.size : head.end], head.attributes & 7)
+    if head.records < 0 or head.records * _SMALLEST_RECORD > len(text) - room.used:
         raise CorruptRecordException(f"the batch at {_name(tp, head)} claims {head.records} records")
     rows = np.empty((6, head.records), np.int64)
     append_ms = head.max_timestamp if head.attributes & 8 else -1
-    if read_records(text, head.base_offset, head.first_timestamp, append_ms, rows) != len(text):
+    if read_records(text, room.used, head.base_offset, head.first_timestamp, append_ms, rows) != len(text):
         raise CorruptRecordException(f"the batch at {_name(tp, head)} cannot be taken apart")
-    return data, rows
+    room.used = len(text)
+    return rows
 
 
-def block_of(tp: TopicPartition, batches: Sequence[tuple[Any, NDArray[np.int64]]]) -> Block:
-    """Batches that follow each other as one block; their bytes are copied once."""
-    data = b"".join([piece for piece, _ in batches])
-    at = 0
-    for piece, rows in batches:
-        if at:
-            rows[2:][rows[2:] >= 0] += at
-        at += len(piece)
-    return Block(tp.topic, tp.partition, data, *np.concatenate([rows for _, rows in batches], axis=1))
+def block_of(tp: TopicPartition, room: Room, batches: Sequence[NDArray[np.int64]]) -> Block:
+    """The batches of a room as one block."""
+    return Block(tp.topic, tp.partition, room.text, *np.concatenate(batches, axis=1))
 
 
 def _name(tp: TopicPartition, head: Header) -> str:
     return f"{tp.topic}/{tp.partition}/{head.base_offset}"
 
 
-def _decompressed(data: memoryview, kind: int, room: Room) -> Any:
-    if kind == 0:
-        return data
-    if kind == _ZSTD:
-        return room.decompress(data)
-    decode = _DECODE.get(kind)
-    if decode is None:
-        raise UnsupportedCodecError(f"compression {kind} is unknown")
-    return decode(data)
-
-
-@njit(cache=True, nogil=True)
+@kernel
 def _varint(text: Any, at: int) -> Any:
     """A zigzag number and the position after it, -1 where there is none."""
     number = np.uint64(0)
@@ -160,12 +173,13 @@ def _varint(text: Any, at: int) -> Any:
     return np.int64(0), -1
 
 
-@njit(cache=True, nogil=True)
-def read_records(text: Any, base_offset: int, first_ms: int, append_ms: int, rows: Any) -> int:
+@large_kernel
+def read_records(text: Any, at: int, base_offset: int, first_ms: int, append_ms: int, rows: Any) -> int:
     """Offsets, times and places of all records of a batch.
 
     Args:
-        text: uint8, the batch without its head, not compressed.
+        text: uint8, ends with the batch without its head, not compressed.
+        at: where that begins.
         base_offset: the batch's first offset.
         first_ms: the time that records count from.
         append_ms: the broker's append time, which counts instead; -1 where there is none.
@@ -174,7 +188,6 @@ def read_records(text: Any, base_offset: int, first_ms: int, append_ms: int, row
     Returns:
         The position after the last record; -1 where a record does not fit its length.
     """
-    at = 0
     for r in range(rows.shape[1]):
         length, at = _varint(text, at)
         stop = at + length

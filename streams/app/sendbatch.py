@@ -6,13 +6,14 @@ The format: https://kafka.apache.org/documentation/#recordbatch
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-import cramjam
 import numpy as np
 from aiokafka.record.util import calc_crc32c
 from numpy.typing import NDArray
+from zstandard import ZstdCompressor
 
 from streams.domain.bundle import Bundle
 from streams.domain.jsonbytes import put_bytes
@@ -97,13 +98,22 @@ def encode_batch(records: Sequence[Content], time_ms: int) -> bytes:
 
 def _whole(written: NDArray[np.uint8], records: int, time_ms: int) -> bytes:
     """The batch of so many written records."""
-    raw = cramjam.zstd.compress(written.data, level=LEVEL)
+    raw = _compressor().compress(written.data)
     rest = _HEAD_FROM_CRC.pack(_ZSTD, records - 1, time_ms, time_ms, -1, -1, -1, records)
-    rest += memoryview(raw)
+    rest += raw
     length = _HEAD.size - _HEAD_FROM_CRC.size - _NOT_COUNTED + len(rest)
     return struct.pack(">qiibI", 0, length, 0, 2, calc_crc32c(rest)) + rest
 
 
+def _compressor() -> ZstdCompressor:
+    """Kept from batch to batch (a new one costs a tenth of the work); it is for one thread at a time."""
+    known: ZstdCompressor | None = getattr(_of_thread, "compressor", None)
+    if known is None:
+        known = _of_thread.compressor = ZstdCompressor(level=LEVEL)
+    return known
+
+
+_of_thread: Final = threading.local()
 Piece = tuple[Bundle, NDArray[np.int64]]
 """Chosen records of a bundle: int64[n], their places, ascending."""
 

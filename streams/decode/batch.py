@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from streams.decode import kernel, reasons
 from streams.decode.column import read_columns
 from streams.decode.gather import Chunk, Gather
 from streams.decode.head import BODY_KEYS, HEAD_KEYS, SPLIT, Head, HeadCache, parse_head
+from streams.decode.headscan import OTHER_HEAD, keys_of, skip_heads
 from streams.decode.numbering import Numbering
 from streams.decode.numbers import MAX_INT64
 from streams.decode.reasons import Refused, show
@@ -22,6 +23,7 @@ from streams.domain.block import Block
 from streams.domain.columns import BatchId, CumulativePoint
 
 START: Final = b'{"v":1,"schema":"agents.metric/1",'
+_START: Final = np.frombuffer(START, np.uint8)
 _REQUIRED: Final = ("seq", "base_time_unix_nano", "index", "offset_ns", "value")
 _MIN_SAMPLE_BYTES: Final = 6
 _STATE_REASONS: Final = {
@@ -65,11 +67,11 @@ class _Samples(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """Batches in columns: position in the run, where the body starts after its head, the head."""
+    """Batches in columns: position in the run, where the body starts after its head, which head of the run's."""
 
-    record: list[int]
-    begin: list[int]
-    head: list[Head]
+    record: NDArray[np.int32]
+    begin: NDArray[np.int64]
+    head: NDArray[np.int64]
 
 
 class BatchRun:
@@ -80,35 +82,55 @@ class BatchRun:
         self._block = block
         self._table = table
         self._cache = cache
-        self._waiting = _Waiting([], [], [])
+        self._waiting: list[_Waiting] = []
+        self._heads: list[Head] = []
+        self._places: dict[int, int] = {}
 
-    def take(self, records: Iterable[int]) -> list[int]:
+    def take(self, records: Sequence[int]) -> list[int]:
         """Keeps those records that begin with a canonical head for :meth:`flush`; returns the others.
 
         Head and body are read apart. That equals parsing the whole only if the split lies between two members of the
         outermost object and no key occurs on both sides. The first holds because head and ``}`` parsed as an object of
         exactly the head's keys; the second because a body of other than exactly the body's keys is not taken.
         """
-        block, latest, waiting = self._block, self._cache.latest, self._waiting
-        data, starts, ends = block.data, block.start.tolist(), block.end.tolist()
-        key_starts, key_ends = block.key_start.tolist(), block.key_end.tolist()
-        others = []
-        for record in records:
-            begin, end, key_at = starts[record], ends[record], key_starts[record]
-            if begin < 0 or end - begin > reasons.MAX_RECORD_BYTES:
-                others.append(record)
-                continue
-            key = b"" if key_at < 0 else data[key_at : key_ends[record]]
-            head = latest[key]
-            if head is None or not data.startswith(head.prefix, begin, end):
-                head = self._find_head(data[begin:end], key) if data.startswith(START, begin, end) else None
-            if head is None:
-                others.append(record)
-            else:
-                waiting.record.append(record)
-                waiting.begin.append(begin + len(head.prefix))
-                waiting.head.append(head)
+        block, places = self._block, np.array(records, np.int32)
+        latest, place_of = self._cache.latest, self._place_of
+        keys, of = keys_of(block, places)
+        head = np.array([place_of(latest[key]) for key in keys], np.int64)[of]
+        begin = self._skip_heads(places, head)
+        for at in np.flatnonzero(begin == OTHER_HEAD).tolist():
+            found = self._look_for(int(places[at]))
+            if found is not None:
+                begin[at], head[at] = block.start[places[at]] + len(found.prefix), place_of(found)
+        known = begin >= 0
+        self._waiting.append(_Waiting(places[known], begin[known], head[known]))
+        others: list[int] = places[~known].tolist()
         return others
+
+    def _place_of(self, head: Head | None) -> int:
+        """The place in ``_heads``, -1 for none."""
+        if head is None:
+            return -1
+        place = self._places.get(id(head))
+        if place is None:
+            place = self._places[id(head)] = len(self._heads)
+            self._heads.append(head)
+        return place
+
+    def _skip_heads(self, places: NDArray[np.int32], head: NDArray[np.int64]) -> NDArray[np.int64]:
+        block, prefixes = self._block, [one.prefix for one in self._heads]
+        begin = np.empty(len(places), np.int64)
+        skip_heads(
+            block.text, block.start[places], block.end[places], head, np.frombuffer(b"".join(prefixes), np.uint8),
+            np.cumsum([0, *map(len, prefixes)]), _START, reasons.MAX_RECORD_BYTES, begin,
+        )  # fmt: skip
+        return begin
+
+    def _look_for(self, record: int) -> Head | None:
+        """The head of a record that does not begin with the one expected."""
+        raw, key = self._block.value(record) or b"", self._block.key(record) or b""
+        head = self._cache.latest[key]  # it may have been met meanwhile
+        return head if head is not None and raw.startswith(head.prefix) else self._find_head(raw, key)
 
     def add_object(self, record: int, whole: Mapping[str, Any], size_bytes: int) -> None:
         """A batch parsed as a whole: any order of keys, unknown fields, plain or packed columns."""
@@ -121,23 +143,22 @@ class BatchRun:
 
     def flush(self) -> list[int]:
         """Decode the batches that wait; returns those that turned out not to be canonical, to be parsed as a whole."""
-        waiting, self._waiting = self._waiting, _Waiting([], [], [])
-        if not waiting.record:
+        if not self._heads:
             return []
-        starts = np.array(waiting.begin, dtype=np.int64)
-        records = np.array(waiting.record, dtype=np.int32)
+        records, starts, head = _Waiting(*map(np.concatenate, zip(*self._waiting, strict=True)))
+        self._waiting.clear()
         rows = np.empty((len(records), kernel.BODY_COLUMNS), dtype=np.int64)
         good = np.empty(len(records), dtype=np.bool_)
         total = kernel.read_bodies(self._block.text, starts, self._block.end[records], rows, good)
-        self._unpack(waiting, records, rows, good, total)
-        left = zip(*([column[i] for i in np.flatnonzero(~good).tolist()] for column in waiting), strict=True)
-        return [record for record, begin, head in left if not self._plain(record, begin, head)]
+        self._unpack(records, head, rows, good, total)
+        left = zip(records[~good].tolist(), starts[~good].tolist(), head[~good].tolist(), strict=True)
+        return [record for record, begin, at in left if not self._plain(record, begin, self._heads[at])]
 
     def _plain(self, record: int, begin: int, head: Head) -> bool:
         """A known head with a body of the same keys in another form (plain columns); False for anything else."""
         end = int(self._block.end[record])
         try:
-            body = orjson.loads(b'{"seq":' + self._block.data[begin:end])
+            body = orjson.loads(b'{"seq":' + self._block.text[begin:end].tobytes())
         except orjson.JSONDecodeError:
             return False
         if body.keys() != BODY_KEYS:
@@ -148,25 +169,33 @@ class BatchRun:
 
     def _unpack(
         self,
-        waiting: _Waiting,
         records: NDArray[np.int32],
+        head: NDArray[np.int64],
         rows: NDArray[np.int64],
         good: NDArray[np.bool_],
         total: int,
     ) -> None:
         samples = _Samples.empty(total)
-        targets, first, width = _join_targets(waiting.head)
+        targets, first, width = self._targets()
         read = good.copy()
         odd = kernel.unpack_batches(
-            self._block.text, rows, good, records, first, width, targets, kernel.ALPHABET,
+            self._block.text, rows, good, records, first[head], width[head], targets, kernel.ALPHABET,
             samples.number, samples.target, samples.time_ns, samples.value, samples.state, samples.record,
         )  # fmt: skip
         if not np.array_equal(read, good):  # base64 that is none: out again, the full parse says why
             samples = samples.where(np.repeat(good[read], rows[read, kernel.COUNT]))
-        producers = [head.producer for head in waiting.head]
+        of = head.tolist()
+        producers = [self._heads[at].producer for at in of]
         numbers = (rows[:, kernel.SEQ].tolist(), rows[:, kernel.DROPPED].tolist())
-        self._gather.batches += compress(map(BatchId, waiting.record, producers, *numbers), good.tolist())
-        self._keep(samples, dict(zip(waiting.record, waiting.head, strict=True)) if odd else {}, odd)
+        self._gather.batches += compress(map(BatchId, records.tolist(), producers, *numbers), good.tolist())
+        self._keep(
+            samples, {r: self._heads[at] for r, at in zip(records.tolist(), of, strict=True)} if odd else {}, odd
+        )
+
+    def _targets(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """The targets of all heads in one array, where each one's part begins and how long it is."""
+        width = np.array([len(head.targets) for head in self._heads], dtype=np.int64)
+        return np.concatenate([head.targets for head in self._heads]), np.cumsum(width) - width, width
 
     def _find_head(self, raw: bytes, key: bytes) -> Head | None:
         at = raw.rfind(SPLIT)
@@ -254,15 +283,6 @@ def _batch_id(record: int, head: Head, body: Mapping[str, Any]) -> BatchId:
     if not all(type(number) is int and 0 <= number <= MAX_INT64 for number in (seq, dropped)):
         raise Refused(reasons.BAD_TYPE, f"seq is {show(seq)}, dropped_total {show(dropped)}")
     return BatchId(record, head.producer, seq, dropped)
-
-
-def _join_targets(heads: Sequence[Head]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The targets of all heads in one array, each head once, and where each batch's part begins and how long it is."""
-    distinct = list({id(head): head for head in heads}.values())
-    number = {id(head): i for i, head in enumerate(distinct)}
-    of = np.array([number[id(head)] for head in heads], dtype=np.int64)
-    width = np.array([len(head.targets) for head in distinct], dtype=np.int64)
-    return np.concatenate([head.targets for head in distinct]), (np.cumsum(width) - width)[of], width[of]
 
 
 def _claimed(count: object, size_bytes: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple, overload
 
@@ -32,15 +31,15 @@ class Block(Sequence[LogRecord]):
     """r records in the order of the log.
 
     Attributes:
-        data: bytes in which all keys and values lie.
+        text: uint8, in which all keys and values lie.
         offset, timestamp_ms: int64[r], ascending offsets; append time where the topic is stamped by the broker.
-        key_start, key_end, start, end: int64[r], where key and value lie in ``data``; a start of -1 stands for none
+        key_start, key_end, start, end: int64[r], where key and value lie in ``text``; a start of -1 stands for none
             (its end is -1 as well).
     """
 
     topic: str
     partition: int
-    data: bytes
+    text: NDArray[np.uint8]
     offset: I64
     timestamp_ms: I64
     key_start: I64
@@ -48,20 +47,15 @@ class Block(Sequence[LogRecord]):
     start: I64
     end: I64
 
-    @cached_property
-    def text(self) -> NDArray[np.uint8]:
-        """``data`` as an array."""
-        return np.frombuffer(self.data, np.uint8)
-
     def value(self, i: int) -> bytes | None:
         """The value of one record."""
         begin = int(self.start[i])
-        return None if begin < 0 else self.data[begin : int(self.end[i])]
+        return None if begin < 0 else self.text[begin : self.end[i]].tobytes()
 
     def key(self, i: int) -> bytes | None:
         """The key of one record."""
         begin = int(self.key_start[i])
-        return None if begin < 0 else self.data[begin : int(self.key_end[i])]
+        return None if begin < 0 else self.text[begin : self.key_end[i]].tobytes()
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -96,7 +90,7 @@ class Block(Sequence[LogRecord]):
         return cls(
             getattr(records[0], "topic", "") if n else "",
             getattr(records[0], "partition", 0) if n else 0,
-            b"".join([piece or b"" for piece in (*keys, *values)]),
+            np.frombuffer(b"".join([piece or b"" for piece in (*keys, *values)]), np.uint8),
             np.array([record.offset for record in records], np.int64),
             np.array([record.timestamp for record in records], np.int64),
             start[:n],

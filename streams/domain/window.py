@@ -7,13 +7,13 @@ upsert.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import orjson
+import pybase64
 from numpy.typing import NDArray
 
 from streams.domain.recent import Recent
@@ -153,21 +153,24 @@ def encode_window_batch(batch: WindowBatch, fragments: bytes | None = None) -> b
         "end_ns": batch.end_ns,
         "chunk": batch.chunk,
         "chunks": batch.chunks,
-        "count": _pack(batch.count, "<i8"),
-        "sum": _pack(batch.sum, "<f8"),
-        "sum_low": _pack(batch.sum_low, "<f8"),
-        "min": _pack(batch.minimum, "<f8"),
-        "max": _pack(batch.maximum, "<f8"),
-        "sum_squares": _pack(batch.sum_squares, "<f8"),
-        "quantiles": _pack(batch.quantiles, "<f8"),
-        "sketch_start": _pack(batch.sketch_start, "<i4"),
-        "sketch_bucket": _pack(batch.sketch_bucket, "<i2"),
-        "sketch_weight": _pack(batch.sketch_weight, weight_type),
-        "weight_type": weight_type,
     }
-    if batch.incomplete:
-        head["incomplete"] = True
-    return b"".join((orjson.dumps(head)[:-1], _SERIES, fragments, b"]}"))
+    columns = (
+        (b"count", batch.count, "<i8"),
+        (b"sum", batch.sum, "<f8"),
+        (b"sum_low", batch.sum_low, "<f8"),
+        (b"min", batch.minimum, "<f8"),
+        (b"max", batch.maximum, "<f8"),
+        (b"sum_squares", batch.sum_squares, "<f8"),
+        (b"quantiles", batch.quantiles, "<f8"),
+        (b"sketch_start", batch.sketch_start, "<i4"),
+        (b"sketch_bucket", batch.sketch_bucket, "<i2"),
+        (b"sketch_weight", batch.sketch_weight, weight_type),
+    )
+    pieces = [orjson.dumps(head)[:-1]]
+    for name, column, dtype in columns:
+        pieces += (b',"', name, b'":"', _pack(column, dtype), b'"')
+    pieces += (b',"weight_type":"', weight_type.encode(), b'"', b',"incomplete":true' if batch.incomplete else b"")
+    return b"".join((*pieces, _SERIES, fragments, b"]}"))
 
 
 def _weight_type(weight: NDArray[np.int64]) -> str:
@@ -316,9 +319,9 @@ class WindowAssembler:
         return join([parts[i] for i in range(part.chunks)])
 
 
-def _pack(column: NDArray[Any], dtype: str) -> str:
-    return base64.b64encode(np.ascontiguousarray(column, dtype=dtype).tobytes()).decode("ascii")
+def _pack(column: NDArray[Any], dtype: str) -> bytes:
+    return pybase64.b64encode(np.ascontiguousarray(column, dtype=dtype).data)
 
 
 def _unpack(text: str, dtype: str) -> NDArray[Any]:
-    return np.frombuffer(base64.b64decode(text), dtype=dtype)
+    return np.frombuffer(pybase64.b64decode(text), dtype=dtype)

@@ -17,7 +17,7 @@ from streams.domain.columns import Columns, Rejected
 from streams.domain.recent import Recent
 from streams.domain.series import Series, SeriesTable
 from streams.domain.window import WindowBatch
-from streams.window import kernel
+from streams.window import kernel, sketches
 from streams.window.cumulative import CumulativeState
 from streams.window.fates import Fates
 from streams.window.pane import I32, I64, Aggregates, Pane, aggregates_of
@@ -135,9 +135,9 @@ class WindowOperator:
         before_ns = self.closed_ns
         verdicts = self._check_sequences(columns)
         fate, fate_totals, fate_histograms = decide(columns, self._fate_of(columns, verdicts != _NEW))
-        self._add(columns.offset, _samples(columns), fate, kernel.SQUARES)
+        self._add(columns.offset, _samples(columns), fate, sketches.SQUARES)
         steps = increments(columns.cumulatives, fate_totals, self.cumulatives, columns.offset)
-        self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8), kernel.SQUARES_OF_TOTALS)
+        self._add(columns.offset, steps, np.zeros(len(steps.record), np.uint8), sketches.SQUARES_OF_TOTALS)
         self._add_histograms(columns, fate_histograms)
         self.applied = int(columns.offset[-1])
         if self.applied <= self.counted:
@@ -188,7 +188,7 @@ class WindowOperator:
         found = histograms(columns.aggregates, fate, self.cumulatives, columns.offset)
         for start_ns, group in by_pane(found, self.spec.pane_ns).items():
             pane = self._pane(start_ns, int(columns.offset[min(h.record for h in group)]))
-            pane.add(aggregates(group), kernel.SQUARES_OF_HISTOGRAMS)
+            pane.add(aggregates(group), sketches.SQUARES_OF_HISTOGRAMS)
 
     def _count(self, columns: Columns, verdicts: U8, fate: U8, fate_points: U8) -> Outcome:
         outcome = Outcome(rejected=list(columns.rejected))
@@ -236,7 +236,7 @@ class WindowOperator:
                 self._seen_ns[pane.slot] = start_ns + pane_ns
                 self.rollup.add(start_ns, pane)
             closed.append(self._batch(pane, start_ns, pane_ns))
-        for start_ns, size_ns, part in self.rollup.ended(before_ns, now_ns, len(self.table), order):
+        for start_ns, size_ns, part in self.rollup.ended(before_ns, now_ns, order):
             closed.append(self._batch(part, start_ns, size_ns))
         self._compact(now_ns)
         return closed

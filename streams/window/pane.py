@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from streams.domain.series import Series
 from streams.domain.sketch import bucket_value
 from streams.domain.window import QUANTILES, WindowBatch
-from streams.window import kernel
+from streams.window import sketches
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
 
-_VALUE_OF: Final = bucket_value(np.arange(-kernel.BUCKET_OFFSET, kernel.BUCKET_OFFSET, dtype=np.int32))
+_VALUE_OF: Final = bucket_value(np.arange(-sketches.BUCKET_OFFSET, sketches.BUCKET_OFFSET, dtype=np.int32))
 _QUANTILES: Final = np.array(QUANTILES)
 _SMALLEST_POOL: Final = 32
 _SMALLEST_SLOTS: Final = 16
@@ -50,7 +50,7 @@ class Aggregates:
     def batch(self, topic: str, partition: int, start_ns: int, end_ns: int, series: Sequence[Series]) -> WindowBatch:
         """The record that is published: quantiles computed, slots replaced by their ``series`` (those of ``slot``)."""
         out = np.empty((len(self.slot), len(QUANTILES)))
-        kernel.quantiles(
+        sketches.quantiles(
             self.start, self.bucket, self.weight, self.count, self.minimum, self.maximum, _VALUE_OF, _QUANTILES, out
         )
         return WindowBatch(
@@ -96,8 +96,8 @@ def aggregates_of(batch: WindowBatch, slot: I32) -> Aggregates:
 class Pane:
     """The open aggregates of one interval.
 
-    Memory: 128 bytes per slot of the table that was touched, and per touched (slot, 16 neighbouring buckets) 136 bytes
-    of counters. Bounded by the table's limit and the sketch's range.
+    Memory: 129 bytes per slot of the table that was touched, and where a slot has more than 32 events, per touched
+    (slot, 16 neighbouring buckets) 136 bytes of counters. Bounded by the table's limit and the sketch's range.
 
     Attributes:
         first_offset: the lowest source offset that contributed; the log must not be committed past it.
@@ -108,12 +108,14 @@ class Pane:
         self.first_offset: int | None = None
         blocks = max(blocks, _SMALLEST_POOL)
         self._slots = max(slots, _SMALLEST_SLOTS)
-        self._stats = np.zeros((self._slots, kernel.STATS))
-        self._directory = np.zeros((self._slots, kernel.FAN), np.int32)
+        self._stats = np.zeros((self._slots, sketches.STATS))
+        self._directory = np.zeros((self._slots, sketches.FAN), np.int32)
+        self._listed = np.zeros(self._slots, np.uint8)
         self._tag = np.zeros(blocks, np.int32)
         self._following = np.zeros(blocks, np.int32)
-        self._pool = np.zeros((blocks, kernel.BLOCK), np.int64)
+        self._pool = np.zeros((blocks, sketches.BLOCK), np.int64)
         self._used = np.zeros(1, np.int64)
+        self._spare = np.empty(sketches.FEW, np.int16)
 
     @property
     def blocks(self) -> int:
@@ -126,6 +128,7 @@ class Pane:
             self._slots = max(slots, self._slots + self._slots // 2)
             self._stats = _grown(self._stats, self._slots)
             self._directory = _grown(self._directory, self._slots)
+            self._listed = _grown(self._listed, self._slots)
 
     def touch(self, offset: int) -> None:
         """Remembers that the record at this source offset contributed."""
@@ -138,21 +141,24 @@ class Pane:
         self._pool = _grown(self._pool, size)
 
     def _state(self) -> tuple[NDArray[Any], ...]:
-        counts = self._stats.view(np.int64)
-        return (self._stats, counts, self._directory, self._tag, self._following, self._pool, self._used)
+        return (self._stats, self._stats.view(np.int64), *self._sketches(), self._used, self._spare)
+
+    def _sketches(self) -> tuple[NDArray[Any], ...]:
+        numbers = self._directory.view(np.int16)
+        return (self._listed, numbers, self._directory, self._tag, self._following, self._pool)
 
     def add_samples(
-        self, slot: I32, value: F64, index: I32, number: int, begin: int, end: int, squares: int = kernel.SQUARES
+        self, slot: I32, value: F64, index: I32, number: int, begin: int, end: int, squares: int = sketches.SQUARES
     ) -> None:
         """Adds those samples in ``[begin, end)`` whose ``index`` is ``number``; room for their slots is reserved.
 
         ``squares``: the column for the squares of this kind of samples.
         """
         columns = (number, squares, index, slot, value, value.view(np.int64))
-        while (begin := kernel.add_samples(begin, end, *columns, *self._state())) < end:
+        while (begin := sketches.add_samples(begin, end, *columns, *self._state())) < end:
             self._grow_sketch()
 
-    def add(self, part: Aggregates, squares: int = kernel.SQUARES) -> None:
+    def add(self, part: Aggregates, squares: int = sketches.SQUARES) -> None:
         """Merges finished aggregates; room for their slots must be reserved. ``squares`` as for samples."""
         columns = (
             squares,
@@ -167,41 +173,31 @@ class Pane:
             part.bucket,
             part.weight,
         )
-        needed = self.blocks + kernel.blocks_of(part.start, part.bucket)
-        while needed > len(self._tag):
+        begin = 0
+        while (begin := sketches.add_aggregates(begin, *columns, *self._state())) < len(part.slot):
             self._grow_sketch()
-        kernel.add_aggregates(*columns, *self._state())
 
     def close(self, order: I32) -> Aggregates:
         """The compact form; ``order`` holds the slots in the order in which windows list their series."""
         self.reserve(len(order))
-        slot = order[self._stats.view(np.int64)[order, kernel.COUNT] > 0]
-        size = self.blocks * kernel.BLOCK
+        counts, slot = self._stats.view(np.int64), np.empty_like(order)
+        slot = slot[: sketches.in_order(order, counts, slot)].copy()
+        count = np.empty(len(slot), np.int64)
+        high, low, minimum, maximum, squares = np.empty((5, len(slot)))
+        sketches.close_stats(slot, self._stats, counts, count, high, low, minimum, maximum, squares)
+        return Aggregates(slot, count, high, low, minimum, maximum, squares, *self._close_sketches(slot))
+
+    def _close_sketches(self, slot: I32) -> tuple[I32, I32, I64]:
+        size = self.blocks * sketches.BLOCK + int(self._listed[slot].sum()) + sketches.BLOCK
         start, bucket, weight = np.empty(len(slot) + 1, np.int32), np.empty(size, np.int32), np.empty(size, np.int64)
-        size = kernel.close_sketches(
-            slot, self._directory, self._tag, self._following, self._pool, start, bucket, weight
-        )
-        stats = self._stats[slot]
-        high, low = stats[:, kernel.HIGH], stats[:, kernel.LOW]
-        total = high + low
-        return Aggregates(
-            slot=slot,
-            count=stats.view(np.int64)[:, kernel.COUNT].copy(),
-            high=total,
-            low=low - (total - high),
-            minimum=stats[:, kernel.MINIMUM].copy(),
-            maximum=stats[:, kernel.MAXIMUM].copy(),
-            squares=stats[:, kernel.SQUARES]
-            + stats[:, kernel.SQUARES_OF_TOTALS]
-            + stats[:, kernel.SQUARES_OF_HISTOGRAMS],
-            start=start,
-            bucket=bucket[:size].copy(),
-            weight=weight[:size].copy(),
-        )
+        blocks, rows = np.empty((2, sketches.BLOCKS), np.int64)
+        dense, touched = np.zeros(sketches.BLOCKS * sketches.BLOCK, np.int64), np.zeros(sketches.BLOCKS, np.uint8)
+        size = sketches.close_sketches(slot, blocks, rows, dense, touched, start, bucket, weight, *self._sketches())
+        return start, bucket[:size].copy(), weight[:size].copy()
 
     def slots(self) -> I32:
         """The slots that have events, ascending."""
-        return np.nonzero(self._stats.view(np.int64)[:, kernel.COUNT])[0].astype(np.int32)
+        return np.nonzero(self._stats.view(np.int64)[:, sketches.COUNT])[0].astype(np.int32)
 
     def moved(self, order: I32, place: I32, slots: int) -> Pane:
         """The same pane for a table in which slot s has become ``place[s]``."""
@@ -216,12 +212,3 @@ def _grown(column: NDArray[Any], size: int) -> NDArray[Any]:
     grown = np.zeros((size, *column.shape[1:]), column.dtype)  # untouched pages cost nothing
     grown[: len(column)] = column
     return grown
-
-
-def merge(parts: Sequence[Aggregates], slots: int, order: I32) -> Aggregates:
-    """One window out of several panes: associative and commutative, never a second pass over events."""
-    largest = max(kernel.blocks_of(part.start, part.bucket) for part in parts)
-    pane = Pane(slots, 2 * largest)
-    for part in parts:
-        pane.add(part)
-    return pane.close(order)

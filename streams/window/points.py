@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.domain.columns import AggregatePoint, Columns, CumulativePoint
-from streams.window import kernel
+from streams.window import kernel, sketches
 from streams.window.cumulative import CumulativeState, Total
 from streams.window.pane import F64, I32, I64, Aggregates
 
@@ -174,6 +174,6 @@ def aggregates(found: Sequence[Histogram]) -> Aggregates:
         maximum=np.array([h.maximum for h in found], np.float64),
         squares=squares,
         start=ends,
-        bucket=kernel.buckets_of(values),
+        bucket=sketches.buckets_of(values),
         weight=weights,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from streams.window.pane import I32, Aggregates, merge
+from streams.window.merge import merge
+from streams.window.pane import I32, Aggregates
 
 _FOREVER: Final = 2**63 - 1
 
@@ -57,36 +58,36 @@ class Rollup:
         self.panes = {start: part.moved(place) for start, part in self.panes.items()}
         self._merged = {key: part.moved(place) for key, part in self._merged.items()}
 
-    def ended(self, before_ns: int, now_ns: int, slots: int, order: I32) -> Iterator[tuple[int, int, Aggregates]]:
+    def ended(self, before_ns: int, now_ns: int, order: I32) -> Iterator[tuple[int, int, Aggregates]]:
         """Windows whose end is in ``(before_ns, now_ns]`` and that hold events, as (start, size, aggregates).
 
         In the order of their ends; panes that no later window needs are forgotten.
         """
         for end_ns, span in sorted(self._ends(before_ns, now_ns)):
             start_ns = end_ns - span.size_ns
-            window = self._window(start_ns, span, slots, order)
+            window = self._window(start_ns, span, order)
             if window is not None:
                 yield start_ns, span.size_ns, window
         self._forget(self.needed_from(now_ns))
 
-    def _window(self, start_ns: int, span: Span, slots: int, order: I32) -> Aggregates | None:
+    def _window(self, start_ns: int, span: Span, order: I32) -> Aggregates | None:
         known = self._merged.get((start_ns, span.size_ns))
         if known is not None:
             return known
         step_ns = self._part_ns[span]
-        found = (self._part(s, step_ns, slots, order) for s in range(start_ns, start_ns + span.size_ns, step_ns))
+        found = (self._part(s, step_ns, order) for s in range(start_ns, start_ns + span.size_ns, step_ns))
         parts = [part for part in found if part is not None]
         if not parts:
             return None
-        window = merge(parts, slots, order)
+        window = merge(parts, order)
         if span.size_ns in self._part_ns.values():
             self._merged[start_ns, span.size_ns] = window
         return window
 
-    def _part(self, start_ns: int, size_ns: int, slots: int, order: I32) -> Aggregates | None:
+    def _part(self, start_ns: int, size_ns: int, order: I32) -> Aggregates | None:
         if size_ns == self._pane_ns:
             return self.panes.get(start_ns)
-        return self._window(start_ns, Span(size_ns, size_ns), slots, order)
+        return self._window(start_ns, Span(size_ns, size_ns), order)
 
     def _forget(self, from_ns: int) -> None:
         self.panes = {start: pane for start, pane in self.panes.items() if start >= from_ns}

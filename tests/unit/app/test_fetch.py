@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import PartitionRecords
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
+from zstandard import ZstdCompressor
 
 from streams.app import fetch
 from streams.app.fetch import BlockConsumer, BlockFetcher, BlockRecords, RawRecords, with_globals
+from streams.app.recordbatch import Room
 from streams.domain.block import Block
 
 TP = TopicPartition("t", 3)
@@ -154,3 +156,26 @@ def test_blocks_are_cut_and_joined() -> None:
     assert [r.offset for r in block[2:]] == [12, 13, 14]
     assert block.until(12) == 3
     assert [tuple(r) for r in Block.of(list(block))] == [tuple(r) for r in block]
+
+
+def test_zstd_in_several_frames_is_one_batch() -> None:
+    room = Room(16)
+    frames = b"".join(ZstdCompressor().compress(piece) for piece in (b"abc" * 100, b"", b"def" * 100))
+    assert room.write(memoryview(frames), 4).tobytes() == b"abc" * 100 + b"def" * 100
+
+
+@pytest.mark.parametrize("size", [15, 16, 17, 31, 32, 33, 100])
+def test_batches_lie_behind_each_other_whatever_the_room(size: int) -> None:
+    """Also where one fills it to the last byte."""
+    room, text = Room(16), b""
+    for kind, piece in ((0, b"a" * size), (4, b"b" * size), (0, b""), (4, b"c" * size)):
+        text += piece
+        room.used = len(room.write(memoryview(ZstdCompressor().compress(piece) if kind else piece), kind))
+        assert room.text.tobytes() == text
+
+
+def test_zstd_that_is_none_is_said_to_be_corrupt() -> None:
+    with pytest.raises(CorruptRecordException, match="zstd"):
+        Room(16).write(memoryview(b"nothing of the kind"), 4)
+    with pytest.raises(UnsupportedCodecError, match="7"):
+        Room(16).write(memoryview(b""), 7)

@@ -6,7 +6,7 @@ import numpy as np
 
 from streams.domain.series import Series
 from streams.domain.window import QUANTILES, WindowBatch
-from streams.window.kernel import buckets_of
+from streams.window.sketches import buckets_of
 
 PANE_NS = 10_000_000_000
 
