@@ -16,7 +16,7 @@ from zstandard import ZstdCompressor
 
 from streams.app import fetch
 from streams.app.fetch import BlockConsumer, BlockFetcher, BlockRecords, RawRecords, with_globals
-from streams.app.recordbatch import Room
+from streams.app.recordbatch import Memory, Room
 from streams.domain.block import Block
 
 TP = TopicPartition("t", 3)
@@ -179,3 +179,26 @@ def test_zstd_that_is_none_is_said_to_be_corrupt() -> None:
         Room(16).write(memoryview(b"nothing of the kind"), 4)
     with pytest.raises(UnsupportedCodecError, match="7"):
         Room(16).write(memoryview(b""), 7)
+
+
+def test_memory_is_written_again_only_when_nobody_reads_it() -> None:
+    memory = Memory()
+    first = memory.take(1_000_000)
+    place = first.ctypes.data
+    part = first[10:20]
+    text = memoryview(first[20:30])
+    del first
+    assert memory.take(1_000_000).ctypes.data != place
+    del part
+    assert memory.take(500_000).ctypes.data != place  # the one taken meanwhile, or new: the buffer is still read
+    del text
+    again = [memory.take(500_000) for _ in range(3)]
+    assert place in {piece.ctypes.data for piece in again}
+    assert len({piece.ctypes.data for piece in again}) == 3
+
+
+def test_memory_that_is_kept_is_bounded() -> None:
+    memory = Memory()
+    taken = [memory.take(300_000) for _ in range(20)]
+    assert len({piece.ctypes.data for piece in taken}) == 20
+    assert len(memory._kept) == 8
