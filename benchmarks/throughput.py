@@ -34,7 +34,7 @@ from streams.app.metrics import SOURCES, MetricsPartition, window_spec
 from streams.app.warmup import warm_up
 from streams.settings import Settings
 
-EVENTS = {"batch": 4_000_000, "batch100": 2_000_000, "single": 2_000_000, "otlp": 1_000_000}
+EVENTS = {"batch": 4_000_000, "batch100": 8_000_000, "single": 2_000_000, "otlp": 1_000_000}
 PEER_EVENTS = 500_000
 
 

@@ -183,7 +183,9 @@ def read_batch(tp: TopicPartition, buffer: bytes, head: Header, room: Room, *, c
 
 def block_of(tp: TopicPartition, room: Room, batches: Sequence[NDArray[np.int64]]) -> Block:
     """The batches of a room as one block."""
-    return Block(tp.topic, tp.partition, room.text, *np.concatenate(batches, axis=1))
+    text = room.text
+    text.flags.writeable = False  # as that of blocks made of records: Numba would compile all that reads it twice
+    return Block(tp.topic, tp.partition, text, *np.concatenate(batches, axis=1))
 
 
 def _name(tp: TopicPartition, head: Header) -> str:

@@ -1,4 +1,4 @@
-"""A worker that has warmed up compiles nothing when spans or windows come."""
+"""A worker that has warmed up compiles nothing when spans, windows or samples come."""
 
 from __future__ import annotations
 
@@ -54,13 +54,39 @@ for number in range(200):
     found = detect.apply(batch(number, {**steps, **inference}))
 assert (found.scored, found.warming_up) == (6, 1), found
 """
+METRICS = """
+from benchmarks.data import batches, last_batches, otlp, singles, START_NS
+from streams import topics
+from streams.app.metrics import MetricsPartition, window_spec
+from streams.domain.block import Block
+from streams.settings import Settings
+
+spec = window_spec(Settings())
+warmup.warm_up(spec)
+before = compiled()
+part = MetricsPartition(topics.METRICS, 0, spec, 1)
+first = 0
+
+def read(records):
+    global first
+    block = warmup._fetched([record.value for record in records])
+    block.offset[:] += first
+    first += len(block)
+    part.process(block[: len(block) // 2], 0)
+    part.process(block[len(block) // 2 :], 0)
+
+for made in (batches(60_000), batches(60_000, samples=100), singles(3_000), otlp(3_000)):
+    read(list(made))
+read(list(last_batches(START_NS + 400 * 10**9)))
+assert part.operator.fates.aggregated > 60_000 and part.closed_total > 1_000, (part.operator.fates, part.closed_total)
+"""
 REPORT = """
 later = compiled()
 print([later[f] for f in later if before.get(f) != later[f]])
 """
 
 
-@pytest.mark.parametrize("program", [SPANS, WINDOWS], ids=["spans", "windows"])
+@pytest.mark.parametrize("program", [SPANS, WINDOWS, METRICS], ids=["spans", "windows", "metrics"])
 def test_nothing_is_compiled_when_input_comes(program: str) -> None:
     """In an interpreter of its own: here other tests may have compiled what is missing."""
     found = subprocess.run(
