@@ -36,6 +36,7 @@ _DECODE: Final[Mapping[int, Callable[[Any], Any]]] = {
 _ZSTD: Final = 4
 _KEPT: Final = 8
 _LEAST_BYTES: Final = 262_144
+_MOST_BYTES: Final = 8_388_608
 _UNREAD: Final = 2
 """References to memory that nobody reads: of the list, of the count itself."""
 
@@ -45,7 +46,7 @@ class Memory(threading.local):
 
     New memory of this size is cleared by the kernel, page by page: 2 to 3 % of all work. Whether somebody still reads
     it says the count of its references (arrays and buffers over it hold one each): where it is too high the memory is
-    not used again, and that is all. Bounded: :data:`_KEPT` pieces of at least :data:`_LEAST_BYTES`.
+    not used again, and that is all. Bounded: :data:`_KEPT` pieces of :data:`_LEAST_BYTES` to :data:`_MOST_BYTES`.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Memory(threading.local):
                 self._kept.append(self._kept.pop(at))
                 return self._kept[-1]
         made = np.empty(size_bytes, np.uint8)
-        if size_bytes >= _LEAST_BYTES:
+        if _LEAST_BYTES <= size_bytes <= _MOST_BYTES:
             self._kept = [*self._kept[1 - _KEPT :], made]
         return made
 

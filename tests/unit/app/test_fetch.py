@@ -201,4 +201,8 @@ def test_memory_that_is_kept_is_bounded() -> None:
     memory = Memory()
     taken = [memory.take(300_000) for _ in range(20)]
     assert len({piece.ctypes.data for piece in taken}) == 20
-    assert len(memory._kept) == 8
+    kept = [id(piece) for piece in memory._kept]
+    memory.take(9_000_000)
+    memory.take(1_000)
+    assert [id(piece) for piece in memory._kept] == kept
+    assert len(kept) == 8
