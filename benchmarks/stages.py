@@ -88,13 +88,15 @@ def fetches(rows: Iterable[Placed], partitions: int) -> list[Fetched]:
     """The source as fetches would bring it, partitions in turn."""
     waiting: list[list[Placed]] = [[] for _ in range(partitions)]
     logs: list[list[bytes]] = [[] for _ in range(partitions)]
-    ends = [0] * partitions
+    ends, sizes = [0] * partitions, [0] * partitions
     for row in rows:
-        topic, here = row.record.topic, waiting[row.partition]
+        topic, place, here = row.record.topic, row.partition, waiting[row.partition]
         here.append(row)
-        if sum(len(one.record.value) for one in here) > BATCH_BYTES:
-            logs[row.partition].append(_batch(here, ends[row.partition]))
-            ends[row.partition] += len(here)
+        sizes[place] += len(row.record.value)
+        if sizes[place] > BATCH_BYTES:
+            logs[place].append(_batch(here, ends[place]))
+            ends[place] += len(here)
+            sizes[place] = 0
             here.clear()
     for place, rest in enumerate(waiting):
         if rest:
