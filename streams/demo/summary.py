@@ -243,6 +243,7 @@ def _sum_lines(sums: Sequence[Sum]) -> list[str]:
 def _otel_lines(otel: Otel) -> list[str]:
     return [
         f"OpenTelemetry program: {number(otel.asked)} questions asked, by its own count",
+        "  one in seven has no answer: alerts at otel-librarian are about that, not about the scenario's fault",
         f"  read: {number(otel.spans)} spans, {number(otel.points)} metric points",
         f"  made of them: {number(otel.traces)} traces; agents.steps counts {number(otel.steps)} answers",
         f"  on /metrics: {', '.join(otel.names) or 'nothing'}",

@@ -144,6 +144,7 @@ def test_the_otel_program_is_told_with_dashes_for_the_unknown() -> None:
     otel = Otel(asked=None, traces=12, spans=45, points=9, steps=None, names=["agents_steps_total"])
     text = "\n".join(report_lines(ending(notices(), otel=otel)))
     assert "- questions asked" in text
+    assert "alerts at otel-librarian" in text
     assert "45 spans, 9 metric points" in text
     assert "agents_steps_total" in text
 
