@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.domain.block import Block
-from streams.domain.kernel import kernel, same_bytes
+from streams.domain.jsonbytes import same_bytes
+from streams.domain.kernel import kernel
 from streams.domain.texts import hash_of
 
 OTHER_HEAD: Final = -1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -46,30 +45,11 @@ def move_bytes(_: Any, out: Any, to: Any, buf: Any, begin: Any, size: Any) -> An
     """
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        to, begin = (_address(context, builder, signature, args, at) for at in (0, 2))
-        cgutils.raw_memmove(builder, to, begin, args[4], 1)
+        places = []
+        for array, at in ((0, 1), (2, 3)):
+            data = cgutils.create_struct_proxy(signature.args[array])(context, builder, args[array]).data
+            places.append(builder.gep(data, [args[at]]))
+        cgutils.raw_memmove(builder, *places, args[4], 1)
         return context.get_dummy_value()
 
     return types.void(out, types.int64, buf, types.int64, types.int64), write
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def same_bytes(_: Any, a: Any, at: Any, b: Any, begin: Any, size: Any) -> Any:  # pragma: no cover - compiled
-    """Whether ``a[at:at + size]`` and ``b[begin:begin + size]`` (uint8) are equal, by C's memcmp.
-
-    Nothing is checked, as in :func:`move_bytes`.
-    """
-
-    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        places = [_address(context, builder, signature, args, at) for at in (0, 2)]
-        kind = ir.FunctionType(ir.IntType(32), [place.type for place in places] + [args[4].type])
-        memcmp = cgutils.get_or_insert_function(builder.module, kind, "memcmp")
-        return builder.icmp_signed("==", builder.call(memcmp, [*places, args[4]]), ir.IntType(32)(0))
-
-    return types.boolean(a, types.int64, b, types.int64, types.int64), write
-
-
-def _address(context: Any, builder: Any, signature: Any, args: Any, at: int) -> Any:  # pragma: no cover - compiled
-    """Of an array's element, given array and position as arguments ``at`` and ``at + 1``."""
-    data = cgutils.create_struct_proxy(signature.args[at])(context, builder, args[at]).data
-    return builder.gep(data, [args[at + 1]])
