@@ -136,7 +136,8 @@ def _stars(match: re.Match[str]) -> str:
 class Redactor:
     """Applies the rules. Usable from several threads if ``found`` is.
 
-    It remembers names and short clean texts, at most 8,192 of each of at most 128 characters; then it forgets them all.
+    It remembers names, short clean texts and labels, at most 8,192 of each of at most 128 characters; then it forgets
+    them all.
 
     Args:
         allow: names of attributes and labels whose values pass as they are.
@@ -155,6 +156,7 @@ class Redactor:
         self._content = content
         self._found = found
         self._clean: dict[str, None] = {}
+        self._clean_pairs: dict[tuple[str, str], None] = {}
         self._rules: dict[str, str] = {}
 
     def text(self, text: str) -> str:
@@ -200,8 +202,24 @@ class Redactor:
         return {self.text(key): self.value(key, value) for key, value in given.items()}
 
     def pairs(self, labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        """Labels of a series, sorted."""
-        return tuple(sorted((self.text(name), self.value(name, value)) for name, value in labels))
+        """Sorted labels of a series, sorted again; themselves where nothing is found.
+
+        Series share most of their labels: a pair that was clean once is known.
+        """
+        known = self._clean_pairs
+        fresh = [pair for pair in labels if pair not in known]
+        if not fresh:
+            return labels
+        kept = tuple(sorted((self.text(name), self.value(name, value)) for name, value in labels))
+        if kept != labels:
+            return kept
+        self._remember(fresh)
+        return labels
+
+    def _remember(self, clean: list[tuple[str, str]]) -> None:
+        if len(self._clean_pairs) + len(clean) > _KNOWN_TEXTS:
+            self._clean_pairs.clear()
+        self._clean_pairs.update(dict.fromkeys(pair for pair in clean if len(pair[0]) + len(pair[1]) <= _KNOWN_CHARS))
 
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A span or a log with OTLP field names, as :mod:`agents_emitter.events` takes it. Ids and times stay."""

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from aiokafka.record.util import calc_crc32c
 from numpy.typing import NDArray
-from zstandard import ZstdCompressor
+from zstandard import ZstdCompressionParameters, ZstdCompressor
 
 from streams.domain.bundle import Bundle
 from streams.domain.jsonbytes import put_bytes
@@ -25,6 +25,10 @@ MAX_BYTES: Final = 262_144
 LEVEL: Final = 1
 """Of zstd. On trace records 1 writes 680 MB/s in a ninth of the room, aiokafka's 3 writes 480 MB/s in no less; on
 batches of samples 450 and 300 MB/s."""
+HASH_LOG: Final = 13
+MIN_MATCH: Final = 7
+"""A table that leaves room in the first cache (32 KB), and matches worth their number: least of four in turn, windows
+of batches 0.156 to 0.115 us a sample and spans 1.79 to 1.54 us a span, for 3 and 2 % more bytes."""
 _ZSTD: Final = 4
 _HEAD: Final = struct.Struct(">qiibIhiqqqhii")
 _HEAD_FROM_CRC: Final = struct.Struct(">hiqqqhii")
@@ -109,7 +113,8 @@ def _compressor() -> ZstdCompressor:
     """Kept from batch to batch (a new one costs a tenth of the work); it is for one thread at a time."""
     known: ZstdCompressor | None = getattr(_of_thread, "compressor", None)
     if known is None:
-        known = _of_thread.compressor = ZstdCompressor(level=LEVEL)
+        how = ZstdCompressionParameters.from_level(LEVEL, hash_log=HASH_LOG, min_match=MIN_MATCH)
+        known = _of_thread.compressor = ZstdCompressor(compression_params=how)
     return known
 
 

@@ -69,10 +69,10 @@ def clean(own: Iterable[tuple[str, object]], resource: Labels = ()) -> Labels:
         if not 0 < len(name) <= MAX_LABEL_NAME:
             raise Refused(reasons.BAD_LABEL, f"a label name of {len(name)} characters")
         found[name] = text(value)
-    kept = sorted(pair for pair in found.items() if pair[1])
+    kept = [pair for pair in found.items() if pair[1]]
     if len(kept) > MAX_LABELS:
         raise Refused(reasons.TOO_MANY_LABELS, f"{len(kept)} labels, at most {MAX_LABELS}")
-    return tuple(kept)
+    return tuple(sorted(kept))
 
 
 def of_resource(resource: Mapping[str, Any]) -> Labels:

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 OVERFLOW_LABEL: Final = "otel.metric.overflow"
@@ -57,11 +56,14 @@ class Series:
             known = self.__dict__["_hash"] = hash((self.name, self.unit, self.kind, self.labels))
         return known
 
-    @cached_property
+    @property
     def id(self) -> str:
-        """16 hex digits over name, kind and labels: stable across processes and versions."""
-        text = "\x1f".join((self.name, self.kind, *(f"{k}\x1e{v}" for k, v in self.labels)))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """16 hex digits over name, kind and labels: stable across processes and versions. Computed once."""
+        known: str | None = self.__dict__.get("_id")
+        if known is None:
+            text = "\x1f".join([self.name, self.kind, *[f"{k}\x1e{v}" for k, v in self.labels]])
+            known = self.__dict__["_id"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return known
 
     def label(self, name: str, default: str = "") -> str:
         """The value of one label."""
@@ -143,5 +145,10 @@ class SeriesTable:
 
 def _source(series: Series) -> str:
     """Whose series it is; "" where it does not say."""
-    labels = dict(series.labels)
-    return labels.get("agent.id") or labels.get("service.name") or ""
+    service = ""
+    for name, value in series.labels:
+        if name == "agent.id" and value:
+            return value
+        if name == "service.name":
+            service = value
+    return service

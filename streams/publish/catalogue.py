@@ -12,6 +12,7 @@ of this file changes ``tests/golden/metrics_catalogue.txt``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from streams.publish.names import prometheus_name
@@ -249,11 +250,12 @@ def default_metric(name: str, unit: str, kind: str) -> Metric:
     return Metric(name, unit, kind, text, None, buckets, "sum" if amount else "mean")
 
 
+@lru_cache(maxsize=4_096)
 def metric_for(name: str, unit: str, kind: str) -> Metric:
     """The rule of one reported metric: the table's where name, kind and unit agree with it, else the default.
 
     Another unit (milliseconds for a duration in seconds) is another metric: nothing is converted silently. Counts
-    agree whatever they are called (``1``, ``{step}``).
+    agree whatever they are called (``1``, ``{step}``). Remembered, for thousands of series have the same few.
     """
     known = BY_NAME.get((name, kind))
     if known is not None and (known.unit == unit or (_is_count(known.unit) and _is_count(unit))):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -33,9 +34,16 @@ OVERFLOW: Final[LabelSet] = ((label_name(OVERFLOW_LABEL), "true"),)
 
 def kept_labels(metric: Metric, series: Series) -> LabelSet:
     """The exported label set of a series: what the catalogue keeps, and always the overflow mark."""
-    if metric.labels is None:
-        return label_set((k, v) for k, v in series.labels if not is_id(k))
-    return label_set((k, v) for k, v in series.labels if k in metric.labels or k == OVERFLOW_LABEL)
+    chosen = metric.labels
+    if chosen is None:
+        return _exported(tuple([pair for pair in series.labels if not is_id(pair[0])]))
+    return _exported(tuple([pair for pair in series.labels if pair[0] in chosen or pair[0] == OVERFLOW_LABEL]))
+
+
+@lru_cache(maxsize=8_192)
+def _exported(labels: LabelSet) -> LabelSet:
+    """Remembered, for agents differ by their ids, which are not kept."""
+    return label_set(labels)
 
 
 @dataclass(frozen=True)

@@ -205,4 +205,4 @@ def test_memory_that_is_kept_is_bounded() -> None:
     memory.take(9_000_000)
     memory.take(1_000)
     assert [id(piece) for piece in memory._kept] == kept
-    assert len(kept) == 8
+    assert len(kept) == 16

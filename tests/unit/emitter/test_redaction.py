@@ -111,6 +111,26 @@ def test_the_memory_of_clean_texts_is_bounded() -> None:
     assert len(redactor._rules) <= 8192
 
 
+def test_labels_that_were_clean_are_known_and_others_are_replaced_each_time() -> None:
+    found: Counter[str] = Counter()
+    redactor = Redactor(found=lambda rule: found.update([rule]))
+    clean = (("password_policy", "strict"), ("user", "ann"))
+    mixed = (("password", "strict"), ("user", "ann"))
+    for _ in range(3):
+        assert redactor.pairs(clean) is clean
+        assert redactor.pairs(mixed) == (("password", mark(SECRET)), ("user", "ann"))
+        assert redactor.pairs((("user", "ann@example.com"),)) == (("user", mark("email")),)
+    assert found == {SECRET: 3, "email": 3}
+
+
+def test_the_memory_of_clean_labels_is_bounded() -> None:
+    redactor = Redactor()
+    for i in range(20_000):
+        redactor.pairs((("agent.id", f"a{i}"), ("long", "x" * 200)))
+    assert len(redactor._clean_pairs) <= 8192
+    assert all(len(name) + len(value) <= 128 for name, value in redactor._clean_pairs)
+
+
 def test_the_body_of_a_genai_event_is_content() -> None:
     row = {"body": "tell me", "attributes": {"event.name": "gen_ai.user.message"}}
     assert Redactor().row(row)["body"] == mark(CONTENT)
