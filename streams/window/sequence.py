@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 Verdict = Literal["new", "duplicate", "too_old"]
+NEW: Final[Verdict] = "new"
 MISSING_LIMIT: Final = 1024
 """Missing numbers remembered per producer; an older one that still arrives is rejected with a reason, not lost."""
 PRODUCER_LIMIT: Final = 100_000
@@ -120,17 +121,19 @@ class SequenceFilter:
             offset: source offset of the record, ascending between calls.
             dropped_total: the producer's own count of drops.
         """
-        state = self.producers.pop(producer, None) or Producer()
+        state = self.producers.pop(producer, None)
+        if state is None:
+            state = self._welcome()
         self.producers[producer] = state  # newest last: the order of forgetting
-        if len(self.producers) > PRODUCER_LIMIT:
-            self._forget(next(iter(self.producers)))
         if dropped_total > state.dropped_total:
             state.dropped_total = dropped_total
-        applied = state.applied
-        verdict: Verdict = "new" if seq == applied.high + 1 else applied.verdict(seq)
-        if verdict != "new":
+        applied, verdict = state.applied, NEW
+        if seq == applied.high + 1 and applied.first >= 0:  # nearly always
+            applied.high = seq
+        elif (verdict := applied.verdict(seq)) == NEW:
+            applied.add(seq)
+        else:
             return verdict
-        applied.add(seq)
         stretch = state.stretch
         if stretch is not None and seq == stretch.first + len(stretch.offsets):
             stretch.offsets.append(offset)
@@ -138,6 +141,12 @@ class SequenceFilter:
             state.stretch = Stretch(producer, seq, [offset])
             self._recent.append(state.stretch)
         return verdict
+
+    def _welcome(self) -> Producer:
+        """A new one; at the bound another one is forgotten."""
+        if len(self.producers) >= PRODUCER_LIMIT:
+            self._forget(next(iter(self.producers)))
+        return Producer()
 
     def _forget(self, producer: str) -> None:
         self.forgotten_dropped += self.producers.pop(producer).dropped_total
