@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 SIZE: Final = 4
 """Bytes that are looked at for each place."""
-GROUPS: Final = 8
 _SHUFFLES: Final = {32: ("+avx2", "llvm.x86.avx2.pshuf.b"), 16: ("+ssse3", "llvm.x86.ssse3.pshuf.b.128")}
 
 
