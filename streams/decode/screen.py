@@ -8,150 +8,23 @@ that one is, wherever a rule finds something.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streams.decode.spankeys import ATTRIBUTES, FIELDS
+from streams.decode.sieve import SIZE, WIDTH, lowest_bit, sift
 from streams.decode.wire import read_field
-from streams.domain.kernel import kernel
-
-ANY: Final = 1
-"""A word that is enough wherever it stands."""
-ENDED: Final = 2
-"""One that must not go on as a longer word: ``token``, but not ``token_type``, ``tokens`` or ``token.count``."""
-BEGUN: Final = 4
-"""One before which no letter or digit may stand: ``sk-``, but not ``task-``."""
-
-_KEYS: Final = tuple(
-    f"{kind}{separator}key"
-    for kind in ("private", "api", "access", "secret", "signing", "encryption")
-    for separator in ("", ".", "_", " ", "-")
-)
-WORDS: Final[dict[int, tuple[str, ...]]] = {
-    ANY: (
-        *("password", "passwd", "passphrase", "passcode", "pwd", "secret", "credential", *_KEYS),
-        *("bearer ", "akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "aiza"),
-        *("k_live_", "k_test_", "private key-", "eyj"),
-        *("input.messages", "output.messages", "system_instructions", "call.arguments", "call.result"),
-        *("tool.definitions", "retrieval.", "event.content", "request.instructions", "gen_ai.prompt.", "llm.prompt"),
-        *("gen_ai.completion.", "llm.completion", "llm.input_messages", "llm.output_messages", "input.value"),
-        *("output.value", "entity.input", "entity.output", "tool.parameters", "ai.prompt", "ai.response.text"),
-        *(
-            "ai.response.object",
-            "ai.toolcall.",
-            "input_messages",
-            "output_messages",
-            "tool_arguments",
-            "tool_args",
-            "tool_input",
-        ),
-        *("tool_output", "tool_result", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"),
-    ),
-    ENDED: (
-        *("token", "authorization", "cookie", "cookies", "otp", "pin", "cvv", "cvc", "ssn"),
-        *("prompt", "prompts", "completion", "completions"),
-    ),
-    BEGUN: ("sk-", "sg.", "hf_", "npm_", "pypi-"),
-}
+from streams.decode.words import ANY, BEGUN, CLASSES, ENDED, GOES_ON, OFFSETS, OTHER, PLACES, SIEVE, TREE
+from streams.domain.kernel import kernel, large_kernel
 
 _AT, _DOT, _HYPHEN, _SPACE, _COLON, _SLASH, _BACKSLASH, _U = 64, 46, 45, 32, 58, 47, 92, 117
 _LEAST_DIGITS, _MOST_DIGITS = 13, 19
-_OTHER: Final = 15
 _SEARCHED_BYTES: Final = 256
 """So far before an ``@`` is looked for the begin of an address."""
 
-RESOURCE_NAMES: Final = (
-    *("service.name", "service.version", "service.instance.id", "host.name", "deployment.environment.name"),
-    *("agents.type", "gen_ai.tool.type", "gen_ai.request.temperature", "gen_ai.response.finish_reasons"),
-)
-"""Further names that are common in spans, beside those that decode knows."""
-
-
-class _Tree(NamedTuple):
-    """The words as a tree.
-
-    ``letters`` uint8[256]: number of a letter, 0 for bytes of no word. ``following`` uint16[s, 64]: the state after a
-    letter, 0: no word goes on so. ``kinds`` uint8[s].
-    """
-
-    letters: NDArray[np.uint8]
-    following: NDArray[np.uint16]
-    kinds: NDArray[np.uint8]
-
-
-def _tree(words: list[tuple[bytes, int]]) -> _Tree:
-    letters = np.zeros(256, np.uint8)
-    for number, byte in enumerate(sorted({byte for word, _ in words for byte in word}), 1):
-        letters[byte] = letters[ord(chr(byte).upper())] = number
-    states: list[tuple[NDArray[np.uint16], int]] = [(np.zeros(64, np.uint16), 0)]
-    for word, kind in words:
-        at = 0
-        for byte in word:
-            number = int(letters[byte])
-            if not states[at][0][number]:
-                states[at][0][number] = len(states)
-                states.append((np.zeros(64, np.uint16), 0))
-            at = int(states[at][0][number])
-        states[at] = (states[at][0], states[at][1] | kind)
-    kinds = np.array([kind for _, kind in states], np.uint8)
-    return _Tree(letters, np.stack([following for following, _ in states]), kinds)
-
-
-def _class(byte: int) -> int:
-    """Five bits of a byte: what a word, an address or a card may begin with is told apart well enough by them."""
-    if chr(byte).isascii() and chr(byte).isalpha():
-        return byte & 31
-    for number, group in enumerate((b"23456", b"01789", b"@", b".-\\", b"_ "), 27):
-        if byte in group:
-            return number
-    return 0
-
-
-def _common(classes: NDArray[np.uint8]) -> Counter[tuple[int, ...]]:
-    """How often three classes follow each other in names that nearly every span has."""
-    texts = [classes[list(f'"{name}"'.encode())].tolist() for name in (*ATTRIBUTES, *FIELDS, *RESOURCE_NAMES)]
-    return Counter(three for text in texts for three in zip(text, text[1:], text[2:], strict=False))
-
-
-def _places(words: list[tuple[bytes, int]], classes: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """uint16[2^15]: what may be found where bytes of three classes stand, looked at from the third.
-
-    Bit i: the three are those from place i on of a word. Of each word the ones that common names have least are taken:
-    its first three stand in one of sixteen places of usual spans (``gen``, ``inp``). The highest bit: an ``@``, or a
-    digit of a card's begin behind no letter or digit, or behind an escape of JSON. A word with another one in it that
-    is enough is left out.
-    """
-    found = np.zeros((32, 32, 32), np.uint16)
-    common = _common(classes)
-    enough = [word for word, kind in words if kind == ANY]
-    for word, _ in words:
-        if any(other in word and other != word for other in enough):
-            continue
-        threes = [tuple(classes[list(word[at : at + 3])].tolist()) for at in range(min(len(word) - 2, _OTHER))]
-        at = min(range(len(threes)), key=lambda place: common[threes[place]])
-        found[threes[at]] |= np.uint16(1 << at)
-    other = np.uint16(1 << _OTHER)
-    found[:, :, classes[_AT]] |= other
-    alone = [number for number in range(32) if not 1 <= number <= 28]
-    found[:, alone, classes[ord("2")]] |= other
-    found[classes[_BACKSLASH], classes[list(b"bfnrt")], classes[ord("2")]] |= other
-    found[classes[_BACKSLASH], classes[_U], :] |= other
-    return found.reshape(-1)
-
-
-_ALL: Final = [(word.encode(), kind) for kind, group in WORDS.items() for word in group]
-_MADE: Final = _tree(_ALL)
-# Constants of the compiled code: passing them around would cost more than looking a byte up.
-_LETTERS: Final = _MADE.letters
-_FOLLOWING: Final = _MADE.following
-_KINDS: Final = _MADE.kinds
-_CLASSES: Final = np.array([_class(byte) for byte in range(256)], np.uint8)
-_OFFSETS: Final = _places(_ALL, _CLASSES)
-_PLACES: Final = _OFFSETS != 0
-"""bool[2^15], 32 KB: what the nearest cache of a core holds."""
+_LETTERS: Final = TREE.letters
+_FOLLOWING: Final = TREE.following
+_KINDS: Final = TREE.kinds
 
 
 @kernel
@@ -168,12 +41,6 @@ def _is_letter(byte: int) -> bool:
 def _is_word(byte: int) -> bool:
     """A character of a name, or of any other alphabet in UTF-8."""
     return _is_letter(byte) or _is_digit(byte) or byte == 95 or byte >= 128
-
-
-@kernel
-def _goes_on(byte: int) -> bool:
-    """Whether the word before it goes on. Capitals and ``j`` also are tags of protobuf, which follow a name there."""
-    return (97 <= byte <= 122 and byte != 106) or byte in (95, _DOT, _HYPHEN)
 
 
 @kernel
@@ -247,31 +114,61 @@ def _begins_word(buf: Any, begin: int, first: int, end: int) -> bool:
         if state == 0:
             return False
         kind = _KINDS[state]
-        if kind & ANY or (kind & ENDED and (at + 1 == end or not _goes_on(buf[at + 1]))):
+        if kind & ANY or (kind & ENDED and (at + 1 == end or not GOES_ON[buf[at + 1]])):
             return True
         if kind & BEGUN and _stands_first(buf, begin, first):
             return True
     return False
 
 
-@kernel
+@large_kernel
 def _suspicious(buf: Any, begin: int, end: int) -> bool:
+    """Whether there is something in the text; places where the sieve finds nothing are not looked at."""
+    if WIDTH == 0 or end - begin < WIDTH + SIZE:
+        return looked_through(buf, begin, end, end)
+    last = end - WIDTH - SIZE + 1
+    at = begin
+    while at < last + WIDTH:
+        at = min(at, last)
+        bits = sift(buf, np.int64(at), SIEVE)
+        while bits != np.uint64(0):
+            if _found_at(buf, begin, at + lowest_bit(bits) + 2, end):
+                return True
+            bits &= bits - np.uint64(1)
+        at += WIDTH
+    # two places have less than three bytes up to them, and the last one no fourth
+    return looked_through(buf, begin, begin + 2, end) or _found_at(buf, begin, end - 1, end)
+
+
+@kernel
+def looked_through(buf: Any, begin: int, until: int, end: int) -> bool:
+    """Looks at each place before ``until``, of a text that ends at ``end``."""
     key = np.uint64(0)
-    for at in range(begin, end):
+    for at in range(begin, until):
         byte = buf[np.uint64(at)]  # unsigned: nothing is counted from the end
-        key = ((key << np.uint64(5)) | np.uint64(_CLASSES[byte])) & np.uint64(0x7FFF)
-        if _PLACES[key] and _is_found(buf, begin, at, end, _OFFSETS[key]):
+        key = ((key << np.uint64(5)) | np.uint64(CLASSES[byte])) & np.uint64(0x7FFF)
+        if PLACES[key] and _is_found(buf, begin, at, end, OFFSETS[key]):
             return True
     return False
 
 
 @kernel
+def _found_at(buf: Any, begin: int, at: int, end: int) -> bool:
+    """Looks at a place that is not one of the first two."""
+    place = np.uint64(at)
+    key = np.uint64(CLASSES[buf[place - np.uint64(2)]]) << np.uint64(10)
+    key |= np.uint64(CLASSES[buf[place - np.uint64(1)]]) << np.uint64(5)
+    key |= np.uint64(CLASSES[buf[place]])
+    return PLACES[key] and _is_found(buf, begin, at, end, OFFSETS[key])
+
+
+@large_kernel
 def _is_found(buf: Any, begin: int, at: int, end: int, offsets: int) -> bool:
     """Whether there is something for which the byte at ``at`` is the place to look; ``offsets``: of the three bytes."""
     byte = buf[at]
     if byte == _AT:
         return _is_address(buf, begin, at, end)
-    first, rest = at - 2, np.int64(offsets) & ((1 << _OTHER) - 1)
+    first, rest = at - 2, np.int64(offsets) & ((1 << OTHER) - 1)
     while rest != 0 and first >= begin:
         if rest & 1 and _begins_word(buf, begin, first, end):
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -53,3 +54,21 @@ def move_bytes(_: Any, out: Any, to: Any, buf: Any, begin: Any, size: Any) -> An
         return context.get_dummy_value()
 
     return types.void(out, types.int64, buf, types.int64, types.int64), write
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch_ahead(_: Any, array: Any, at: Any) -> Any:  # pragma: no cover - compiled
+    """Has the cache line of ``array[at]`` (``at`` int64) brought, and does not wait for it.
+
+    Only time depends on it: a place outside of the array does nothing.
+    """
+
+    def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
+        place, word = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer()), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
+        call = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        builder.call(call, [place, word(0), word(3), word(1)])  # to read; into all caches; data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), write

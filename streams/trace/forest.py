@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.domain.conventions import KIND_CLIENT, KIND_SERVER
-from streams.domain.kernel import kernel
-from streams.trace.store import NONE, Store, span_row
+from streams.domain.kernel import fetch_ahead, kernel
+from streams.trace.store import NONE, Store, mixed, span_row
 
 N, TOPS, ORPHANS, HOSTS, SEGMENTS, PATH = range(6)
 FIGURES: Final = 8
@@ -135,6 +135,9 @@ def plant(f: Forest, store: Store, trace: int, spans: int, announced: int) -> No
         f.kids[i] = i
         f.order[i] = at
         f.key[i], f.tie[i], f.id[i] = rows[at].start_ns, 0, rows[at].span
+        # needed soon, and far from any cache: the trace was quiet for seconds
+        fetch_ahead(store.by_span, mixed(np.uint64(trace * 2), rows[at].parent) & (store.by_span.shape[0] - 1))
+        fetch_ahead(store.bodies, rows[at].body)
         at = rows[at].next
     sort(f, f.kids, 0, spans)
     for place in range(spans):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.domain.jsonbytes import put_bytes
-from streams.domain.kernel import kernel
+from streams.domain.kernel import fetch_ahead, kernel
 from streams.domain.room import longer, reserved
 from streams.domain.spanrows import SPAN
 
@@ -168,6 +168,18 @@ def find_parent(store: Store, trace: int, parent: Any) -> int:
             return at
         at = (at + 1) & mask
     return at
+
+
+@kernel
+def fetch_entries(store: Store, source: Any) -> None:
+    """Has the entries of the tables brought that a row of a known trace will need: they lie anywhere in megabytes."""
+    number = store.by_trace[find_trace(store, source.trace_high, source.trace_low)]
+    if number != NONE:
+        mask = store.by_span.shape[0] - 1
+        fetch_ahead(store.by_span, mixed(np.uint64(number * 2 + source.phase), source.span) & mask)
+        mask = store.by_parent.shape[0] - 1
+        fetch_ahead(store.by_parent, mixed(np.uint64(number), source.parent) & mask)
+        fetch_ahead(store.by_parent, mixed(np.uint64(number), source.span) & mask)
 
 
 @kernel

@@ -28,6 +28,7 @@ from streams.trace.store import (
     TRACES,
     Store,
     add_row,
+    fetch_entries,
     find_parent,
     find_trace,
     link_last,
@@ -77,6 +78,10 @@ PUBLICATION: Final = np.dtype(
 )
 """A record that is due: of the first so many spans and announcements of a trace."""
 
+AHEAD: Final = 4
+"""So many rows before its turn, what a row needs is brought into the caches. Measured: three and six are no different,
+twelve no better."""
+
 
 class Run(NamedTuple):
     """A run of r records with n rows, and where what comes out of it is written.
@@ -113,6 +118,8 @@ def take_run(run: Run, store: Store) -> None:
         if run.tick[record] or last > first:
             pass_time(run, store, run.arrival_ns[record], out)
         for i in range(first, last):
+            if i + AHEAD < run.rows.shape[0]:
+                fetch_entries(store, run.rows[i + AHEAD])
             _take(run, store, i, record, out)
 
 

@@ -16,6 +16,7 @@ from streams.decode import screen
 from streams.decode.run import HeadCache, decode_run
 from streams.decode.screen import suspects
 from streams.decode.spans import SpanDecoder
+from streams.decode.words import WORDS
 from streams.domain.series import SeriesTable
 from streams.domain.spanrows import SpanTables
 from tests.planted import CONTENT_NAMES, PLAIN_NAMES, SECRET_NAMES, Garden, records
@@ -30,7 +31,7 @@ def suspected(*raws: bytes) -> list[bool]:
     return [bool(one) for one in found]
 
 
-WORDS = (
+SAID = (
     *CONTENT_NAMES,
     *SECRET_NAMES,
     *PLAIN_NAMES,
@@ -46,7 +47,7 @@ WORDS = (
 
 
 @patient
-@given(st.lists(st.sampled_from(WORDS) | st.text(max_size=8), max_size=6).map("".join))
+@given(st.lists(st.sampled_from(SAID) | st.text(max_size=8), max_size=6).map("".join))
 def test_what_redaction_changes_is_suspected(text: str) -> None:
     redactor = Redactor()
     if redactor.text(text) != text:
@@ -62,12 +63,46 @@ def test_an_escape_is_no_letter_before_a_secret(before: str, secret: str) -> Non
     assert suspected(orjson.dumps({"a": text}), json.dumps({"a": text}).encode()) == [True, True]
 
 
-@pytest.mark.parametrize("word", [word for words in screen.WORDS.values() for word in words])
+@pytest.mark.parametrize("word", [word for words in WORDS.values() for word in words])
 def test_every_word_is_found_wherever_it_stands(word: str) -> None:
     """Each is looked for by three bytes somewhere in it."""
     raw = word.encode()
     places = (raw, raw.upper() + b"=", b" " + raw + b" ", b'"name":"' + raw + b'"', b"\x0a\x02" + raw.title() + b"\x12")
     assert suspected(*(place for place in places)) == [True] * len(places)
+
+
+PARTS = (
+    *(word for words in WORDS.values() for word in words),
+    *("@", "a@b.example", "4111 1111 1111 1111", "\\n5500", "\\u0031", "\\", " ", "-", ".", "_", "J", "s", "\u00e9"),
+)
+
+
+def simply(*raws: bytes) -> list[bool]:
+    """What a look at each byte says."""
+    return [bool(screen.looked_through(np.frombuffer(raw, np.uint8), 0, len(raw), len(raw))) for raw in raws]
+
+
+@patient
+@given(
+    st.lists(
+        st.sampled_from(PARTS).map(str.encode)
+        | st.sampled_from(PARTS).map(lambda part: part.title().encode()[:5])
+        | st.integers(1, 70).map(lambda size: b"." * size)  # the sieve takes long texts only
+        | st.binary(max_size=40),
+        max_size=12,
+    ).map(b"".join)
+)
+def test_the_sieve_lets_nothing_fall_that_a_look_at_each_byte_finds(text: bytes) -> None:
+    assert suspected(b"pi", text, b"n=@b.example")[1] == simply(text)[0]  # beside others, which are none of it
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_nor_does_it_whatever_stands_around(part: str) -> None:
+    raw, rest = part.encode(), b"." * 40
+    texts = [rest + bytes([byte]) + raw + b"=" + rest for byte in range(256)]
+    texts += [rest + raw + bytes([byte]) + rest for byte in range(256)]
+    texts += [rest[:before] + raw + b"=" * after for before in range(40) for after in range(40)]
+    assert suspected(*texts) == simply(*texts)
 
 
 @pytest.mark.parametrize("name", [*CONTENT_NAMES, *SECRET_NAMES, "token", "userToken", "otp", "card_pin", "set-cookie"])
