@@ -21,6 +21,7 @@ from zstandard import ZstdDecompressor, ZstdError
 
 from streams.domain.block import Block
 from streams.domain.kernel import kernel, large_kernel
+from streams.domain.room import reserved
 
 MAGIC: Final = 2
 LENGTH_BYTES: Final = 12
@@ -46,9 +47,10 @@ _UNREAD: Final = 2
 class Memory(threading.local):
     """Memory of blocks that nobody reads any more, to be written again, for each thread apart.
 
-    New memory of this size is cleared by the kernel, page by page: 2 to 3 % of all work. Whether somebody still reads
-    it says the count of its references (arrays and buffers over it hold one each): where it is too high the memory is
-    not used again, and that is all. Bounded: :data:`_KEPT` pieces of :data:`_LEAST_BYTES` to :data:`_MOST_BYTES`.
+    New memory of this size is cleared by the kernel: 2 to 3 % of all work, and several times that in the large pages
+    that NumPy asks for (:func:`streams.domain.room.reserved`). Whether somebody still reads it says the count of its
+    references (arrays and buffers over it hold one each): where it is too high the memory is not used again, and that
+    is all. Bounded: :data:`_KEPT` pieces of :data:`_LEAST_BYTES` to :data:`_MOST_BYTES`.
     """
 
     def __init__(self) -> None:
@@ -60,8 +62,10 @@ class Memory(threading.local):
             if len(self._kept[at]) >= size_bytes and sys.getrefcount(self._kept[at]) == _UNREAD:
                 self._kept.append(self._kept.pop(at))
                 return self._kept[-1]
-        made = np.empty(size_bytes, np.uint8)
-        if _LEAST_BYTES <= size_bytes <= _MOST_BYTES:
+        if size_bytes < _LEAST_BYTES:
+            return np.empty(size_bytes, np.uint8)
+        made = reserved(size_bytes, np.dtype(np.uint8))
+        if size_bytes <= _MOST_BYTES:
             self._kept = [*self._kept[1 - _KEPT :], made]
         return made
 
