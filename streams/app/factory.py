@@ -37,7 +37,7 @@ def make_app(settings: Settings, role: str) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
-        stream_buffer_maxsize=8,  # blocks of 4 MB that wait: 4 starve the stream, 16 are memory out of every cache
+        stream_buffer_maxsize=16,  # blocks; with 8 the stream waits for the consumer, a tenth less by the clock
         broker_commit_interval=settings.commit_interval_seconds,
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.heartbeat_seconds,

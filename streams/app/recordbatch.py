@@ -36,8 +36,8 @@ _DECODE: Final[Mapping[int, Callable[[Any], Any]]] = {
 }
 _ZSTD: Final = 4
 _KEPT: Final = 16
-"""As many as wait for the stream and are worked on, and a few. Of 157 blocks of 8,000,000 samples in batches of 100, 53
-needed new memory with 8 pieces (and twice as many waiting), 12 need it now."""
+"""About as many as wait for a stream. Of 157 blocks of 8,000,000 samples in batches of 100, 53 needed new memory with 8
+pieces and 19 with 16."""
 _LEAST_BYTES: Final = 262_144
 _MOST_BYTES: Final = 8_388_608
 _UNREAD: Final = 2
