@@ -65,7 +65,7 @@ def test_an_escape_is_no_letter_before_a_secret(before: str, secret: str) -> Non
 
 @pytest.mark.parametrize("word", [word for words in WORDS.values() for word in words])
 def test_every_word_is_found_wherever_it_stands(word: str) -> None:
-    """Each is looked for by three bytes somewhere in it."""
+    """Each is looked for by four bytes somewhere in it, then by three of them."""
     raw = word.encode()
     places = (raw, raw.upper() + b"=", b" " + raw + b" ", b'"name":"' + raw + b'"', b"\x0a\x02" + raw.title() + b"\x12")
     assert suspected(*(place for place in places)) == [True] * len(places)
