@@ -17,6 +17,7 @@ from streams import topics
 from streams.app.blob import BlobWriter, Snapshot
 from streams.app.outbox import Step
 from streams.app.part import Restored
+from streams.app.readback import ReadBack
 from streams.app.sink import Output, dead_letter_output
 from streams.decode.logrows import read_logs
 from streams.decode.run import LOG_HINTS, HeadCache, decode_run
@@ -27,10 +28,7 @@ from streams.domain.series import Series
 from streams.domain.source import Seat, Source, SourceLog, first_seat, take_seat
 from streams.domain.span import Log
 from streams.domain.window import (
-    SeriesLists,
-    WindowAssembler,
     WindowBatch,
-    decode_window_batch,
     encode_window_batch,
     series_fragment,
     split,
@@ -81,16 +79,13 @@ class MetricsPartition:
     _windows_offset: int = 0
     _since_snapshot: int = 0
     _fold_from_ns: int = 0
-    _reading: dict[int, int] = field(default_factory=dict)
-    _assembler: WindowAssembler = field(default_factory=WindowAssembler)
-    _series_lists: SeriesLists = field(default_factory=SeriesLists)
+    _reading: ReadBack | None = None
 
     def __post_init__(self) -> None:
         self._heads = HeadCache(redactor=self.redactor)
         self._joined: Recent[Sequence[Series], bytes] = Recent(self._join)
         self._core = BlobWriter(f"{prefix(self.topic, self.partition)}checkpoint")
         self._totals = BlobWriter(f"publish/{self.topic}/{self.partition}")
-        self._own_windows = f"{self.topic}/{self.partition}/".encode()
         self._begin()
         self.fold = PrometheusFold(self.topic, self.partition, window_seconds=self.spec.pane_ns / SECOND_NS)
 
@@ -117,6 +112,14 @@ class MetricsPartition:
             self.operator.cumulatives.rebase(resume.ahead)
             self._open_gap()
         self._restore_totals(state, log)
+        self._reading = ReadBack(
+            (self.topic, self.partition),
+            self.spec.pane_ns,
+            resume.windows_offset,
+            self.operator.closed_ns,
+            self.operator.table.rows,
+            self._fragment,
+        )
         return Restored(seat.held, resume.windows_offset, seat)
 
     def _restore_operator(self, state: Mapping[str, bytes], log: SourceLog) -> tuple[Resume, Seat] | None:
@@ -165,20 +168,11 @@ class MetricsPartition:
 
     def read_back(self, record: ConsumerRecord) -> None:
         """A published window, seen again after a restart: what the checkpoint covers is merged and counted again."""
-        # the key names the source: other partitions' windows are not parsed
-        if record.offset < self._windows_offset or not (record.key or b"").startswith(self._own_windows):
-            return
-        part = decode_window_batch(record.value, self._series_lists.of)
-        if part.end_ns - part.start_ns != self.spec.pane_ns or part.end_ns > self.operator.closed_ns:
-            return
-        # its other records may lie among those of other partitions, and of an owner that wrote after its time
-        first = self._reading.setdefault(part.start_ns, record.offset)
-        batch = self._assembler.add(part)
-        if batch is not None:
-            self.operator.read_back(batch)
-            self.fold.apply(batch)
-            self._window_offsets.append((part.start_ns, first))
-            del self._reading[part.start_ns]
+        found = self._reading.take(record) if self._reading else None
+        if found is not None:
+            self.operator.read_back(found.window)
+            self.fold.apply(found.window)
+            self._window_offsets.append((found.window.start_ns, found.offset))
 
     @property
     def time_ns(self) -> int:
@@ -192,6 +186,7 @@ class MetricsPartition:
 
     def process(self, records: Sequence[Record], now_ns: int) -> list[Step]:
         """Applies a run; a run that holds both counted and new records is taken in two."""
+        self._reading = None
         block = Block.of(records)
         cut = block.until(self.operator.counted)
         if self.logs is not None and self.topic in LOG_HINTS:

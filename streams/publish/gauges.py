@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.domain.recent import Recent
-from streams.domain.series import Series
+from streams.domain.series import Series, shared_pairs
 from streams.domain.window import WindowBatch
 from streams.publish.catalogue import Metric, metric_for
 from streams.publish.packing import pack, unpack
@@ -123,8 +123,9 @@ class Gauges:
             ValueError, KeyError, TypeError: not such data.
         """
         made = cls(ttl_ns, limit)
+        pairs: dict[tuple[str, ...], tuple[str, ...]] = {}
         for name, unit, kind, labels in data["series"][:limit]:
-            made._add(Series(name, unit, kind, tuple(sorted(labels.items()))))
+            made._add(Series(name, unit, kind, shared_pairs(sorted(labels.items()), pairs)))
         for name, column in made._columns.items():
             read = unpack(data[name], np.int64 if name == "seen_ns" else np.float64)
             if len(read) != len(data["series"]):

@@ -16,7 +16,7 @@ from zlib import crc32
 
 import orjson
 
-from streams.domain.series import Series
+from streams.domain.series import Series, shared_pairs
 from streams.domain.upgrade import Upgrade, upgraded
 from streams.errors import StateDamaged
 from streams.window.fates import Fates
@@ -100,13 +100,14 @@ class SeriesLog:
         """
         self._others = sorted(key.encode() for key in records if key.startswith(self._base))
         rows: list[Series] = []
+        pairs: dict[tuple[str, ...], tuple[str, ...]] = {}
         for chunk in range(-(-count // CHUNK)):
             key, wanted = f"{self._base}{table}/{chunk}", min(CHUNK, count - chunk * CHUNK)
             raw = records.get(key)
             part = orjson.loads(raw)[:wanted] if raw is not None else []
             if len(part) < wanted:
                 raise StateDamaged(f"state record {key} has {len(part)} of {wanted} series")
-            rows += [Series(name, unit, kind, tuple((k, v) for k, v in labels)) for name, unit, kind, labels in part]
+            rows += [Series(name, unit, kind, shared_pairs(labels, pairs)) for name, unit, kind, labels in part]
         if crc32 not in (None, _crc32(rows, 0)):
             raise StateDamaged(f"state records {self._base}{table} are not those of the checkpoint")
         return rows

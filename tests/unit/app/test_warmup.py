@@ -55,10 +55,13 @@ for number in range(200):
 assert (found.scored, found.warming_up) == (6, 1), found
 """
 METRICS = """
+from agents_emitter.events import encode_tick
+from aiokafka import ConsumerRecord
 from benchmarks.data import batches, last_batches, otlp, singles, START_NS
 from streams import topics
 from streams.app.metrics import MetricsPartition, window_spec
 from streams.domain.block import Block
+from streams.domain.source import SourceLog
 from streams.settings import Settings
 
 spec = window_spec(Settings())
@@ -66,19 +69,32 @@ warmup.warm_up(spec)
 before = compiled()
 part = MetricsPartition(topics.METRICS, 0, spec, 1)
 first = 0
+steps = []
 
 def read(records):
     global first
     block = warmup._fetched([record.value for record in records])
     block.offset[:] += first
     first += len(block)
-    part.process(block[: len(block) // 2], 0)
-    part.process(block[len(block) // 2 :], 0)
+    steps.extend(part.process(block[: len(block) // 2], 0))
+    steps.extend(part.process(block[len(block) // 2 :], 0))
 
 for made in (batches(60_000), batches(60_000, samples=100), singles(3_000), otlp(3_000)):
     read(list(made))
 read(list(last_batches(START_NS + 400 * 10**9)))
 assert part.operator.fates.aggregated > 60_000 and part.closed_total > 1_000, (part.operator.fates, part.closed_total)
+
+state = {output.key.decode(): output.value for step in steps for output in step.checkpoint}
+part = MetricsPartition(topics.METRICS, 0, spec, 1)
+first = part.restore(state, SourceLog("", 1, 0, first)).offset
+windows = [output for step in steps for output in step.results if output.topic == topics.WINDOWS]
+for offset, output in enumerate(windows):
+    part.read_back(ConsumerRecord(topics.WINDOWS, 0, offset, 0, 0, output.key, output.value, 0, 0, 0, ()))
+assert part._window_offsets
+read(list(last_batches(START_NS + 400 * 10**9)))
+tick = encode_tick(START_NS + 800 * 10**9)
+read([ConsumerRecord(topics.METRICS, 0, 0, 0, 0, b"", tick, 0, 0, 0, ())] * 2)
+assert part.closed_total > 0
 """
 REPORT = """
 later = compiled()

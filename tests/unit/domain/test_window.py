@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,9 +17,12 @@ from streams.domain.window import (
     SeriesLists,
     WindowAssembler,
     WindowBatch,
+    decode_known_series,
+    decode_series,
     decode_window_batch,
     encode_window_batch,
     join,
+    series_fragment,
     split,
 )
 
@@ -57,7 +64,8 @@ def test_split_and_join_are_inverse(counters: list[int], series: int, entries: i
         assert all(len(part) <= series for part in parts)
         assert all(len(part) == 1 or len(part.sketch_bucket) <= entries for part in parts if len(part))
         assert len({part.key for part in parts}) == len(parts)
-        assert same(join([decode_window_batch(encode_window_batch(part)) for part in parts]), batch)
+        read = [decode_window_batch(encode_window_batch(part)) for part in parts]
+        assert same(join(read, [series for part in read for series in part.series]), batch)
 
 
 def test_the_assembler_waits_for_all_records_and_survives_repetition() -> None:
@@ -69,6 +77,18 @@ def test_the_assembler_waits_for_all_records_and_survives_repetition() -> None:
     assert whole is not None
     assert same(whole, make([2] * 5))
     assert assembler.abandoned == 0
+
+
+def test_the_same_lists_of_series_are_the_same_list_again() -> None:
+    """What readers keep by the identity of a list is theirs for the next window too."""
+    lists, assembler = SeriesLists(), WindowAssembler()
+    wholes = []
+    for start_ns in (0, 10, 20):
+        parts = [encode_window_batch(part) for part in split(make([1] * (5 if start_ns else 4), start_ns), 2)]
+        wholes += [whole for raw in parts if (whole := assembler.add(decode_window_batch(raw, lists.of)))]
+    assert [len(whole.series) for whole in wholes] == [4, 5, 5]
+    assert wholes[1].series is wholes[2].series
+    assert wholes[0].series is not wholes[1].series
 
 
 def test_windows_in_the_making_stand_side_by_side_and_the_earliest_makes_room() -> None:
@@ -99,6 +119,58 @@ def test_series_that_were_read_before_are_the_same_objects() -> None:
     first, second = (decode_window_batch(raw, lists.of) for _ in range(2))
     assert first.series is second.series
     assert first.series == decode_window_batch(raw).series
+
+
+LABELS = st.text() | st.sampled_from([',{"name":', '},{"name":"m0"', '"}', "],[", "\\"])
+SERIES = st.builds(
+    Series,
+    LABELS,
+    st.sampled_from(["s", "1"]),
+    st.sampled_from(["gauge", "counter"]),
+    st.dictionaries(LABELS, LABELS, max_size=3).map(lambda found: tuple(sorted(found.items()))),
+)
+
+
+@settings(deadline=None)
+@given(found=st.lists(SERIES, max_size=5), known=st.lists(SERIES, max_size=5))
+def test_known_series_are_found_by_their_bytes_and_others_are_read(found: list[Series], known: list[Series]) -> None:
+    text = b"[" + b",".join([series_fragment(one) for one in found]) + b"]"
+    by_fragment = {series_fragment(one): one for one in [*known, *found[::2]]}
+    read = decode_known_series(text, by_fragment)
+    assert read == found == decode_series(text)
+    assert all(one is by_fragment.get(series_fragment(one), one) for one in read)
+    spaced = orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2)
+    assert decode_known_series(spaced, by_fragment) == found
+
+
+HELD = """
+from pathlib import Path
+from streams.domain.series import Series
+from streams.domain.window import series_fragment
+
+def resident_pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+series = [Series("agents.steps", "1", "counter", (("agent.id", f"a{n}"),)) for n in range(20_000)]
+before = resident_pages()
+kept = [series_fragment(one) for one in series]
+print((resident_pages() - before) * 4096 // len(kept), len(kept[0]))
+"""
+
+
+def test_a_series_as_json_takes_its_length_and_no_buffer() -> None:
+    """A worker keeps one of each series; as orjson gives it, it takes 4 KB."""
+    told = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    taken_bytes, length_bytes = map(int, told.stdout.split())
+    assert taken_bytes < 4 * length_bytes
+
+
+def test_columns_can_be_written_as_those_that_were_never_packed() -> None:
+    """Compiled code takes the two for different types: it would be compiled once more where windows are read."""
+    batch = decode_window_batch(encode_window_batch(make([1, 2])))
+    columns = [one for one in vars(batch).values() if isinstance(one, np.ndarray)]
+    assert len(columns) == 10
+    assert all(one.flags.writeable for one in columns)
 
 
 def test_series_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
