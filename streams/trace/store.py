@@ -46,8 +46,8 @@ COUNT, SPANS, HELD_BYTES, FIRST, LAST = range(5)
 OPEN_AT: Final = 8
 REMEMBERED_AT: Final = 16
 STATE: Final = 24
-_FIRST_ROWS: Final = 262_144
-_FIRST_BYTES: Final = 64 * 1_048_576
+_FIRST_ROWS: Final = 1_048_576
+_FIRST_BYTES: Final = 256 * 1_048_576
 """Places in the state array: the clock; how many rows, traces and bytes are used, rows that live, calls and records
 given out; then, from OPEN_AT and REMEMBERED_AT on, of each list: traces, spans, bytes of bodies, first and last."""
 
