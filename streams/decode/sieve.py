@@ -14,10 +14,11 @@ from typing import Any, Final
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from streams.domain.kernel import element
 
 SIZE: Final = 4
 """Bytes that are looked at for each place."""
@@ -59,13 +60,14 @@ def sift(_: Any, buf: Any, at: Any, tables: Any) -> Any:  # pragma: no cover - c
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if WIDTH == 0:
             return ir.Constant(ir.IntType(64), 0)
-        text, table = (cgutils.create_struct_proxy(signature.args[i])(context, builder, args[i]).data for i in (0, 2))
+        text = element(context, builder, signature.args[0], args[0], args[1])
+        table = element(context, builder, signature.args[2], args[2], ir.Constant(ir.IntType(64), 0))
         wide, half = ir.VectorType(ir.IntType(8), WIDTH), ir.VectorType(ir.IntType(8), 16)
         shuffle = builder.module.declare_intrinsic(_SHUFFLES[WIDTH][1], (), ir.FunctionType(wide, [wide, wide]))
         twice = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [i % 16 for i in range(WIDTH)])
         found = ir.Constant(wide, [255] * WIDTH)
         for place in range(SIZE):
-            begin = builder.gep(text, [builder.add(args[1], ir.Constant(ir.IntType(64), place))])
+            begin = builder.gep(text, [ir.Constant(ir.IntType(64), place)])
             read = builder.load(builder.bitcast(begin, wide.as_pointer()), align=1)
             parts = (
                 builder.and_(read, ir.Constant(wide, [15] * WIDTH)),

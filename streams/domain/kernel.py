@@ -38,6 +38,11 @@ def _compiled(function: F, *, forceinline: bool) -> F:
     return made
 
 
+def element(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
+    """The address of ``array[at]`` in what an intrinsic writes; ``kind``: the array's type. Nothing is checked."""
+    return builder.gep(cgutils.create_struct_proxy(kind)(context, builder, array).data, [at])
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def move_bytes(_: Any, out: Any, to: Any, buf: Any, begin: Any, size: Any) -> Any:  # pragma: no cover - compiled
     """Copies ``buf[begin:begin + size]`` (uint8) to ``out[to:]`` with C's memmove; both may be one array.
@@ -46,10 +51,7 @@ def move_bytes(_: Any, out: Any, to: Any, buf: Any, begin: Any, size: Any) -> An
     """
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        places = []
-        for array, at in ((0, 1), (2, 3)):
-            data = cgutils.create_struct_proxy(signature.args[array])(context, builder, args[array]).data
-            places.append(builder.gep(data, [args[at]]))
+        places = [element(context, builder, signature.args[i], args[i], args[i + 1]) for i in (0, 2)]
         cgutils.raw_memmove(builder, *places, args[4], 1)
         return context.get_dummy_value()
 
@@ -64,8 +66,8 @@ def fetch_ahead(_: Any, array: Any, at: Any) -> Any:  # pragma: no cover - compi
     """
 
     def write(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, args[0]).data
-        place, word = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer()), ir.IntType(32)
+        place = builder.bitcast(element(context, builder, signature.args[0], *args), ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
         call = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
         builder.call(call, [place, word(0), word(3), word(1)])  # to read; into all caches; data
