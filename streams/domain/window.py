@@ -26,8 +26,6 @@ MAX_IN_THE_MAKING: Final = 4
 MAX_COUNTERS_PER_RECORD: Final = 400_000
 """About 5 MB as base64 at the widest: far below the topic's largest record."""
 SERIES_LISTS: Final = 256
-JOINED_LISTS: Final = 64
-"""Of windows that are more than one record: topics, partitions and sizes that one reader meets."""
 _SERIES: Final = b',"series":['
 """Begins the last field of a record; nothing before it can hold these bytes (a quote in a text is escaped)."""
 _FIRST_FIELD: Final = b'{"name":'
@@ -320,20 +318,20 @@ class WindowAssembler:
 
     Bounded: :data:`MAX_IN_THE_MAKING` windows per (topic, partition, size): records of an owner that writes after it
     lost its partition lie among those of the next one. Beyond it the earliest is given up, counted in ``abandoned``
-    (its remaining records will come again where they are replayed).
+    (its remaining records will come again where they are replayed). Of each (topic, partition, size) the lists of the
+    last whole window are kept.
     """
 
     abandoned: int = 0
     _parts: dict[tuple[str, int, int], dict[int, dict[int, WindowBatch]]] = field(default_factory=dict)
-    _joined: Recent[Sequence[Sequence[Series]], list[Series]] = field(
-        default_factory=lambda: Recent(_chained, key=_identities, limit=JOINED_LISTS)
-    )
+    _last: dict[tuple[str, int, int], tuple[list[Sequence[Series]], list[Series]]] = field(default_factory=dict)
 
     def add(self, part: WindowBatch) -> WindowBatch | None:
         """The whole window when this was its last missing record."""
         if part.chunks == 1:
             return part
-        windows = self._parts.setdefault((part.topic, part.partition, part.end_ns - part.start_ns), {})
+        source = (part.topic, part.partition, part.end_ns - part.start_ns)
+        windows = self._parts.setdefault(source, {})
         parts = windows.setdefault(part.start_ns, {})
         parts[part.chunk] = part
         if len(parts) < part.chunks:
@@ -343,15 +341,15 @@ class WindowAssembler:
             return None
         del windows[part.start_ns]
         whole = [parts[i] for i in range(part.chunks)]
-        return join(whole, self._joined.of([one.series for one in whole]))
+        return join(whole, self._series(source, [one.series for one in whole]))
 
-
-def _chained(lists: Sequence[Sequence[Series]]) -> list[Series]:
-    return [series for part in lists for series in part]
-
-
-def _identities(lists: Sequence[Sequence[Series]]) -> tuple[int, ...]:
-    return tuple([id(part) for part in lists])
+    def _series(self, source: tuple[str, int, int], lists: list[Sequence[Series]]) -> list[Series]:
+        """All of these lists as one: that of the window before where its lists were the same objects."""
+        last, joined = self._last.get(source, ([], []))
+        if len(last) != len(lists) or any(one is not other for one, other in zip(last, lists, strict=True)):
+            joined = [series for part in lists for series in part]
+            self._last[source] = (lists, joined)
+        return joined
 
 
 def _pack(column: NDArray[Any], dtype: str) -> bytes:
