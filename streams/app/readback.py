@@ -16,6 +16,7 @@ from streams.domain.window import (
     WindowBatch,
     decode_known_series,
     decode_window_batch,
+    key_prefix,
     series_fragment,
 )
 
@@ -49,8 +50,7 @@ class ReadBack:
     _assembler: WindowAssembler = field(default_factory=WindowAssembler)
 
     def __post_init__(self) -> None:
-        topic, partition = self.source
-        self._prefix = f"{topic}/{partition}/{self.pane_ns / 1e9:g}/".encode()
+        self._prefix = key_prefix(*self.source, self.pane_ns)
 
     @cached_property
     def _lists(self) -> SeriesLists:

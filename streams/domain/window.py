@@ -99,7 +99,10 @@ class WindowBatch:
     @property
     def key(self) -> bytes:
         """Names the window: same key, same content."""
-        return f"{self.topic}/{self.partition}/{self.size_seconds:g}/{self.start_ns}/{self.chunk}".encode()
+        return key_prefix(self.topic, self.partition, self.end_ns - self.start_ns) + b"%d/%d" % (
+            self.start_ns,
+            self.chunk,
+        )
 
     @property
     def size_seconds(self) -> float:
@@ -129,6 +132,11 @@ class WindowBatch:
     def rows(self) -> Iterator[Window]:
         """All windows as scalars (for rules and tests; hot paths use the columns)."""
         return (self.row(i) for i in range(len(self)))
+
+
+def key_prefix(topic: str, partition: int, size_ns: int) -> bytes:
+    """What the keys of a source partition's windows of one size begin with."""
+    return f"{topic}/{partition}/{size_ns / 1e9:g}/".encode()
 
 
 def series_fragment(series: Series) -> bytes:
