@@ -65,9 +65,9 @@ check-monitoring: ## monitoring/ is what its sources give; promtool and amtool o
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows examples/ci/*.yml
 	@bash .ci/check-monitoring
 
-check-references: ## compose, Kubernetes, dashboards, rules and runbooks name only settings, metrics, commands and paths that the code has
+check-references: ## compose, Kubernetes, dashboards, rules and runbooks name only settings, metrics, commands and paths that the code has; figures agree
 	@$(BIN)/python -m pytest -q --noconftest -p no:randomly -p no:cacheprovider tests/unit/test_compose.py \
-		tests/unit/test_compose_cluster.py tests/unit/test_kubernetes.py \
+		tests/unit/test_compose_cluster.py tests/unit/test_kubernetes.py tests/unit/test_figures.py \
 		tests/unit/monitoring/test_dashboards.py tests/unit/monitoring/test_labels.py tests/unit/monitoring/test_rules.py \
 		tests/unit/monitoring/test_runbooks.py
 

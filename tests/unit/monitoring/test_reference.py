@@ -60,17 +60,6 @@ def test_log_and_span_examples_are_taken_by_the_decoders() -> None:
     assert [span.name for span in spans.spans] == ["plan"]
 
 
-def test_the_comparison_has_the_figures_of_the_readme() -> None:
-    (row,) = re.findall(
-        r"^\| `python -m benchmarks.throughput --peers`.+$", (ROOT / "README.md").read_text(), re.MULTILINE
-    )
-    table = (ROOT / "docs/COMPARISON.md").read_text()
-    for name, here in re.findall(
-        r"^\| (Kafka Streams|Bytewax|Quix Streams|confluent-kafka)[^|]* \| (\d+) \|", table, re.MULTILINE
-    ):
-        assert re.search(rf"{name}[^;]*? {here},000 ", row), f"{name} {here}"
-
-
 def test_the_rule_of_the_readme_is_one() -> None:
     (text,) = re.findall(r"```yaml\n(rules:\n.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (rule,) = load_rules("version: 1\n" + text)
