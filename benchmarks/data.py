@@ -1,9 +1,10 @@
-"""Source records for the benchmarks: 1,000 series (20 agents with 50 each), the same events on every path."""
+"""Source records for the benchmarks: 1,000 series (20 agents with 50 each)."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -55,30 +56,34 @@ def values(seed: int, count: int) -> list[float]:
 
 
 def batches(
-    total: int, *, samples: int = 500, agents: int = AGENTS, series: int = SERIES_PER_AGENT
+    total: int,
+    *,
+    samples: int = 500,
+    per_second: int = 500,
+    agents: int = AGENTS,
+    series: int = SERIES_PER_AGENT,
 ) -> Iterator[Record]:
-    """Our metric batches: each agent sends ``samples`` samples once a second."""
+    """Our metric batches: each agent sends ``per_second`` samples a second, ``samples`` in a record."""
     rows = definitions(series)
     heads = [events.encode_metric_head(resource(a), rows, f"bench-{a}") for a in range(agents)]
     pool = values(1, POOL)
-    index = [i % series for i in range(samples)]
-    offsets = [i * SECOND_NS // samples for i in range(samples)]
-    made, second = 0, 0
-    while made < total:
+    parts = per_second // samples
+    offsets = [i * SECOND_NS // per_second for i in range(samples)]
+    for seq in range(-(-total // (samples * agents))):
+        second, part = divmod(seq, parts)
+        index = [(part * samples + i) % series for i in range(samples)]
         for agent in range(agents):
-            at = (second * AGENTS + agent) * 7919 % (POOL - samples)
+            at = (second * AGENTS + agent) * 7919 % (POOL - per_second) + part * samples
             value = events.encode_metric_batch(
                 heads[agent],
-                seq=second,
+                seq=seq,
                 dropped_total=0,
-                base_time_unix_nano=START_NS + second * SECOND_NS,
+                base_time_unix_nano=START_NS + second * SECOND_NS + part * SECOND_NS // parts,
                 index=index,
                 offset_ns=offsets,
                 value=pool[at : at + samples],
             )
             yield Record(events.METRICS_TOPIC, f"agent-{agent}".encode(), value, samples)
-            made += samples
-        second += 1
 
 
 def sparse(
@@ -190,7 +195,15 @@ def otlp(total: int, *, points: int = 100, agents: int = AGENTS, series: int = S
         second += 1
 
 
-PATHS: Final = {"batch": batches, "single": singles, "otlp": otlp}
+PATHS: Final[dict[str, Callable[[int], Iterator[Record]]]] = {
+    "batch": batches,
+    "batch100": partial(batches, samples=100),
+    "sparse100": partial(batches, samples=100, per_second=100),
+    "single": singles,
+    "otlp": otlp,
+}
+"""How the events of a benchmark come. ``batch``, ``batch100`` and ``single``: 10,000 a second of event time, ten for
+each series. ``sparse100``: 2,000, so that each window has a fifth of the samples."""
 
 
 MODELS: Final = ("contoso-large", "contoso-small", "northwind-mini")

@@ -49,7 +49,14 @@ FETCH_BYTES: Final = 1_048_576
 """What a fetch brings of a partition at most, as the consumer asks for it."""
 BATCH_BYTES: Final = 262_144
 LARGEST_BYTES: Final = 16 * 1_048_576
-EVENTS: Final = {"spans": 600_000, "batch": 4_000_000, "batch100": 2_000_000, "single": 1_000_000, "otlp": 1_000_000}
+EVENTS: Final = {
+    "spans": 600_000,
+    "batch": 4_000_000,
+    "batch100": 2_000_000,
+    "sparse100": 2_000_000,
+    "single": 1_000_000,
+    "otlp": 1_000_000,
+}
 
 
 class Fetched(NamedTuple):
@@ -77,8 +84,7 @@ def source(path: str, events: int, partitions: int) -> Iterator[Placed]:
             made += record.events
             yield Placed(record, turn % partitions, ARRIVAL_MS + made * 1000 // ARRIVALS_PER_SECOND)
         return
-    options = {"samples": 100} if path == "batch100" else {}
-    records = list(PATHS["batch" if path == "batch100" else path](events, **options))  # type: ignore[operator]
+    records = list(PATHS[path](events))
     places = partitions_of([record.key for record in records], partitions)
     for record, place in zip(records, places.tolist(), strict=True):
         yield Placed(record, place, LONG_AFTER_MS)

@@ -34,7 +34,7 @@ from streams.app.metrics import SOURCES, MetricsPartition, window_spec
 from streams.app.warmup import warm_up
 from streams.settings import Settings
 
-EVENTS = {"batch": 4_000_000, "batch100": 8_000_000, "single": 2_000_000, "otlp": 1_000_000}
+EVENTS = {"batch": 4_000_000, "batch100": 8_000_000, "sparse100": 8_000_000, "single": 2_000_000, "otlp": 1_000_000}
 PEER_EVENTS = 500_000
 
 
@@ -97,11 +97,9 @@ async def raw(settings: Settings, topic: str, expected: int) -> dict[str, float]
 
 def measure(path: str, events: int, partitions: int) -> dict[str, Any]:
     """One path: fresh broker, data produced, then the ceiling and the worker one after the other."""
-    kind = "batch" if path.startswith("batch") else path
-    options = {"samples": 100} if path == "batch100" else {}
     with broker() as bootstrap:
         settings = Settings(brokers=bootstrap, partitions=partitions)
-        records = list(PATHS[kind](events, **options))  # type: ignore[operator]
+        records = list(PATHS[path](events))
         total = fill(settings, records)
         ceiling = asyncio.run(raw(settings, records[0].topic, len(records)))
         figures = asyncio.run(consume(settings, total))

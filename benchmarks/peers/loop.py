@@ -16,7 +16,7 @@ Open = dict[int, dict[str, list[float]]]
 
 def run(task: Task) -> None:
     """Reads until every event is seen."""
-    consumer = Consumer({"bootstrap.servers": task.brokers, "group.id": "loop", "auto.offset.reset": "earliest"})
+    consumer = Consumer({"bootstrap.servers": task.brokers, "group.id": task.folder, "auto.offset.reset": "earliest"})
     consumer.subscribe([task.topic])
     producer, marks = Producer({"bootstrap.servers": task.brokers, "linger.ms": 5}), Marks(task)
     panes: list[Open] = [{} for _ in range(task.partitions)]
