@@ -150,6 +150,11 @@ def with_globals(function: Any, **names: Any) -> Any:
 class BlockFetcher(Fetcher):
     """Fetches blocks."""
 
+    def look_again(self) -> None:
+        """Wakes who waits in ``fetched_records``: the partitions that were asked for have changed since."""
+        for waiter in list(self._fetch_waiters):
+            self._notify(waiter)
+
     _proc_fetch_request = with_globals(
         Fetcher._proc_fetch_request, MemoryRecords=RawRecords, PartitionRecords=BlockRecords, FetchResult=BlockResult
     )

@@ -10,6 +10,7 @@ Offsets are not committed because an agent acknowledged: the operator says up to
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -40,6 +41,12 @@ class RunThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = self.fetch_max_wait_ms
         return consumer
 
+    def look_again(self) -> None:
+        """A read that waits sees what was fetched of partitions that it may hand on since (from another thread)."""
+        if self._consumer is not None and self._consumer._fetcher is not None:
+            with suppress(RuntimeError):  # the loop is closed: the worker ends
+                self.thread_loop.call_soon_threadsafe(self._consumer._fetcher.look_again)
+
     def fetched_to(self, tp: TP) -> int | None:
         """The offset that is fetched next; None while there is none."""
         subscription = self._ensure_consumer()._subscription.subscription
@@ -64,6 +71,7 @@ class RunConsumer(driver.Consumer):
         self.delivered: dict[TP, int] = {}
         self.went_back: dict[TP, tuple[int, int]] = {}
         self._stops = 0
+        self._room = asyncio.Event()
 
     def _new_consumer_thread(self) -> RunThread:
         thread = RunThread(self, loop=self.loop, beacon=self.beacon)
@@ -108,6 +116,27 @@ class RunConsumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         return self._held.pop(tp, None)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """An agent has room again: its partition is read at once.
+
+        A read waits for records of partitions that are not held back: for a second if they have none. Measured without
+        this: all agents were idle for 0.6 s of it, twice in 5 s of catching up.
+        """
+        held_back = tp in self._buffered_partitions
+        super().on_buffer_drop(tp)
+        if held_back:
+            self._room.set()
+            self._thread.look_again()
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:  # noqa: ASYNC109 - Faust's
+        """The next records; Faust would sleep for a second where every partition is held back."""
+        if self.flow_active and self._buffered_partitions and not self._get_active_partitions():
+            self._room.clear()
+            await self.wait_first(self._room.wait(), self.suspend_flow.wait(), timeout=timeout)
+            return {}, set()
+        found: tuple[Any, set[TP] | None] = await super()._wait_next_records(timeout)
+        return found
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forgets what was held: the next owner commits from its own checkpoint."""
