@@ -1,7 +1,7 @@
 """Whether each path is as fast as it shall be, on whatever machine: ratios to a loop without a framework beside it.
 
-``python -m benchmarks.aims --json`` prints one JSON line per path. Machines differ, and this one changes from minute to
-minute; so events per CPU second are held against those of confluent-kafka, orjson and a dict on single events
+``python -m benchmarks.aims --json`` prints one JSON line per path. Machines differ, and shared ones change within
+minutes; so events per CPU second are held against those of confluent-kafka, orjson and a dict on single events
 (:mod:`benchmarks.peers.loop`), run right before and right after the path: ``times_loop`` is the ratio to their mean.
 The aims were set where that loop did 357,000: ``aim_times_loop`` is the aim over it. ``holds`` compares the two;
 ``holds_here`` compares with the aim as it was set; ``wall_ratio`` is events per wall second over those per CPU second.
@@ -47,6 +47,8 @@ def loop() -> Iterator[Callable[[], float]]:
 
         def once() -> float:
             row = run(Peer("no framework", "loop", f"turn-{next(turns)}"), source, brokers, cache_folder)
+            if "absent" in row:
+                raise SystemExit(f"the loop without a framework: {row['absent']}")
             return float(row["events_per_cpu_second"])
 
         yield once
