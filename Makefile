@@ -82,7 +82,7 @@ fmt: ## write the format and the safe fixes
 	@$(BIN)/ruff check --fix .
 
 # FAULTS_ARGS="--seed 7 --kills 20 --quick" for another run of the nemesis.
-faults: services kernels ## the tests that kill and pause processes, then 100 kills with a stock Faust app beside us (25 min)
+faults: services kernels ## the tests that kill and pause processes, then 100 kills with a stock Faust app beside us (40 min)
 	@$(BIN)/python -m pytest -m faults $(PYTEST_ARGS)
 	@$(BIN)/python -m benchmarks.faults $(FAULTS_ARGS)
 
