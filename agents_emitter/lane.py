@@ -62,7 +62,12 @@ class Lane:
         return len(self.spool) > WINDOW_BATCHES
 
     def drain(self) -> int:
-        """Encode what the ring holds now. Returns the number below which these batches stand in the spool."""
+        """Encode what the ring holds now.
+
+        Returns:
+            The number below which stands in the spool what was emitted before this call, also by a drain of another
+            thread that had taken it already.
+        """
         left = len(self.ring.items)
         while left > 0:
             with self.state:
@@ -72,7 +77,8 @@ class Lane:
                 left -= len(items)
                 self._taken += self.ring.events_of(items)
                 self._encode(items)
-        return self.spool.next_number
+        with self.state:  # whoever took events before holds it until they are in the spool
+            return self.spool.next_number
 
     def _encode(self, items: list[object]) -> None:
         dropped = sum(self._dropped.values()) + sum(self.ring.refused().values())

@@ -14,6 +14,7 @@ from agents_emitter.registry import Registry
 from agents_emitter.ring import Ring
 from agents_emitter.spool import Batch
 
+DEADLINE_SECONDS = 20.0
 IDENTITY = Identity({"service.name": "s"}, b"k", "p")
 
 
@@ -104,3 +105,50 @@ def test_a_fault_in_encoding_costs_events_and_is_counted() -> None:
     lane.drain()
     assert lane.stats().dropped_by_reason == {"encode": 1}
     assert lane.stats().buffered == 0
+
+
+class HeldEncoder(MetricEncoder):
+    """Goes on when it is let."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.entered, self.let = threading.Event(), threading.Event()
+
+    def encode(self, items: list[Any], dropped: int) -> tuple[list[Batch], int]:
+        self.entered.set()
+        assert self.let.wait(DEADLINE_SECONDS)
+        return super().encode(items, dropped)
+
+
+class Door(threading.Condition):
+    """The lock of the accounts, which says that somebody asks for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Semaphore(0)
+
+    def __enter__(self) -> bool:
+        self.asked.release()
+        return super().__enter__()
+
+
+def test_a_drain_counts_what_another_thread_has_taken_and_not_encoded_yet() -> None:
+    """Else a flush in that moment says that all is delivered, and a close gives up what was emitted before it."""
+    registry, ring, door = Registry(3), Ring(12), Door()
+    lane, encoder = lane_of(registry, ring), HeldEncoder(IDENTITY, registry, 5)
+    lane.state, lane.encoder = door, encoder
+    Counter(registry, ring, lambda: 1, "c", "1").add(1)
+    first = threading.Thread(target=lane.drain)
+    first.start()
+    assert encoder.entered.wait(DEADLINE_SECONDS)
+    assert door.asked.acquire(timeout=DEADLINE_SECONDS)
+    assert not ring.items
+    found: list[int] = []
+    second = threading.Thread(target=lambda: (found.append(lane.drain()), door.asked.release()))
+    second.start()
+    assert door.asked.acquire(timeout=DEADLINE_SECONDS)  # it waits at the door, or is done
+    encoder.let.set()
+    for thread in (first, second):
+        thread.join(DEADLINE_SECONDS)
+    assert found == [1]
+    assert lane.spool.holds_below(found[0])
