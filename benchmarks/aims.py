@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from agents_emitter.events import METRICS_TOPIC
+from benchmarks.alone import alone
 from benchmarks.broker import broker, fill
 from benchmarks.data import singles
 from benchmarks.peers.contest import Peer, Source, run
@@ -56,10 +56,8 @@ def loop() -> Iterator[Callable[[], float]]:
 
 def path_figures(path: str) -> dict[str, Any]:
     """What the path's own benchmark prints, in a process of its own."""
-    module = "benchmarks.spans" if path == "keyed" else "benchmarks.throughput"
-    command = [sys.executable, "-m", module, "--in-process", "--only", path]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    found: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
+    module = "spans" if path == "keyed" else "throughput"
+    found: dict[str, Any] = json.loads(alone(module, "--in-process", "--only", path))
     return found
 
 

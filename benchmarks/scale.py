@@ -22,6 +22,7 @@ from typing import Any, Final
 import psutil
 
 from benchmarks import scrape
+from benchmarks.alone import alone
 from benchmarks.broker import broker, fill
 from benchmarks.data import batches, sparse
 from benchmarks.throughput import consume
@@ -96,8 +97,7 @@ def two_workers(events: int) -> dict[str, Any]:
 def _worker(brokers: str, partitions: int, events: int, at: float) -> float:
     """A worker in a process of its own; returns when (seconds since the epoch) it was done."""
     share = json.dumps([brokers, partitions, events, at])
-    command = [sys.executable, "-m", "benchmarks.scale", "--share", share]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
+    return float(alone("scale", "--share", share))
 
 
 def share(brokers: str, partitions: int, events: int, at: float) -> None:

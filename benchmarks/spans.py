@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import gc
 import json
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from benchmarks.alone import alone
 from benchmarks.broker import broker, fill
 from benchmarks.data import Record, otlp_spans, span_batches
 from streams import topics
@@ -135,10 +135,9 @@ def main() -> int:
 def show(paths: Sequence[str], spans: int | None, partitions: int, *, as_json: bool) -> None:
     """One line per path, each measured in a process of its own."""
     for path in paths:
-        command = [sys.executable, "-m", "benchmarks.spans", "--in-process", "--only", path]
-        command += ["--partitions", str(partitions)]
-        command += ["--spans", str(spans)] if spans else []
-        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
+        arguments = ["--in-process", "--only", path, "--partitions", str(partitions)]
+        arguments += ["--spans", str(spans)] if spans else []
+        line = alone("spans", *arguments)
         print(line if as_json else _table_row(json.loads(line)), flush=True)
 
 

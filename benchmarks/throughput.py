@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from benchmarks import spans
+from benchmarks.alone import alone
 from benchmarks.broker import broker, fill
 from benchmarks.data import PATHS
 from benchmarks.peers import standings
@@ -129,10 +129,9 @@ def main() -> int:
         print(json.dumps(measure(options.only, options.events or EVENTS[options.only], options.partitions)))
         return 0
     for path in [p for p in EVENTS if options.only in (None, p)]:
-        command = [sys.executable, "-m", "benchmarks.throughput", "--in-process", "--only", path]
-        command += ["--partitions", str(options.partitions)]
-        command += ["--events", str(options.events)] if options.events else []
-        line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
+        arguments = ["--in-process", "--only", path, "--partitions", str(options.partitions)]
+        arguments += ["--events", str(options.events)] if options.events else []
+        line = alone("throughput", *arguments)
         print(line if options.json else _table_row(json.loads(line)), flush=True)
     if options.only in (None, "spans"):
         spans.show(["keyed", "batch", "otlp"], options.events, options.partitions, as_json=options.json)

@@ -16,20 +16,15 @@ from aiokafka.structs import TopicPartition
 from faust.types import TP
 
 from streams import topics
-from streams.app.factory import make_app
 from streams.app.fetch import BlockFetcher, BlockRecords, BlockResult, RawRecords
 from streams.app.transport import RunConsumer, RunThread
-from streams.settings import Settings
 from tests.unit.app.test_fetch import batch
+from tests.unit.app.test_standstill import consumer_with
 
 BUSY = TP(topics.METRICS, 0)
 IDLE = TP(topics.METRICS, 1)
 DEADLINE_SECONDS = 20.0
 FOR_EVER_SECONDS = 10 * DEADLINE_SECONDS
-
-
-async def _nothing(*_: Any) -> None:
-    """Of a group that does not change here."""
 
 
 class Thread:
@@ -56,13 +51,21 @@ def in_time(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 
 def consumer_of_two() -> RunConsumer:
-    app = make_app(Settings(), "metrics")
-    made = RunConsumer(app.transport, _nothing, _nothing, _nothing)
-    made._thread.thread_loop.close()
-    made._thread = Thread()  # type: ignore[assignment]
+    made = consumer_with(Thread(), "metrics")
     made.resume_flow()
     made._set_active_tps({BUSY, IDLE})
     return made
+
+
+async def waiting_read(consumer: RunConsumer) -> asyncio.Task[Any]:
+    """A read of partitions that are all held back."""
+    for partition in (BUSY, IDLE):
+        consumer.on_buffer_full(partition)
+    read = asyncio.create_task(consumer._wait_next_records(FOR_EVER_SECONDS))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not read.done()
+    return read
 
 
 def fetcher_with(fetched: TopicPartition) -> BlockFetcher:
@@ -117,12 +120,7 @@ async def test_room_for_a_partition_is_told_at_once() -> None:
 @in_time
 async def test_where_all_are_held_back_the_first_with_room_is_waited_for() -> None:
     consumer = consumer_of_two()
-    for partition in (BUSY, IDLE):
-        consumer.on_buffer_full(partition)
-    read = asyncio.create_task(consumer._wait_next_records(FOR_EVER_SECONDS))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not read.done()
+    read = await waiting_read(consumer)
     consumer.on_buffer_drop(IDLE)
     assert await read == ({}, set())
     assert consumer._get_active_partitions() == {IDLE}
@@ -131,10 +129,6 @@ async def test_where_all_are_held_back_the_first_with_room_is_waited_for() -> No
 @in_time
 async def test_a_flow_that_stops_ends_that_wait() -> None:
     consumer = consumer_of_two()
-    for partition in (BUSY, IDLE):
-        consumer.on_buffer_full(partition)
-    read = asyncio.create_task(consumer._wait_next_records(FOR_EVER_SECONDS))
-    for _ in range(5):
-        await asyncio.sleep(0)
+    read = await waiting_read(consumer)
     consumer.stop_flow()
     assert await read == ({}, set())

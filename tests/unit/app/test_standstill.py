@@ -30,6 +30,14 @@ async def _nothing(*_: Any) -> None:
     """Of a group that does not change here."""
 
 
+def consumer_with(thread: Any, role: str, callback: Callable[..., Any] = _nothing) -> RunConsumer:
+    """A consumer with something else in the place of its thread."""
+    consumer = RunConsumer(make_app(Settings(), role).transport, callback, _nothing, _nothing)
+    consumer._thread.thread_loop.close()
+    consumer._thread = thread
+    return consumer
+
+
 class Thread:
     """The consumer's thread: where the fetcher stands."""
 
@@ -46,10 +54,7 @@ class Line:
         self.seeks: list[dict[TopicPartition, int]] = []
         self.got: list[int] = []
         self.during: dict[str, Callable[[], None]] = {}
-        app = make_app(Settings(), "traces")
-        self.consumer = consumer = RunConsumer(app.transport, self._callback, _nothing, _nothing)
-        consumer._thread.thread_loop.close()
-        consumer._thread = Thread()  # type: ignore[assignment]
+        self.consumer = consumer = consumer_with(Thread(), "traces", self._callback)
         consumer._wait_next_records = self._fetch  # type: ignore[method-assign]
         consumer.seek_wait = self._seek  # type: ignore[method-assign]
         consumer.assignment = lambda: {SPANS}  # type: ignore[method-assign]
